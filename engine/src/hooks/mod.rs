@@ -1,0 +1,84 @@
+//! What hangs on the decode loop: fusions and policies. A plugin that is linked in, one in a shared library and a
+//! script are adapters to one trait, [`Hook`]; [`chain`] runs them in order and merges what they answer.
+
+pub mod chain;
+pub mod native;
+pub mod script;
+mod watch;
+
+use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};
+
+/// Why a hook call gave nothing. The text is a sentence for the user, without the hook's name.
+#[derive(Debug, Clone, PartialEq, thiserror::Error)]
+#[error("{0}")]
+pub struct HookError(pub String);
+
+impl From<String> for HookError {
+    fn from(text: String) -> Self {
+        Self(text)
+    }
+}
+
+/// Where a hook comes from; for `--list-hooks`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Origin {
+    /// Part of the binary.
+    BuiltIn,
+    /// A shared library.
+    Library(std::path::PathBuf),
+    /// A Rhai script.
+    Script(std::path::PathBuf),
+}
+
+/// What happened when a hook looked whether its file changed.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Reload {
+    /// Nothing new.
+    Unchanged,
+    /// A new version runs from the next call on. Versions count from 1.
+    Swapped {
+        /// The version that runs now.
+        version: u32,
+        /// Compile, check, probe and swap together.
+        milliseconds: f64,
+    },
+    /// The file does not work; the last good version goes on. The text says where and why, over several lines. Said
+    /// once for each content of the file.
+    Refused(String),
+}
+
+/// A fusion or a policy, wherever it comes from. One thread calls it at a time.
+pub trait Hook: Send {
+    /// What `--fusion-mode`, events and messages call it.
+    fn name(&self) -> &str;
+    /// Fusion or policy.
+    fn role(&self) -> Role;
+    /// Where it comes from.
+    fn origin(&self) -> Origin;
+    /// Its version and one sentence on what it does.
+    fn describe(&self) -> (String, String);
+    /// Computes or edits the fused row: log-probabilities up to a constant.
+    fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError>;
+    /// Judges a candidate.
+    fn on_token(&mut self, step: &Step, token: &Token) -> Result<Verdict, HookError>;
+    /// Judges the recent window.
+    fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, HookError>;
+    /// Hears of a retraction.
+    fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError>;
+    /// True when `on_logits` may change the row; the chain skips the call and the checks of the row otherwise.
+    fn edits_logits(&self) -> bool {
+        true
+    }
+    /// Starts a new reply: forgets what belongs to the last one.
+    fn reset(&mut self) -> Result<(), HookError> {
+        Ok(())
+    }
+    /// Between two steps: takes over a changed file if there is one. Cheap when there is none.
+    fn reload_if_changed(&mut self) -> Reload {
+        Reload::Unchanged
+    }
+    /// `/reload`: takes over the file as it is now, changed or not.
+    fn reload_now(&mut self) -> Reload {
+        Reload::Unchanged
+    }
+}

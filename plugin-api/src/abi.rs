@@ -1,0 +1,380 @@
+//! The C ABI between the host and a plugin, version 1.
+//!
+//! Three rules hold everywhere, and each has its reason:
+//!
+//! * **Every struct starts with `struct_size` and only grows at its end**, so that a host and a plugin of
+//!   different minor versions can each tell which fields the other knows.
+//! * **No ownership crosses the border.** What the host passes is borrowed for the duration of the call; what a
+//!   plugin answers goes into a buffer of the host. The two sides may use different allocators.
+//! * **No `bool` and no C `enum`**: their invalid values are undefined behaviour on the Rust side. Integers have none.
+//!
+//! Threads: the host calls one plugin instance from one thread at a time, but not always from the same thread.
+//! Different instances may be called at the same time. A plugin never calls back into the host outside a call.
+//!
+//! Authors in Rust need none of this: [`crate::Plugin`] and [`crate::export_plugin!`] are the face over it.
+
+use std::ffi::{c_char, c_void};
+
+/// First field of [`Library`]: the bytes `LLSELFMD` read as a little-endian integer.
+pub const MAGIC: u64 = u64::from_le_bytes(*b"LLSELFMD");
+/// A host refuses a library of another major version.
+pub const ABI_MAJOR: u32 = 1;
+/// A minor version adds fields at the ends of structs and nothing else.
+pub const ABI_MINOR: u32 = 0;
+/// The exported symbol: a constant [`Library`]. Its name carries the major version, so that a library can carry two.
+pub const SYMBOL: &[u8] = b"llama_selfmod_plugin_v1\0";
+
+/// Status of a call: everything went well.
+pub const OK: i32 = 0;
+/// Status of a call: the plugin failed and has said why through [`Host::set_error`].
+pub const FAILED: i32 = 1;
+/// Status of a call: the plugin panicked; the message went through [`Host::set_error`].
+pub const PANICKED: i32 = 2;
+
+/// [`PluginEntry::role`]: computes the fused row. Runs only when it is the chosen fusion mode.
+pub const ROLE_FUSION: u32 = 1;
+/// [`PluginEntry::role`]: watches and answers with verdicts, or edits the fused row. Always runs.
+pub const ROLE_POLICY: u32 = 2;
+
+/// [`RawVerdict::action`], in rising order of precedence when several hooks answer.
+pub const CONTINUE: u32 = 0;
+/// Change the sampling parameters; see the fields of [`RawVerdict`].
+pub const ADJUST: u32 = 1;
+/// Draw the candidate again; it is banned at this position. Only from `on_token`.
+pub const RESAMPLE: u32 = 2;
+/// Take [`RawVerdict::unit`] in place of the candidate. Only from `on_token`.
+pub const FORCE: u32 = 3;
+/// Take the last [`RawVerdict::units`] units back. Only from `on_assessment`.
+pub const RETRACT: u32 = 4;
+/// End the reply, with [`RawVerdict::reason`] as its reason.
+pub const STOP: u32 = 5;
+
+/// [`RawVerdict::flags`]: the adjusted parameters do not decay back to the base values.
+pub const HOLD: u32 = 1;
+
+/// How many units one verdict can ban.
+pub const MAX_BANS: usize = 16;
+/// How many bytes of a reason are kept.
+pub const MAX_REASON: usize = 160;
+
+/// Sampling parameters.
+#[repr(C)]
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Parameters {
+    /// 0 is greedy.
+    pub temperature: f32,
+    /// In (0, 1]; 1 is off.
+    pub top_p: f32,
+    /// In [0, 1]; 0 is off.
+    pub min_p: f32,
+    /// At least 1; 1 is off.
+    pub repeat_penalty: f32,
+    /// 0 is off.
+    pub top_k: u32,
+}
+
+/// Where the reply stands. Passed to every hook.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Step {
+    /// `size_of::<Step>()` of the host.
+    pub struct_size: u32,
+    /// Units accepted since the start of the reply; the position being decided (`on_logits`, `on_token`) or just
+    /// after the newest unit (`on_assessment`).
+    pub position: u32,
+    /// 0 at the first try of this position, then 1, 2, … after resamples and retractions.
+    pub attempt: u32,
+    /// How many units can be taken back right now: bounded by the horizon and by the start of the reply.
+    pub retractable: u32,
+    /// Retractions this reply may still make. At 0 a retraction is ignored.
+    pub retractions_left: u32,
+    /// How many members decode together.
+    pub members: u32,
+    /// What random draws of a hook are made from: a function of (seed, position, attempt), so that the same seed
+    /// gives the same bytes. [`Step::random`] draws from it.
+    pub seed: u64,
+    /// The parameters in force, adjustments included.
+    pub parameters: Parameters,
+    /// The parameters the user set, to which adjustments decay.
+    pub base: Parameters,
+}
+
+/// One member's next-unit logits and what the host has already worked out about them.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Row {
+    /// `size_of::<Row>()` of the host, also the stride from one row to the next.
+    pub struct_size: u32,
+    /// The unit with the highest logit.
+    pub top_unit: u32,
+    /// [`Rows::units`] raw logits; −∞ where the member cannot emit the unit.
+    pub logits: *const f32,
+    /// [`Rows::units`] probabilities; they sum to 1.
+    pub probabilities: *const f32,
+    /// `log Σ exp logits`: the log-probability of unit v is `logits[v] − log_sum_exp`.
+    pub log_sum_exp: f32,
+    /// Of this row, in nats.
+    pub entropy: f32,
+    /// Probability of `top_unit`.
+    pub top_probability: f32,
+    /// How well this member has predicted the text that stands: the sum of the log-probabilities it gave to the
+    /// accepted units, the prompt's included, each step decayed by 0.9.
+    pub evidence: f32,
+    /// The member's weight as set by the user, scaled so that all weights sum to 1.
+    pub weight: f32,
+    /// Length of `name` in bytes.
+    pub name_len: u32,
+    /// UTF-8, not NUL-terminated.
+    pub name: *const u8,
+}
+
+/// All members' rows for the position being decided.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Rows {
+    /// `size_of::<Rows>()` of the host.
+    pub struct_size: u32,
+    /// How many rows.
+    pub count: u32,
+    /// Length of each row.
+    pub units: u32,
+    /// Reserved; 0.
+    pub reserved: u32,
+    /// `count` rows, [`Row::struct_size`] bytes apart.
+    pub rows: *const Row,
+}
+
+/// The candidate that was drawn and not yet decoded.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Token {
+    /// `size_of::<Token>()` of the host.
+    pub struct_size: u32,
+    /// The candidate.
+    pub unit: u32,
+    /// Its bytes; not always UTF-8 by themselves. Empty for the end of the text.
+    pub bytes: *const u8,
+    /// Length of `bytes`.
+    pub bytes_len: u32,
+    /// The member that gave it most weight.
+    pub leader: u32,
+    /// Its probability in the fused row, before temperature and truncation.
+    pub probability: f32,
+    /// Of the fused row, in nats.
+    pub entropy: f32,
+    /// 1 − mean pairwise total-variation distance of the members' rows.
+    pub agreement: f32,
+    /// 1 when the candidate ends the text, else 0.
+    pub is_end: u32,
+    /// [`Step::members`] probabilities the members gave it.
+    pub member_probabilities: *const f32,
+}
+
+/// The report on the recent window, after a unit was accepted.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Assessment {
+    /// `size_of::<Assessment>()` of the host.
+    pub struct_size: u32,
+    /// The unit just accepted.
+    pub unit: u32,
+    /// Its probability in the fused row, before temperature and truncation.
+    pub confidence: f32,
+    /// Mean confidence of the last 5 units, or of as many as there are.
+    pub mean_confidence: f32,
+    /// Least-squares slope of those confidences, per unit.
+    pub slope: f32,
+    /// The lowest of those confidences.
+    pub minimum: f32,
+    /// How many units back the lowest stands; 1 is the newest. `retract(minimum_back)` takes it away.
+    pub minimum_back: u32,
+    /// Of the fused row the unit was drawn from, in nats.
+    pub entropy: f32,
+    /// 1 − mean pairwise total-variation distance of the members' rows.
+    pub agreement: f32,
+    /// The member that gave the unit most weight.
+    pub leader: u32,
+    /// How many different units stand among the last 10.
+    pub unique: u32,
+    /// How many units `unique` was counted over: 10, less at the start.
+    pub unique_of: u32,
+    /// Length of the longest suffix of the window that stands there a second time, in units; 0 when there is none.
+    pub repeated: u32,
+    /// How far apart the two copies are, in units; 0 when there is none.
+    pub period: u32,
+    /// The newest confidences, oldest first.
+    pub confidences: *const f32,
+    /// The newest units, oldest first; as many as `confidences`.
+    pub units: *const u32,
+    /// Length of both.
+    pub window: u32,
+    /// Reserved; 0.
+    pub reserved: u32,
+}
+
+/// Told to every hook after text was taken back: state about those units must go.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct Retraction {
+    /// `size_of::<Retraction>()` of the host.
+    pub struct_size: u32,
+    /// How many units were taken back.
+    pub units: u32,
+    /// How many units remain since the start of the reply.
+    pub position: u32,
+    /// Length of `policy`.
+    pub policy_len: u32,
+    /// The policy whose verdict won; UTF-8.
+    pub policy: *const u8,
+}
+
+/// A plugin's answer, in a buffer of the host. The host fills it with "continue, change nothing" before the call.
+#[repr(C)]
+#[derive(Clone, Copy, Debug)]
+pub struct RawVerdict {
+    /// `size_of::<RawVerdict>()` of the host. A plugin writes no field beyond it.
+    pub struct_size: u32,
+    /// [`CONTINUE`] … [`STOP`].
+    pub action: u32,
+    /// For [`RETRACT`]: how many.
+    pub units: u32,
+    /// For [`FORCE`]: which.
+    pub unit: u32,
+    /// [`HOLD`].
+    pub flags: u32,
+    /// How many of `bans` are set.
+    pub ban_count: u32,
+    /// Units banned at the position that is tried again, beside the one that stood there.
+    pub bans: [u32; MAX_BANS],
+    /// NaN: leave as it is.
+    pub temperature: f32,
+    /// NaN: leave as it is.
+    pub top_p: f32,
+    /// NaN: leave as it is.
+    pub min_p: f32,
+    /// NaN: leave as it is.
+    pub repeat_penalty: f32,
+    /// −1: leave as it is.
+    pub top_k: i32,
+    /// How many bytes of `reason` are set.
+    pub reason_len: u32,
+    /// UTF-8; shown to the user.
+    pub reason: [u8; MAX_REASON],
+}
+
+/// What the host offers to a plugin. Valid from `create` until `destroy` returns.
+#[repr(C)]
+#[derive(Clone, Copy)]
+pub struct Host {
+    /// `size_of::<Host>()` of the host.
+    pub struct_size: u32,
+    /// The host's [`ABI_MINOR`].
+    pub abi_minor: u32,
+    /// Says why the current call fails. Copies the text.
+    pub set_error: unsafe extern "C" fn(text: *const u8, len: usize),
+    /// Writes the linear mixture `log Σ_i weights[i] · p_i(v)` of all rows to `fused`; vectorised. `weights` has
+    /// [`Rows::count`] entries, non-negative, not all 0; the host scales them to sum to 1. `fused` has
+    /// [`Rows::units`] entries.
+    pub mix: unsafe extern "C" fn(rows: *const Rows, weights: *const f32, fused: *mut f32) -> i32,
+}
+
+/// Takes bytes out of a `save` call. Copies them; may be called several times, the pieces are joined.
+pub type Write = unsafe extern "C" fn(context: *mut c_void, bytes: *const u8, len: usize);
+
+/// One plugin of a library. Hooks that are null are not called.
+#[repr(C)]
+pub struct PluginEntry {
+    /// `size_of::<PluginEntry>()` of the plugin.
+    pub struct_size: u32,
+    /// [`ROLE_FUSION`] or [`ROLE_POLICY`].
+    pub role: u32,
+    /// UTF-8, NUL-terminated: what `--fusion-mode` and events call it.
+    pub name: *const c_char,
+    /// UTF-8, NUL-terminated.
+    pub version: *const c_char,
+    /// UTF-8, NUL-terminated: one sentence for `--list-hooks`.
+    pub description: *const c_char,
+    /// JSON schema of the settings, UTF-8, NUL-terminated; or null.
+    pub settings_schema: *const c_char,
+    /// Makes an instance from its settings, a JSON object in UTF-8. Null on failure, after [`Host::set_error`].
+    pub create: Option<unsafe extern "C" fn(host: *const Host, settings: *const u8, len: usize) -> *mut c_void>,
+    /// Ends an instance. Called once.
+    pub destroy: Option<unsafe extern "C" fn(instance: *mut c_void)>,
+    /// Writes the fused row: `len` log-probabilities or any scores that differ from them by a constant. On entry it
+    /// holds what the chain has made so far, the weighted mean of the members at its start.
+    pub on_logits: Option<
+        unsafe extern "C" fn(
+            instance: *mut c_void,
+            step: *const Step,
+            rows: *const Rows,
+            fused: *mut f32,
+            len: usize,
+        ) -> i32,
+    >,
+    /// Judges a candidate before it is decoded.
+    pub on_token: Option<
+        unsafe extern "C" fn(
+            instance: *mut c_void,
+            step: *const Step,
+            token: *const Token,
+            verdict: *mut RawVerdict,
+        ) -> i32,
+    >,
+    /// Judges the recent window after a unit was accepted.
+    pub on_assessment: Option<
+        unsafe extern "C" fn(
+            instance: *mut c_void,
+            step: *const Step,
+            assessment: *const Assessment,
+            verdict: *mut RawVerdict,
+        ) -> i32,
+    >,
+    /// Hears that units were taken back.
+    pub on_retract:
+        Option<unsafe extern "C" fn(instance: *mut c_void, step: *const Step, retraction: *const Retraction) -> i32>,
+    /// Writes the instance's state; what `restore` of a newer version of the plugin takes.
+    pub save: Option<unsafe extern "C" fn(instance: *mut c_void, write: Write, context: *mut c_void) -> i32>,
+    /// Takes over a saved state.
+    pub restore: Option<unsafe extern "C" fn(instance: *mut c_void, bytes: *const u8, len: usize) -> i32>,
+}
+
+/// What a shared library exports as [`SYMBOL`].
+#[repr(C)]
+pub struct Library {
+    /// [`MAGIC`].
+    pub magic: u64,
+    /// [`ABI_MAJOR`] the library was built against.
+    pub abi_major: u32,
+    /// [`ABI_MINOR`] the library was built against.
+    pub abi_minor: u32,
+    /// `size_of::<Library>()` of the plugin.
+    pub struct_size: u32,
+    /// How many plugins.
+    pub plugin_count: u32,
+    /// What it was built with, NUL-terminated; for messages.
+    pub sdk: *const c_char,
+    /// `plugin_count` pointers.
+    pub plugins: *const *const PluginEntry,
+}
+
+// SAFETY: both are constants; nothing behind their pointers is ever written.
+unsafe impl Sync for PluginEntry {}
+// SAFETY: as above.
+unsafe impl Sync for Library {}
+
+// The layout that version 1 promises. A change here is a new major version.
+#[cfg(target_pointer_width = "64")]
+const _: () = {
+    use std::mem::{offset_of, size_of};
+    assert!(size_of::<Parameters>() == 20);
+    assert!(size_of::<Step>() == 72 && offset_of!(Step, seed) == 24 && offset_of!(Step, base) == 52);
+    assert!(size_of::<Row>() == 56 && offset_of!(Row, logits) == 8 && offset_of!(Row, name) == 48);
+    assert!(size_of::<Rows>() == 24);
+    assert!(size_of::<Token>() == 48 && offset_of!(Token, member_probabilities) == 40);
+    assert!(size_of::<Assessment>() == 80 && offset_of!(Assessment, confidences) == 56);
+    assert!(size_of::<Retraction>() == 24);
+    assert!(size_of::<RawVerdict>() == 272 && offset_of!(RawVerdict, temperature) == 88);
+    assert!(size_of::<Host>() == 24);
+    assert!(size_of::<PluginEntry>() == 104);
+    assert!(size_of::<Library>() == 40);
+};

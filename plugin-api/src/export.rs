@@ -1,0 +1,280 @@
+//! From the trait to the ABI: one `extern "C"` function per hook, each of which catches panics, because one that
+//! left the plugin would abort the host.
+
+use crate::abi::{self, Assessment, Host, PluginEntry, RawVerdict, Retraction, Rows, Step, Token};
+use crate::{Plugin, Role, Verdict};
+use std::cell::Cell;
+use std::ffi::{c_char, c_void};
+use std::panic::{catch_unwind, AssertUnwindSafe};
+
+thread_local! {
+    /// The host of the call in progress: what `Rows::mix` and errors go to. It has no destructor, so it does not keep
+    /// a library mapped.
+    static HOST: Cell<*const Host> = const { Cell::new(std::ptr::null()) };
+}
+
+/// What `create` hands out as the opaque instance.
+struct Instance<P> {
+    host: *const Host,
+    plugin: P,
+}
+
+fn fail(host: *const Host, text: &str) {
+    if !host.is_null() {
+        // SAFETY: the host outlives the instance (abi::Host); set_error copies the text.
+        unsafe { ((*host).set_error)(text.as_ptr(), text.len()) }
+    }
+}
+
+/// Runs a hook: the host set, panics caught, errors told.
+fn guarded(host: *const Host, hook: impl FnOnce() -> Result<(), String>) -> i32 {
+    let before = HOST.replace(host);
+    let outcome = catch_unwind(AssertUnwindSafe(hook));
+    HOST.set(before);
+    match outcome {
+        Ok(Ok(())) => abi::OK,
+        Ok(Err(text)) => {
+            fail(host, &text);
+            abi::FAILED
+        }
+        Err(panic) => {
+            let text = panic
+                .downcast_ref::<&str>()
+                .map(|text| (*text).to_string())
+                .or_else(|| panic.downcast_ref::<String>().cloned())
+                .unwrap_or_else(|| "a panic without a message".into());
+            fail(host, &format!("it panicked: {text}"));
+            abi::PANICKED
+        }
+    }
+}
+
+pub(crate) fn mix(rows: &Rows, weights: &[f32], fused: &mut [f32]) -> Result<(), String> {
+    if weights.len() != rows.len() {
+        return Err(format!("mix was given {} weights for {} members", weights.len(), rows.len()));
+    }
+    if fused.len() != rows.units as usize {
+        return Err(format!("mix was given room for {} units, there are {}", fused.len(), rows.units));
+    }
+    let host = HOST.get();
+    if host.is_null() {
+        return Err("mix was called outside a hook".into());
+    }
+    // SAFETY: the lengths are checked above; the host is valid during a hook, which is when HOST is set.
+    match unsafe { ((*host).mix)(rows, weights.as_ptr(), fused.as_mut_ptr()) } {
+        abi::OK => Ok(()),
+        _ => Err(format!("mix needs finite weights of at least 0, not all 0; it was given {weights:?}")),
+    }
+}
+
+unsafe extern "C" fn create<P: Plugin>(host: *const Host, settings: *const u8, len: usize) -> *mut c_void {
+    let mut instance = std::ptr::null_mut();
+    guarded(host, || {
+        // SAFETY: the host passes `len` bytes; null only with 0.
+        let settings = if len == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(settings, len) } };
+        let settings = std::str::from_utf8(settings).map_err(|error| format!("its settings are not UTF-8: {error}"))?;
+        let plugin = P::create(settings)?;
+        instance = Box::into_raw(Box::new(Instance { host, plugin })).cast::<c_void>();
+        Ok(())
+    });
+    instance
+}
+
+unsafe extern "C" fn destroy<P: Plugin>(instance: *mut c_void) {
+    if instance.is_null() {
+        return;
+    }
+    // SAFETY: made by `create::<P>` and passed here once, by the ABI.
+    let instance = unsafe { Box::from_raw(instance.cast::<Instance<P>>()) };
+    guarded(instance.host, move || {
+        drop(instance.plugin);
+        Ok(())
+    });
+}
+
+/// Calls a hook of an instance.
+///
+/// # Safety
+/// `instance` was made by `create::<P>` and is used by one thread at a time.
+unsafe fn call<P: Plugin>(instance: *mut c_void, hook: impl FnOnce(&mut P) -> Result<(), String>) -> i32 {
+    // SAFETY: as the caller promises.
+    let instance = unsafe { &mut *instance.cast::<Instance<P>>() };
+    guarded(instance.host, || hook(&mut instance.plugin))
+}
+
+/// # Safety
+/// `verdict` points to the host's buffer.
+unsafe fn answer(verdict: *mut RawVerdict, answer: &Verdict) {
+    // Most steps answer "continue"; the host has already written that.
+    if *answer != Verdict::default() {
+        // SAFETY: as the caller promises; version 1.0 of the struct is what every host of this major version has.
+        unsafe { (*verdict).set(answer) }
+    }
+}
+
+unsafe extern "C" fn on_logits<P: Plugin>(
+    instance: *mut c_void,
+    step: *const Step,
+    rows: *const Rows,
+    fused: *mut f32,
+    len: usize,
+) -> i32 {
+    // SAFETY: the ABI promises valid pointers and `len` floats, for the duration of this call.
+    unsafe {
+        call::<P>(instance, |plugin| plugin.on_logits(&*step, &*rows, std::slice::from_raw_parts_mut(fused, len)))
+    }
+}
+
+unsafe extern "C" fn on_token<P: Plugin>(
+    instance: *mut c_void,
+    step: *const Step,
+    token: *const Token,
+    verdict: *mut RawVerdict,
+) -> i32 {
+    // SAFETY: the ABI promises valid pointers for the duration of this call.
+    unsafe {
+        call::<P>(instance, |plugin| {
+            answer(verdict, &plugin.on_token(&*step, &*token)?);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn on_assessment<P: Plugin>(
+    instance: *mut c_void,
+    step: *const Step,
+    assessment: *const Assessment,
+    verdict: *mut RawVerdict,
+) -> i32 {
+    // SAFETY: the ABI promises valid pointers for the duration of this call.
+    unsafe {
+        call::<P>(instance, |plugin| {
+            answer(verdict, &plugin.on_assessment(&*step, &*assessment)?);
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn on_retract<P: Plugin>(
+    instance: *mut c_void,
+    step: *const Step,
+    retraction: *const Retraction,
+) -> i32 {
+    // SAFETY: the ABI promises valid pointers for the duration of this call.
+    unsafe { call::<P>(instance, |plugin| plugin.on_retract(&*step, &*retraction)) }
+}
+
+unsafe extern "C" fn save<P: Plugin>(instance: *mut c_void, write: abi::Write, context: *mut c_void) -> i32 {
+    // SAFETY: the ABI promises a valid instance; `write` copies what it is given.
+    unsafe {
+        call::<P>(instance, |plugin| {
+            let state = plugin.save();
+            write(context, state.as_ptr(), state.len());
+            Ok(())
+        })
+    }
+}
+
+unsafe extern "C" fn restore<P: Plugin>(instance: *mut c_void, bytes: *const u8, len: usize) -> i32 {
+    // SAFETY: the ABI promises `len` bytes; null only with 0.
+    unsafe {
+        call::<P>(instance, |plugin| {
+            plugin.restore(if len == 0 { &[] } else { std::slice::from_raw_parts(bytes, len) })
+        })
+    }
+}
+
+/// Constant C strings of a plugin: NUL-terminated at compile time by [`crate::plugin_entry!`].
+#[doc(hidden)]
+pub struct Sdk {
+    pub name: &'static str,
+    pub version: &'static str,
+    pub description: &'static str,
+    pub settings_schema: &'static str,
+}
+
+/// The table of one plugin. `texts` are NUL-terminated.
+#[doc(hidden)]
+pub const fn entry<P: Plugin>(texts: Sdk) -> PluginEntry {
+    PluginEntry {
+        struct_size: std::mem::size_of::<PluginEntry>() as u32,
+        role: match P::ROLE {
+            Role::Fusion => abi::ROLE_FUSION,
+            Role::Policy => abi::ROLE_POLICY,
+        },
+        name: texts.name.as_ptr().cast::<c_char>(),
+        version: texts.version.as_ptr().cast::<c_char>(),
+        description: texts.description.as_ptr().cast::<c_char>(),
+        settings_schema: texts.settings_schema.as_ptr().cast::<c_char>(),
+        create: Some(create::<P>),
+        destroy: Some(destroy::<P>),
+        on_logits: Some(on_logits::<P>),
+        on_token: Some(on_token::<P>),
+        on_assessment: Some(on_assessment::<P>),
+        on_retract: Some(on_retract::<P>),
+        save: Some(save::<P>),
+        restore: Some(restore::<P>),
+    }
+}
+
+/// The constant table of a plugin, for a host that links it in. The texts of the trait are joined with their NUL.
+#[macro_export]
+macro_rules! plugin_entry {
+    ($plugin:ty) => {{
+        const fn joined<const N: usize>(text: &str) -> [u8; N] {
+            let mut out = [0; N];
+            let bytes = text.as_bytes();
+            let mut i = 0;
+            while i < bytes.len() {
+                out[i] = bytes[i];
+                i += 1;
+            }
+            out
+        }
+        macro_rules! c_text {
+            ($text:expr) => {{
+                const TEXT: &str = $text;
+                const JOINED: [u8; TEXT.len() + 1] = joined(TEXT);
+                match ::std::str::from_utf8(&JOINED) {
+                    Ok(text) => text,
+                    Err(_) => "\0",
+                }
+            }};
+        }
+        static ENTRY: $crate::abi::PluginEntry = $crate::entry::<$plugin>($crate::Sdk {
+            name: c_text!(<$plugin as $crate::Plugin>::NAME),
+            version: c_text!(<$plugin as $crate::Plugin>::VERSION),
+            description: c_text!(<$plugin as $crate::Plugin>::DESCRIPTION),
+            settings_schema: c_text!(<$plugin as $crate::Plugin>::SETTINGS_SCHEMA),
+        });
+        &ENTRY
+    }};
+}
+
+/// Exports one or more plugins from a `cdylib`.
+#[macro_export]
+macro_rules! export_plugin {
+    ($($plugin:ty),+ $(,)?) => {
+        #[cfg(panic = "abort")]
+        compile_error!("a plugin must be built with panic = \"unwind\": a panic would end the whole program");
+
+        /// What the host reads first.
+        #[no_mangle]
+        #[allow(non_upper_case_globals)]
+        pub static llama_selfmod_plugin_v1: $crate::abi::Library = {
+            struct Entries([*const $crate::abi::PluginEntry; [$(stringify!($plugin)),+].len()]);
+            // SAFETY: constants, never written.
+            unsafe impl Sync for Entries {}
+            static ENTRIES: Entries = Entries([$($crate::plugin_entry!($plugin)),+]);
+            $crate::abi::Library {
+                magic: $crate::abi::MAGIC,
+                abi_major: $crate::abi::ABI_MAJOR,
+                abi_minor: $crate::abi::ABI_MINOR,
+                struct_size: ::std::mem::size_of::<$crate::abi::Library>() as u32,
+                plugin_count: ENTRIES.0.len() as u32,
+                sdk: concat!("llama_selfmod-plugin-api ", env!("CARGO_PKG_VERSION"), "\0").as_ptr().cast(),
+                plugins: ENTRIES.0.as_ptr(),
+            }
+        };
+    };
+}

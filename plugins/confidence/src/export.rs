@@ -1,0 +1,1 @@
+plugin_api::export_plugin!(confidence::Confidence);
