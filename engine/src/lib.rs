@@ -1,5 +1,9 @@
 //! Several GGUF language models decode one text together, and take back what goes wrong.
 
+pub mod error;
 pub mod events;
 pub mod hooks;
+pub mod reply;
 pub mod settings;
+
+pub use error::Error;

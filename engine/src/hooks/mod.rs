@@ -4,7 +4,7 @@
 pub mod chain;
 pub mod native;
 pub mod script;
-mod watch;
+pub(crate) mod watch;
 
 use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};
 
