@@ -130,3 +130,15 @@ pub enum Event<'a> {
         avg_agreement: f32,
     },
 }
+
+/// "retraction.rhai reloaded (3rd version, 0.2 ms)".
+pub fn reload_line(hook: &str, version: u32, milliseconds: f64) -> String {
+    let ending = match (version % 10, version % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{hook} reloaded ({version}{ending} version, {milliseconds:.1} ms)")
+}

@@ -129,4 +129,6 @@ pub enum Prompt {
     Text(String),
     /// A conversation that ends with a message of the user.
     Chat(Vec<Message>),
+    /// A text that is tokenised already, after the models' beginning-of-text token; for scoring.
+    Tokens(Vec<u32>),
 }

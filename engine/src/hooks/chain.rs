@@ -1,1 +1,371 @@
+//! All hooks in the order of their registration: calls them, checks what they answer, merges it, and keeps the text going
+//! when one of them fails.
 
+use super::{Hook, HookError, Origin, Reload};
+use crate::fuse;
+use plugin_api::{Action, Adjustment, Assessment, Retraction, Role, Rows, Step, Token, Verdict};
+use std::time::{Duration, Instant};
+
+/// Failures in a row after which a hook is parked.
+const FAULTS: u32 = 3;
+
+/// Longest call. A script is stopped long before; a compiled hook cannot be stopped, only left out from the next call on.
+/// Generous, because a loaded machine must not change the text.
+const BUDGET: Duration = Duration::from_millis(250);
+
+/// Highest value a verdict can give to the temperature or the repeat penalty.
+const HIGHEST: f32 = 10.0;
+
+struct Slot {
+    hook: Box<dyn Hook>,
+    running: bool,
+    faults: u32,
+    parked: Option<String>,
+    last_notice: String,
+}
+
+/// What all hooks together answered.
+#[derive(Debug, Default, PartialEq)]
+pub struct Merged {
+    /// The winner's action.
+    pub action: Action,
+    /// The winner's name and reason; empty when nobody asked for anything.
+    pub policy: String,
+    /// The winner's.
+    pub reason: String,
+    /// Of all verdicts, in order, with who and why.
+    pub adjustments: Vec<(String, Adjustment, String)>,
+    /// Of all verdicts that ask for the winning kind of action.
+    pub bans: Vec<u32>,
+}
+
+/// What `--list-hooks` and `/policy` show of a hook.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HookInfo {
+    /// Its name.
+    pub name: String,
+    /// Fusion or policy.
+    pub role: Role,
+    /// Where it comes from.
+    pub origin: Origin,
+    /// Its version.
+    pub version: String,
+    /// One sentence.
+    pub description: String,
+    /// Whether it runs.
+    pub active: bool,
+    /// `running`, `idle`, or `parked: ` with the reason.
+    pub state: String,
+}
+
+/// The hooks of an engine.
+#[derive(Default)]
+pub struct Chain {
+    slots: Vec<Slot>,
+    fusion: String,
+    /// The row before a hook edits it, to go back to when the hook fails.
+    before: Vec<f32>,
+    notices: Vec<String>,
+}
+
+impl Chain {
+    /// Adds a hook at the end. A fusion runs once it is chosen by [`Chain::set_fusion`], a policy when `running`.
+    pub fn add(&mut self, hook: Box<dyn Hook>, running: bool) {
+        self.slots.push(Slot { hook, running, faults: 0, parked: None, last_notice: String::new() });
+    }
+
+    /// Names of all fusions or all policies.
+    pub fn names(&self, role: Role) -> Vec<String> {
+        self.slots.iter().filter(|slot| slot.hook.role() == role).map(|slot| slot.hook.name().to_string()).collect()
+    }
+
+    /// Chooses the fusion. False when there is none of that name. Of two with one name, the one loaded last.
+    pub fn set_fusion(&mut self, name: &str) -> bool {
+        let chosen = self.slots.iter().rposition(|slot| slot.hook.role() == Role::Fusion && slot.hook.name() == name);
+        let Some(chosen) = chosen else { return false };
+        for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.hook.role() == Role::Fusion) {
+            slot.running = index == chosen;
+            slot.parked = None;
+            slot.faults = 0;
+        }
+        self.fusion = name.to_string();
+        true
+    }
+
+    /// The fusion that runs.
+    pub fn fusion(&self) -> &str {
+        &self.fusion
+    }
+
+    /// Lets a policy run or stops it; a parked one gets another chance. False when there is none of that name.
+    pub fn set_running(&mut self, name: &str, running: bool) -> bool {
+        let found = self.slots.iter_mut().rev().find(|slot| slot.hook.role() == Role::Policy && slot.hook.name() == name);
+        let Some(slot) = found else { return false };
+        slot.running = running;
+        slot.parked = None;
+        slot.faults = 0;
+        true
+    }
+
+    /// Names of the policies that run, in order.
+    pub fn policies(&self) -> Vec<String> {
+        let running = self.slots.iter().filter(|slot| slot.is_live() && slot.hook.role() == Role::Policy);
+        running.map(|slot| slot.hook.name().to_string()).collect()
+    }
+
+    /// Whether any policy runs; without one nothing is ever taken back.
+    pub fn has_policies(&self) -> bool {
+        self.slots.iter().any(|slot| slot.is_live() && slot.hook.role() == Role::Policy)
+    }
+
+    /// All hooks, for people.
+    pub fn list(&self) -> Vec<HookInfo> {
+        let info = |slot: &Slot| {
+            let (version, description) = slot.hook.describe();
+            HookInfo {
+                name: slot.hook.name().to_string(),
+                role: slot.hook.role(),
+                origin: slot.hook.origin(),
+                version,
+                description,
+                active: slot.is_live(),
+                state: match (&slot.parked, slot.running) {
+                    (Some(why), _) => format!("parked: {why}"),
+                    (None, true) => "running".into(),
+                    (None, false) => "idle".into(),
+                },
+            }
+        };
+        self.slots.iter().map(info).collect()
+    }
+
+    /// What the user should read since the last call.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        std::mem::take(&mut self.notices)
+    }
+
+    /// A new reply starts.
+    pub fn reset(&mut self) {
+        let notices = &mut self.notices;
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_live()) {
+            let outcome = slot.hook.reset();
+            slot.settle(outcome, Duration::ZERO, notices);
+        }
+    }
+
+    /// Between two steps: takes over changed files. `told` hears of each swap.
+    pub fn reload_changed(&mut self, told: &mut dyn FnMut(&str, u32, f64)) {
+        self.reload(|hook| hook.reload_if_changed(), told);
+    }
+
+    /// `/reload`: takes over all files as they are now.
+    pub fn reload_all(&mut self, told: &mut dyn FnMut(&str, u32, f64)) {
+        self.reload(|hook| hook.reload_now(), told);
+    }
+
+    fn reload(&mut self, look: impl Fn(&mut dyn Hook) -> Reload, told: &mut dyn FnMut(&str, u32, f64)) {
+        for slot in &mut self.slots {
+            match look(&mut *slot.hook) {
+                Reload::Unchanged => {}
+                Reload::Swapped { version, milliseconds } => {
+                    slot.parked = None;
+                    slot.faults = 0;
+                    told(slot.hook.name(), version, milliseconds);
+                }
+                Reload::Refused(why) => self.notices.push(why),
+            }
+        }
+    }
+
+    /// Runs the fusion and the filters over `fused`, which starts as the members' weighted mean. A hook that fails or leaves
+    /// nonsense leaves the row as it was before.
+    pub fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) {
+        let Self { slots, before, notices, .. } = self;
+        let editing = slots.iter_mut().filter(|slot| slot.is_live() && slot.hook.edits_logits());
+        for slot in editing {
+            before.clear();
+            before.extend_from_slice(fused);
+            let start = Instant::now();
+            let outcome = slot
+                .hook
+                .on_logits(step, rows, fused)
+                .and_then(|()| fuse::check(fused).map_err(|error| HookError(format!("it left a row that {error}"))));
+            if slot.settle(outcome, start.elapsed(), notices).is_none() {
+                fused.copy_from_slice(before);
+            }
+        }
+    }
+
+    /// Asks all hooks about a candidate.
+    pub fn on_token(&mut self, step: &Step, token: &Token) -> Merged {
+        self.ask(Point::Token, |hook| hook.on_token(step, token))
+    }
+
+    /// Asks all hooks about the recent window.
+    pub fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Merged {
+        self.ask(Point::Assessment, |hook| hook.on_assessment(step, assessment))
+    }
+
+    /// Tells all hooks that units were taken back.
+    pub fn on_retract(&mut self, step: &Step, retraction: &Retraction) {
+        let notices = &mut self.notices;
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_live()) {
+            let start = Instant::now();
+            let outcome = slot.hook.on_retract(step, retraction);
+            slot.settle(outcome, start.elapsed(), notices);
+        }
+    }
+
+    fn ask(&mut self, point: Point, mut call: impl FnMut(&mut dyn Hook) -> Result<Verdict, HookError>) -> Merged {
+        let mut merged = Merged::default();
+        let notices = &mut self.notices;
+        for slot in self.slots.iter_mut().filter(|slot| slot.is_live()) {
+            let start = Instant::now();
+            let outcome = call(&mut *slot.hook).and_then(|verdict| point.check(&verdict).map(|()| verdict));
+            if let Some(verdict) = slot.settle(outcome, start.elapsed(), notices) {
+                merged.take(slot.hook.name(), verdict);
+            }
+        }
+        merged
+    }
+}
+
+impl Slot {
+    fn is_live(&self) -> bool {
+        self.running && self.parked.is_none()
+    }
+
+    /// Counts a failure or forgets the ones before; what a call gave, if it counts.
+    fn settle<T>(&mut self, outcome: Result<T, HookError>, time: Duration, notices: &mut Vec<String>) -> Option<T> {
+        let outcome = match outcome {
+            Ok(_) if time > BUDGET => Err(HookError(format!(
+                "it took {} ms, the limit is {} ms",
+                time.as_millis(),
+                BUDGET.as_millis()
+            ))),
+            other => other,
+        };
+        let error = match outcome {
+            Ok(value) => {
+                self.faults = 0;
+                return Some(value);
+            }
+            Err(error) => error,
+        };
+        self.faults += 1;
+        let name = self.hook.name();
+        if self.faults >= FAULTS {
+            self.parked = Some(error.to_string());
+            notices.push(format!("`{name}` failed {FAULTS} times in a row and is parked: {error}"));
+        } else if self.last_notice != error.0 {
+            notices.push(format!("`{name}` is skipped for this step: {error}"));
+        }
+        self.last_notice = error.0;
+        None
+    }
+}
+
+/// Where a verdict was given; not every action makes sense everywhere.
+#[derive(Clone, Copy)]
+enum Point {
+    Token,
+    Assessment,
+}
+
+impl Point {
+    fn check(self, verdict: &Verdict) -> Result<(), HookError> {
+        let wrong = |text: &str| Err(HookError(text.to_string()));
+        match (self, verdict.action) {
+            (Self::Token, Action::Retract(_)) => return wrong("it answered `retract` from on_token; that belongs to on_assessment"),
+            (Self::Assessment, Action::Resample) => return wrong("it answered `resample` from on_assessment; that belongs to on_token"),
+            (Self::Assessment, Action::Force(_)) => return wrong("it answered `force` from on_assessment; that belongs to on_token"),
+            (_, Action::Retract(0)) => return wrong("it asked to retract 0 units"),
+            _ => {}
+        }
+        let adjustment = &verdict.adjustment;
+        let checks = [
+            ("temperature", adjustment.temperature, 0.0, HIGHEST),
+            ("top_p", adjustment.top_p, f32::MIN_POSITIVE, 1.0),
+            ("min_p", adjustment.min_p, 0.0, 1.0),
+            ("repeat_penalty", adjustment.repeat_penalty, 1.0, HIGHEST),
+        ];
+        for (name, value, low, high) in checks {
+            if let Some(value) = value.filter(|value| !(low..=high).contains(value)) {
+                return Err(HookError(format!("it set {name} to {value}, which is not between {low} and {high}")));
+            }
+        }
+        Ok(())
+    }
+}
+
+impl Merged {
+    /// Joins a verdict to those before: the higher action wins, of two retractions the deeper, and bans are united.
+    fn take(&mut self, name: &str, verdict: Verdict) {
+        if !verdict.adjustment.is_empty() {
+            self.adjustments.push((name.to_string(), verdict.adjustment, verdict.reason.clone()));
+        }
+        let kind = std::mem::discriminant(&verdict.action);
+        let same = kind == std::mem::discriminant(&self.action);
+        let wins = verdict.action > self.action;
+        if wins {
+            self.policy = name.to_string();
+            self.reason = verdict.reason;
+            self.action = verdict.action;
+            if !same {
+                self.bans.clear();
+            }
+        }
+        if wins || same {
+            self.bans.extend(verdict.bans);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn merge(verdicts: &[Verdict]) -> Merged {
+        let mut merged = Merged::default();
+        for (index, verdict) in verdicts.iter().enumerate() {
+            merged.take(&format!("hook{index}"), verdict.clone());
+        }
+        merged
+    }
+
+    #[test]
+    fn the_highest_action_wins_whatever_the_order() {
+        let verdicts = [Verdict::resample("a"), Verdict::stop("b"), Verdict::force(3, "c")];
+        assert_eq!(merge(&verdicts).action, Action::Stop);
+        assert_eq!(merge(&verdicts).policy, "hook1");
+    }
+
+    #[test]
+    fn of_several_retractions_the_deepest_wins_and_bans_are_united() {
+        let merged = merge(&[Verdict::retract(2, "a").ban(&[1]), Verdict::retract(5, "b").ban(&[2]), Verdict::retract(3, "c").ban(&[3])]);
+        assert_eq!((merged.action, merged.policy.as_str()), (Action::Retract(5), "hook1"));
+        assert_eq!(merged.bans, [1, 2, 3]);
+    }
+
+    #[test]
+    fn bans_of_a_losing_kind_of_action_are_dropped() {
+        let merged = merge(&[Verdict::resample("a").ban(&[1]), Verdict::force(7, "b").ban(&[2])]);
+        assert_eq!(merged.bans, [2]);
+    }
+
+    #[test]
+    fn adjustments_of_all_are_kept_in_order() {
+        let warm = Adjustment { temperature: Some(1.0), ..Adjustment::default() };
+        let merged = merge(&[Verdict::adjust(warm, "a"), Verdict::retract(1, "b").with(warm)]);
+        assert_eq!(merged.adjustments.len(), 2);
+        assert_eq!(merged.action, Action::Retract(1));
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_a_fault() {
+        for bad in [f32::INFINITY, -0.1] {
+            let adjustment = Adjustment { temperature: Some(bad), ..Adjustment::default() };
+            assert!(Point::Assessment.check(&Verdict::adjust(adjustment, "")).is_err());
+        }
+    }
+}

@@ -1,0 +1,149 @@
+//! What the engine adds to the members' own decoding, measured in one run: ratios hold where milliseconds do not.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::events::Event;
+use crate::member::schedule::Schedule;
+use crate::settings::Prompt;
+use serde::Serialize;
+use std::sync::atomic::AtomicBool;
+use std::time::Instant;
+
+/// Medians in milliseconds.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Bench {
+    /// Decoding of one token, each member alone on all threads.
+    pub members: Vec<MemberBench>,
+    /// Decoding of one token in all members, one after the other on all threads.
+    pub sequential: f64,
+    /// Decoding of one token in all members, side by side on their share of the threads.
+    pub parallel: f64,
+    /// A whole step under the better schedule: decoding, fusion, sampling, hooks, events.
+    pub step: f64,
+    /// step / min(sequential, parallel).
+    pub overhead: f64,
+    /// sequential / parallel.
+    pub speedup: f64,
+    /// `in turn` or `side by side`: the better one.
+    pub schedule: &'static str,
+    /// Steps each median is taken over.
+    pub steps: usize,
+    /// Megabytes.
+    pub memory: Memory,
+}
+
+/// One member's decoding.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MemberBench {
+    /// Its name.
+    pub name: String,
+    /// Median of a token.
+    pub milliseconds: f64,
+}
+
+/// Where the memory went, in MiB.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Memory {
+    /// Most that was resident at any time.
+    pub peak: f64,
+    /// The members' weights.
+    pub models: f64,
+    /// The members' KV caches.
+    pub cache: f64,
+    /// The rest.
+    pub other: f64,
+}
+
+/// Steps measured in a row before another kind of step has its turn: a machine whose speed drifts then slows all alike.
+const BLOCK: usize = 16;
+
+impl Engine {
+    /// Measures `steps` steps of each kind.
+    pub fn bench(&mut self, steps: usize) -> Result<Bench, Error> {
+        let prompt = Prompt::Text("Once upon a time there was".into());
+        let threads = self.threads();
+        let names: Vec<String> = self.members().iter().map(|member| member.name.clone()).collect();
+        let costs = self.decoder().ensemble.costs();
+        let in_turn = Schedule::in_turn(names.len(), threads);
+        let side_by_side = Schedule::side_by_side(&costs, threads);
+        let (mut alone, mut sequential, mut parallel, mut step) = (vec![Vec::new(); names.len()], Vec::new(), Vec::new(), Vec::new());
+        self.set_n_predict(BLOCK as u32 + 2);
+        let mut seed = self.settings().seed;
+        while step.len() < steps {
+            for (index, times) in alone.iter_mut().enumerate() {
+                self.decode_block(&prompt, Schedule { groups: vec![vec![(index, threads)]] }, times)?;
+            }
+            self.decode_block(&prompt, in_turn.clone(), &mut sequential)?;
+            self.decode_block(&prompt, side_by_side.clone(), &mut parallel)?;
+            let better = if median(&sequential) <= median(&parallel) { &in_turn } else { &side_by_side };
+            self.decoder().ensemble.fix_schedule(better.clone());
+            seed = seed.wrapping_add(1);
+            self.set_seed(seed);
+            let mut last: Option<Instant> = None;
+            let mut count = 0;
+            self.reply(&prompt, &AtomicBool::new(false), &mut |event| {
+                if let Event::Token { .. } = event {
+                    // The first two steps wake threads up, here as in `decode_block`.
+                    if let (Some(last), true) = (last, count >= WARM_UP) {
+                        step.push(last.elapsed().as_secs_f64() * 1e3);
+                    }
+                    count += 1;
+                    last = Some(Instant::now());
+                }
+            })?;
+        }
+        let (sequential, parallel, step) = (median(&sequential), median(&parallel), median(&step));
+        let bytes = |size: fn(&crate::engine::MemberInfo) -> u64| self.members().iter().map(size).sum::<u64>() as f64 / MIB;
+        let (models, cache, peak) = (bytes(|member| member.bytes), bytes(|member| member.cache_bytes), peak_resident());
+        Ok(Bench {
+            members: names
+                .into_iter()
+                .zip(&alone)
+                .map(|(name, times)| MemberBench { name, milliseconds: median(times) })
+                .collect(),
+            sequential,
+            parallel,
+            step,
+            overhead: step / sequential.min(parallel),
+            speedup: sequential / parallel,
+            schedule: if sequential <= parallel { "in turn" } else { "side by side" },
+            steps,
+            memory: Memory { peak, models, cache, other: peak - models - cache },
+        })
+    }
+
+    /// Decodes a block of tokens after the prompt under a schedule, without rows, and notes the time of each.
+    fn decode_block(&mut self, prompt: &Prompt, schedule: Schedule, times: &mut Vec<f64>) -> Result<(), Error> {
+        let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
+        let ensemble = &mut self.decoder().ensemble;
+        ensemble.fix_schedule(Schedule::in_turn(ensemble.count(), schedule.groups[0][0].1));
+        ensemble.prime(prompt).map_err(failed)?;
+        ensemble.fix_schedule(schedule);
+        for index in 0..BLOCK + WARM_UP {
+            // Any token that is no control token; which one does not matter to its cost.
+            let unit = 300 + index as u32 % 64;
+            let start = Instant::now();
+            ensemble.decode_only(unit).map_err(failed)?;
+            if index >= WARM_UP {
+                times.push(start.elapsed().as_secs_f64() * 1e3);
+            }
+        }
+        Ok(())
+    }
+}
+
+const WARM_UP: usize = 2;
+const MIB: f64 = (1u64 << 20) as f64;
+
+fn median(times: &[f64]) -> f64 {
+    let mut sorted = times.to_vec();
+    sorted.sort_by(f64::total_cmp);
+    sorted.get(sorted.len() / 2).copied().unwrap_or(0.0)
+}
+
+/// In MiB; 0 where the system does not tell.
+fn peak_resident() -> f64 {
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    line.and_then(|line| line.trim().trim_end_matches("kB").trim().parse::<f64>().ok()).map_or(0.0, |kib| kib / 1024.0)
+}

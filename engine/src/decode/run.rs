@@ -1,0 +1,564 @@
+//! The life of one reply.
+
+use super::attempts::Attempts;
+use super::fusion::{Fusion, Members};
+use super::parameters::Adapted;
+use super::record::{who_and_why, Record};
+use super::shift;
+use super::text::ReplyText;
+use super::window::{UnitRecord, Window};
+use crate::events::{EndReason, Event, MemberProbability};
+use crate::fuse::Shortlist;
+use crate::hooks::chain::{Chain, Merged};
+use crate::member::sampler::{seed_for, Sampler};
+use crate::member::{Ensemble, MemberError, Unit};
+use crate::reply::{RetractionRecord, Timings};
+use crate::settings::Prompt;
+use plugin_api::{Action, Adjustment, Parameters, Retraction, Step, Token};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
+
+/// Over how many of the newest units of the reply the repeat penalty counts.
+const PENALTY_UNITS: usize = 64;
+
+/// Bounds of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Longest reply, in units that stand.
+    pub n_predict: u32,
+    /// How many of the newest units can be taken back.
+    pub horizon: u32,
+    /// Retractions, over all policies.
+    pub max_retractions: u32,
+}
+
+/// What a reply is made from.
+#[derive(Debug, Clone)]
+pub struct Request {
+    /// What to continue.
+    pub prompt: Prompt,
+    /// The base sampling parameters.
+    pub parameters: Parameters,
+    /// Bounds.
+    pub limits: Limits,
+    /// Of the random draws.
+    pub seed: u64,
+    /// Texts that end a reply, beside those of the prompt's form.
+    pub stop: Vec<String>,
+    /// Whether to drop old text when the context is full.
+    pub context_shift: bool,
+}
+
+/// What a reply came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// Its text and all else there is to keep.
+    pub reply: crate::reply::Reply,
+    /// The units that stand.
+    pub units: Vec<Unit>,
+}
+
+/// Ensemble, hooks and the buffers that outlive a reply.
+pub struct Decoder {
+    /// What decodes.
+    pub ensemble: Ensemble,
+    /// What hangs on the loop.
+    pub chain: Chain,
+    members: Members,
+    fusion: Fusion,
+    shortlist: Shortlist,
+    sampler: Sampler,
+}
+
+/// The state of one reply.
+struct Reply<'a> {
+    decoder: &'a mut Decoder,
+    request: &'a Request,
+    prompt: Prompt,
+    observer: &'a mut dyn FnMut(&Event),
+    window: Window,
+    text: ReplyText,
+    parameters: Adapted,
+    attempts: Attempts,
+    record: Record,
+    retractions: u32,
+    /// Units at the start of the reply that the members no longer see, after a context shift.
+    hidden: usize,
+    dropped_messages: usize,
+    /// Units that were told to be certain; never taken back, whatever happens to budgets and hooks later.
+    certain: usize,
+    /// False once a member refused to go back.
+    can_retract: bool,
+    budget_told: bool,
+}
+
+/// Why the loop stops, or goes on.
+type Flow = std::ops::ControlFlow<EndReason>;
+use Flow::{Break, Continue};
+
+impl Decoder {
+    /// `weights`: the members' prior weights, not all 0.
+    pub fn new(ensemble: Ensemble, chain: Chain, weights: &[f32]) -> Self {
+        let total: f32 = weights.iter().sum();
+        let members = Members { names: ensemble.names(), weights: weights.iter().map(|weight| weight / total).collect() };
+        Self { ensemble, chain, members, fusion: Fusion::default(), shortlist: Shortlist::new(), sampler: Sampler::new() }
+    }
+
+    /// Names and weights of the members.
+    pub fn members(&self) -> &Members {
+        &self.members
+    }
+
+    /// The fused row for the next unit as the members stand, outside a reply: for scoring a text that is given.
+    pub fn fuse(&mut self, step: &Step) -> &Fusion {
+        self.fusion.make(&self.ensemble, &self.members, &mut self.chain, step);
+        &self.fusion
+    }
+
+    /// Writes a reply. An error means that the prompt could not be read; once text comes, nothing takes it away.
+    pub fn reply(
+        &mut self,
+        request: &Request,
+        interrupted: &AtomicBool,
+        observer: &mut dyn FnMut(&Event),
+    ) -> Result<Outcome, MemberError> {
+        let start = Instant::now();
+        let mut prompt = request.prompt.clone();
+        let (primed, dropped_messages) = shift::prime(&mut self.ensemble, &mut prompt, request.context_shift)?;
+        let mut timings = Timings {
+            prompt_ms: start.elapsed().as_secs_f64() * 1e3,
+            prompt_tokens: primed.first().map_or(0, |primed| primed.tokens as u32),
+            prompt_tokens_decoded: primed.first().map_or(0, |primed| primed.decoded as u32),
+            ..Timings::default()
+        };
+        let mut stop = request.stop.clone();
+        stop.extend(primed.into_iter().flat_map(|primed| primed.stop));
+        self.chain.reset();
+        let start = Instant::now();
+        let members = self.members.names.len();
+        let reply = Reply {
+            window: Window::new(members, request.limits.n_predict as usize),
+            text: ReplyText::new(stop),
+            parameters: Adapted::new(request.parameters),
+            attempts: Attempts::default(),
+            record: Record::default(),
+            retractions: 0,
+            hidden: 0,
+            dropped_messages,
+            certain: 0,
+            can_retract: true,
+            budget_told: false,
+            decoder: self,
+            request,
+            prompt,
+            observer,
+        };
+        let mut outcome = reply.run(interrupted, start);
+        timings.reply_ms = start.elapsed().as_secs_f64() * 1e3;
+        outcome.reply.timings = timings;
+        let raw: usize = outcome.units.iter().map(|&unit| self.ensemble.vocabulary().bytes(unit).len()).sum();
+        // Only when the text shown is exactly the units' bytes do later prompts continue where it ends; after a stop string
+        // or in the middle of a character they are read anew, as far as their tokens differ.
+        if raw == outcome.reply.text.len() {
+            self.ensemble.adopt(&outcome.units, &outcome.reply.text);
+        }
+        Ok(outcome)
+    }
+}
+
+impl Reply<'_> {
+    fn run(mut self, interrupted: &AtomicBool, start: Instant) -> Outcome {
+        let policies = self.decoder.chain.policies();
+        (self.observer)(&Event::Init {
+            models: &self.decoder.members.names,
+            fusion_mode: self.decoder.chain.fusion(),
+            policies: &policies,
+            seed: self.request.seed,
+        });
+        if self.dropped_messages > 0 {
+            self.tell_dropped(self.dropped_messages);
+        }
+        let reason = loop {
+            if let Break(reason) = self.step(interrupted) {
+                break reason;
+            }
+        };
+        self.finish(reason, start)
+    }
+
+    /// One unit more, or some fewer.
+    fn step(&mut self, interrupted: &AtomicBool) -> Flow {
+        self.reload();
+        self.tell_notices();
+        if interrupted.load(Ordering::Relaxed) {
+            return Break(EndReason::Interrupted);
+        }
+        if self.window.len() as u32 >= self.request.limits.n_predict {
+            return Break(EndReason::Length);
+        }
+        self.catch_up()?;
+        let step = self.where_it_stands();
+        let decoder = &mut *self.decoder;
+        decoder.fusion.make(&decoder.ensemble, &decoder.members, &mut decoder.chain, &step);
+        let unit = self.choose()?;
+        if unit == self.decoder.ensemble.vocabulary().end() {
+            return Break(EndReason::End);
+        }
+        self.accept(unit)?;
+        self.parameters.decay();
+        self.assess()
+    }
+
+    /// Decodes the newest unit. This is put off until its row is needed, so that a unit that is taken back at once, and the
+    /// last of a reply, cost no forward pass.
+    fn catch_up(&mut self) -> Flow {
+        let position = self.window.len() - self.hidden;
+        if self.decoder.ensemble.len() >= position {
+            return Continue(());
+        }
+        let newest = self.window.units()[self.window.len() - 1];
+        match self.decoder.ensemble.extend(newest) {
+            Ok(()) => Continue(()),
+            Err(MemberError::Full(_)) if self.request.context_shift => self.shift(),
+            Err(MemberError::Full(_)) => Break(EndReason::Context),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn shift(&mut self) -> Flow {
+        let units = self.window.units()[self.hidden..].to_vec();
+        match shift::make_room(&mut self.decoder.ensemble, &mut self.prompt, &units) {
+            Ok(Some(shifted)) => {
+                self.hidden += shifted.units;
+                self.dropped_messages += shifted.messages;
+                if shifted.messages > 0 {
+                    self.tell_dropped(shifted.messages);
+                }
+                if shifted.units > 0 {
+                    let text = format!("the context is full: the first {} tokens of the reply are out of sight", self.hidden);
+                    (self.observer)(&Event::Notice { text: &text });
+                }
+                Continue(())
+            }
+            Ok(None) => Break(EndReason::Context),
+            Err(error) => self.fail(&error),
+        }
+    }
+
+    fn fail(&mut self, error: &MemberError) -> Flow {
+        (self.observer)(&Event::Notice { text: &format!("{error}; the text so far stands") });
+        Break(EndReason::Failed)
+    }
+
+    /// Draws candidates until no hook objects.
+    fn choose(&mut self) -> std::ops::ControlFlow<EndReason, Unit> {
+        loop {
+            let step = self.where_it_stands();
+            let parameters = self.parameters.now();
+            let decoder = &mut *self.decoder;
+            let recent = &self.window.units()[self.window.len().saturating_sub(PENALTY_UNITS)..];
+            let bans = self.attempts.bans(step.position);
+            let fusion = &decoder.fusion;
+            let selection = decoder.shortlist.select(&fusion.row, fusion.offset, bans, recent, &parameters);
+            let unit = decoder.sampler.draw(selection.candidates, recent, &parameters, (step.seed >> 32) as u32);
+            let vocabulary = decoder.ensemble.vocabulary();
+            let bytes = vocabulary.bytes(unit);
+            let probabilities = member_probabilities(&decoder.ensemble, unit);
+            let token = Token {
+                struct_size: size_of::<Token>() as u32,
+                unit,
+                bytes: bytes.as_ptr(),
+                bytes_len: bytes.len() as u32,
+                leader: leader(&probabilities, &decoder.members.weights),
+                probability: fusion.probability(unit),
+                entropy: fusion.statistics.entropy,
+                agreement: fusion.agreement,
+                is_end: u32::from(unit == vocabulary.end()),
+                member_probabilities: probabilities.as_ptr(),
+            };
+            let merged = decoder.chain.on_token(&step, &token);
+            self.adjust(&merged);
+            match merged.action {
+                Action::Resample if self.attempts.may_retry(step.position) => {
+                    self.modify("resample", &merged);
+                    self.attempts.retry(step.position, merged.bans.into_iter().chain([unit]));
+                }
+                Action::Resample => {
+                    self.tell_budget(&merged.policy, "this position was tried often enough");
+                    return Continue(unit);
+                }
+                Action::Force(forced) if self.decoder.ensemble.vocabulary().can_emit(forced) => {
+                    self.modify("force", &merged);
+                    return Continue(forced);
+                }
+                Action::Force(forced) => {
+                    let text = format!("`{}` forced token {forced}, which cannot be written; it is ignored", merged.policy);
+                    (self.observer)(&Event::Notice { text: &text });
+                    return Continue(unit);
+                }
+                Action::Stop => return Break(self.stopped(&merged)),
+                Action::Continue | Action::Adjust | Action::Retract(_) => return Continue(unit),
+            }
+        }
+    }
+
+    /// The unit enters the window and the text.
+    fn accept(&mut self, unit: Unit) -> Flow {
+        let decoder = &mut *self.decoder;
+        let names = &decoder.members.names;
+        let probabilities = member_probabilities(&decoder.ensemble, unit);
+        let leader = leader(&probabilities, &decoder.members.weights);
+        let index = self.window.len();
+        let confidence = decoder.fusion.probability(unit);
+        let (entropy, agreement) = (decoder.fusion.statistics.entropy, decoder.fusion.agreement);
+        self.window.push(UnitRecord { unit, confidence, entropy, agreement, leader, member_probabilities: &probabilities });
+        let pushed = self.text.push(decoder.ensemble.vocabulary().bytes(unit));
+        let (text, stopped) = (pushed.text.to_string(), pushed.stopped);
+        self.certain = self.window.len() - self.retractable();
+        let members: Vec<MemberProbability> =
+            names.iter().zip(&probabilities).map(|(name, &probability)| MemberProbability { name, probability }).collect();
+        (self.observer)(&Event::Token {
+            index: index as u32,
+            text: &text,
+            confidence,
+            entropy,
+            agreement,
+            leader: &names[leader as usize],
+            members: &members,
+            committed: self.text.shown_len_at(self.certain),
+        });
+        if stopped {
+            Break(EndReason::StopString)
+        } else {
+            Continue(())
+        }
+    }
+
+    /// The hooks judge the window.
+    fn assess(&mut self) -> Flow {
+        let step = self.where_it_stands();
+        let chain = &mut self.decoder.chain;
+        let Some(merged) = self.window.assess(|assessment| chain.on_assessment(&step, assessment)) else { return Continue(()) };
+        self.adjust(&merged);
+        match merged.action {
+            Action::Stop => Break(self.stopped(&merged)),
+            Action::Retract(units) => self.retract(units, merged),
+            _ => Continue(()),
+        }
+    }
+
+    /// Takes the last `units` back in members, window, text and hooks, or in none of them.
+    fn retract(&mut self, units: u32, merged: Merged) -> Flow {
+        let units = (units as usize).min(self.retractable());
+        let keep = self.window.len() - units;
+        if units == 0 || !self.attempts.may_retry(keep as u32) {
+            self.tell_budget(&merged.policy, "there is nothing that may still be taken back");
+            return Continue(());
+        }
+        // The members have not seen the newest unit; only what they have seen must be undone there.
+        let seen = keep - self.hidden;
+        if seen < self.decoder.ensemble.len() {
+            match self.decoder.ensemble.rewind(seen) {
+                Ok(()) => {}
+                Err(error @ MemberError::CannotRewind { .. }) => {
+                    self.can_retract = false;
+                    (self.observer)(&Event::Notice { text: &format!("{error}; nothing is taken back in this reply") });
+                    return Continue(());
+                }
+                Err(error) => return self.fail(&error),
+            }
+        }
+        self.modify("retract", &merged);
+        self.record.retractions.push(RetractionRecord {
+            index: keep as u32,
+            tokens: units as u32,
+            policy: merged.policy.clone(),
+            reason: merged.reason.clone(),
+            rejected: self.text.text_of(keep..self.window.len()),
+            chosen: String::new(),
+        });
+        self.retractions += 1;
+        let first = self.window.units()[keep];
+        self.attempts.retry(keep as u32, merged.bans.iter().copied().chain([first]));
+        self.window.retract(units);
+        let bytes = self.text.retract(units);
+        let step = self.where_it_stands();
+        self.decoder.chain.on_retract(
+            &step,
+            &Retraction {
+                struct_size: size_of::<Retraction>() as u32,
+                units: units as u32,
+                position: keep as u32,
+                policy_len: merged.policy.len() as u32,
+                policy: merged.policy.as_ptr(),
+            },
+        );
+        (self.observer)(&Event::Retract {
+            index: keep as u32,
+            tokens: units as u32,
+            bytes,
+            policy: &merged.policy,
+            reason: &merged.reason,
+        });
+        Continue(())
+    }
+
+    fn adjust(&mut self, merged: &Merged) {
+        for (policy, adjustment, reason) in &merged.adjustments {
+            let applied: &Adjustment = adjustment;
+            if !self.parameters.apply(applied) {
+                continue;
+            }
+            self.record.adjustments += 1;
+            let now = self.parameters.now();
+            (self.observer)(&Event::Adjust {
+                policy,
+                temperature: now.temperature,
+                repeat_penalty: now.repeat_penalty,
+                reason,
+            });
+            let description = format!(
+                "{}; temperature {:.2}, repeat penalty {:.2}",
+                who_and_why(policy, reason),
+                now.temperature,
+                now.repeat_penalty
+            );
+            self.note("adjust", description);
+        }
+    }
+
+    fn modify(&mut self, kind: &'static str, merged: &Merged) {
+        self.note(kind, who_and_why(&merged.policy, &merged.reason));
+    }
+
+    fn note(&mut self, kind: &'static str, description: String) {
+        let position = self.window.len() as u32;
+        let decoder = &self.decoder;
+        self.record.modify(kind, position, description, &self.window, &decoder.members, decoder.chain.fusion());
+    }
+
+    fn stopped(&mut self, merged: &Merged) -> EndReason {
+        self.modify("stop", merged);
+        EndReason::Policy(if merged.reason.is_empty() { merged.policy.clone() } else { merged.reason.clone() })
+    }
+
+    /// How many of the newest units can be taken back right now.
+    fn retractable(&self) -> usize {
+        let budget = self.retractions < self.request.limits.max_retractions && self.can_retract;
+        if !budget || !self.decoder.chain.has_policies() {
+            return 0;
+        }
+        (self.window.len() - self.hidden.max(self.certain)).min(self.request.limits.horizon as usize)
+    }
+
+    fn where_it_stands(&self) -> Step {
+        let position = self.window.len() as u32;
+        let attempt = self.attempts.count(position);
+        Step {
+            struct_size: size_of::<Step>() as u32,
+            position,
+            attempt,
+            retractable: self.retractable() as u32,
+            retractions_left: if self.can_retract { self.request.limits.max_retractions - self.retractions } else { 0 },
+            members: self.decoder.members.names.len() as u32,
+            seed: seed_for(self.request.seed, position, attempt),
+            parameters: self.parameters.now(),
+            base: self.parameters.base(),
+        }
+    }
+
+    fn reload(&mut self) {
+        let observer = &mut self.observer;
+        self.decoder.chain.reload_changed(&mut |hook, version, milliseconds| {
+            observer(&Event::Reload { hook, version, milliseconds });
+        });
+    }
+
+    fn tell_notices(&mut self) {
+        for text in self.decoder.chain.take_notices() {
+            (self.observer)(&Event::Notice { text: &text });
+        }
+    }
+
+    /// Once a reply: a policy asks for more than it can have.
+    fn tell_budget(&mut self, policy: &str, why: &str) {
+        if !std::mem::replace(&mut self.budget_told, true) {
+            (self.observer)(&Event::Notice { text: &format!("a request of `{policy}` is ignored: {why}") });
+        }
+    }
+
+    fn tell_dropped(&mut self, messages: usize) {
+        let text = format!("the context is full: the oldest {messages} messages were dropped");
+        (self.observer)(&Event::Notice { text: &text });
+    }
+
+    fn finish(mut self, reason: EndReason, start: Instant) -> Outcome {
+        self.tell_notices();
+        let rest = self.text.finish().to_string();
+        let leader = self.decoder.members.names[self.window.most_frequent_leader() as usize].as_str();
+        if let (false, Some(newest)) = (rest.is_empty(), self.window.len().checked_sub(1)) {
+            if let Some(unit) = self.window.get(newest) {
+                let names = &self.decoder.members.names;
+                let members: Vec<MemberProbability> = names
+                    .iter()
+                    .zip(unit.member_probabilities)
+                    .map(|(name, &probability)| MemberProbability { name, probability })
+                    .collect();
+                (self.observer)(&Event::Token {
+                    index: newest as u32,
+                    text: &rest,
+                    confidence: unit.confidence,
+                    entropy: unit.entropy,
+                    agreement: unit.agreement,
+                    leader: &names[unit.leader as usize],
+                    members: &members,
+                    committed: self.text.shown().len(),
+                });
+            }
+        }
+        self.record.finish(&self.text);
+        let tokens = self.window.len() as u32;
+        let avg_confidence = self.window.mean_confidence();
+        (self.observer)(&Event::Done {
+            reason: &reason,
+            text: self.text.shown(),
+            tokens,
+            retractions: self.retractions,
+            avg_confidence,
+            tokens_per_second: f64::from(tokens) / start.elapsed().as_secs_f64().max(1e-9),
+            adjustments: self.record.adjustments,
+            leader,
+            avg_agreement: self.window.mean_agreement(),
+        });
+        Outcome {
+            units: self.window.units().to_vec(),
+            reply: crate::reply::Reply {
+                text: self.text.shown().to_string(),
+                reason,
+                tokens,
+                retractions: self.record.retractions,
+                modifications: self.record.modifications,
+                avg_confidence,
+                final_parameters: self.parameters.now(),
+                timings: Timings::default(),
+                dropped_messages: self.dropped_messages,
+            },
+        }
+    }
+}
+
+fn member_probabilities(ensemble: &Ensemble, unit: Unit) -> Vec<f32> {
+    ensemble.rows().map(|row| row.probabilities.get(unit as usize).copied().unwrap_or(0.0)).collect()
+}
+
+/// The member that gave a unit most weight; of equals the first.
+fn leader(probabilities: &[f32], weights: &[f32]) -> u32 {
+    let weighted = probabilities.iter().zip(weights).map(|(probability, weight)| probability * weight);
+    let mut best = (0, f32::NEG_INFINITY);
+    for (index, value) in weighted.enumerate() {
+        if value > best.1 {
+            best = (index, value);
+        }
+    }
+    best.0 as u32
+}

@@ -1,0 +1,87 @@
+//! Making room when the context is full: the oldest turns go, and when there is only one, the older half of the reply goes
+//! from the members' view. The text that the user sees stays.
+
+use crate::member::{Ensemble, MemberError, Primed, Unit};
+use crate::settings::{Message, Prompt, Speaker};
+
+/// Room that a shift must make at least, in units: less is not worth reading the prompt again.
+const LEAST_ROOM: usize = 16;
+
+/// What a shift came to.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Shifted {
+    /// How many messages were dropped.
+    pub messages: usize,
+    /// How many units of the reply the members no longer see.
+    pub units: usize,
+}
+
+/// Reads the prompt; with `shift`, drops the oldest turns until it fits.
+pub(super) fn prime(
+    ensemble: &mut Ensemble,
+    prompt: &mut Prompt,
+    shift: bool,
+) -> Result<(Vec<Primed>, usize), MemberError> {
+    let mut dropped = 0;
+    loop {
+        match ensemble.prime(prompt) {
+            Err(MemberError::PromptTooLong { .. }) if shift => match drop_oldest_turn(prompt) {
+                0 => return ensemble.prime(prompt).map(|primed| (primed, dropped)),
+                messages => dropped += messages,
+            },
+            outcome => return outcome.map(|primed| (primed, dropped)),
+        }
+    }
+}
+
+/// Makes room in the middle of a reply of `units`. `None` when there is nothing left to drop.
+pub(super) fn make_room(ensemble: &mut Ensemble, prompt: &mut Prompt, units: &[Unit]) -> Result<Option<Shifted>, MemberError> {
+    let mut messages = 0;
+    loop {
+        let dropped = drop_oldest_turn(prompt);
+        messages += dropped;
+        let keep = if dropped > 0 { units.len() } else { units.len() / 2 };
+        ensemble.prime(prompt)?;
+        if ensemble.room() >= keep + LEAST_ROOM {
+            let hidden = units.len() - keep;
+            for &unit in &units[hidden..] {
+                ensemble.extend(unit)?;
+            }
+            return Ok(Some(Shifted { messages, units: hidden }));
+        }
+        if dropped == 0 {
+            return Ok(None);
+        }
+    }
+}
+
+/// Removes the first message of the user and everything up to the next one. 0 when only one turn is left.
+fn drop_oldest_turn(prompt: &mut Prompt) -> usize {
+    let Prompt::Chat(messages) = prompt else { return 0 };
+    let user = |message: &Message| message.role == Speaker::User;
+    let Some(first) = messages.iter().position(user) else { return 0 };
+    let Some(length) = messages[first + 1..].iter().position(user) else { return 0 };
+    messages.drain(first..first + 1 + length).count()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn message(role: Speaker, content: &str) -> Message {
+        Message { role, content: content.into() }
+    }
+
+    #[test]
+    fn the_oldest_turn_goes_and_the_system_message_stays() {
+        let mut prompt = Prompt::Chat(vec![
+            message(Speaker::System, "s"),
+            message(Speaker::User, "1"),
+            message(Speaker::Assistant, "2"),
+            message(Speaker::User, "3"),
+        ]);
+        assert_eq!(drop_oldest_turn(&mut prompt), 2);
+        assert_eq!(prompt, Prompt::Chat(vec![message(Speaker::System, "s"), message(Speaker::User, "3")]));
+        assert_eq!(drop_oldest_turn(&mut prompt), 0);
+    }
+}

@@ -1,0 +1,237 @@
+//! The engine as a program sees it: load members and hooks, stream replies.
+
+use crate::decode::{Decoder, Limits, Request};
+use crate::error::Error;
+use crate::events::Event;
+use crate::hooks::chain::{Chain, HookInfo};
+use crate::hooks::native::{self, NativeHook};
+use crate::hooks::script::ScriptHook;
+use crate::hooks::Hook;
+use crate::member::{load, MemberError, Unit};
+use crate::reply::Reply;
+use crate::settings::{PolicySource, Prompt, Settings};
+use plugin_api::{Parameters, Role};
+use std::path::PathBuf;
+use std::sync::atomic::AtomicBool;
+
+pub use crate::member::load::MemberInfo;
+
+/// Loaded members with their hooks.
+pub struct Engine {
+    settings: Settings,
+    decoder: Decoder,
+    loaded: load::Loaded,
+}
+
+impl Engine {
+    /// Loads members and hooks. `progress(member, 0.0..=1.0)` is called while the files are read.
+    pub fn load(settings: Settings, progress: &(dyn Fn(usize, f32) + Sync)) -> Result<Self, Error> {
+        // Hooks first: a mistake in one is found before gigabytes are read.
+        let chain = hooks(&settings)?;
+        let (ensemble, loaded) = load::load(&settings, progress)?;
+        let weights: Vec<f32> = settings.models.iter().map(|model| model.weight).collect();
+        Ok(Self { decoder: Decoder::new(ensemble, chain, &weights), settings, loaded })
+    }
+
+    /// What it was made from, with changes since.
+    pub fn settings(&self) -> &Settings {
+        &self.settings
+    }
+
+    /// The members, in order.
+    pub fn members(&self) -> &[MemberInfo] {
+        &self.loaded.members
+    }
+
+    /// Positions that prompt and reply have together.
+    pub fn context(&self) -> u32 {
+        self.loaded.context
+    }
+
+    /// CPU threads in all.
+    pub fn threads(&self) -> usize {
+        self.loaded.threads
+    }
+
+    /// What the user should know about the members: a context that was capped, say.
+    pub fn notes(&self) -> &[String] {
+        &self.loaded.notes
+    }
+
+    /// Sets the base sampling parameters of the replies to come.
+    pub fn set_parameters(&mut self, parameters: Parameters) {
+        self.settings.parameters = parameters;
+    }
+
+    /// Sets the seed of the replies to come.
+    pub fn set_seed(&mut self, seed: u64) {
+        self.settings.seed = seed;
+    }
+
+    /// Sets the length of the replies to come.
+    pub fn set_n_predict(&mut self, n_predict: u32) {
+        self.settings.n_predict = n_predict;
+    }
+
+    /// Chooses another fusion.
+    pub fn set_fusion(&mut self, name: &str) -> Result<(), Error> {
+        choose_fusion(&mut self.decoder.chain, name)?;
+        self.settings.fusion_mode = name.to_string();
+        Ok(())
+    }
+
+    /// Lets a policy run or stops it.
+    pub fn set_policy(&mut self, name: &str, running: bool) -> Result<(), Error> {
+        run_policy(&mut self.decoder.chain, name, running)
+    }
+
+    /// Adds a policy and lets it run; its name.
+    pub fn add_policy(&mut self, source: &PolicySource) -> Result<String, Error> {
+        add_policy(&mut self.decoder.chain, source, &hook_settings(&self.settings))
+    }
+
+    /// All hooks.
+    pub fn hooks(&self) -> Vec<HookInfo> {
+        self.decoder.chain.list()
+    }
+
+    /// Takes over all scripts as they are now; lines for the user.
+    pub fn reload(&mut self) -> Vec<String> {
+        let mut lines = Vec::new();
+        self.decoder.chain.reload_all(&mut |hook, version, milliseconds| {
+            lines.push(crate::events::reload_line(hook, version, milliseconds));
+        });
+        lines.extend(self.decoder.chain.take_notices());
+        if lines.is_empty() {
+            lines.push("there is no script to reload".into());
+        }
+        lines
+    }
+
+    /// Writes a reply. `interrupted` ends it after the current step. An error means that nothing was written.
+    pub fn reply(
+        &mut self,
+        prompt: &Prompt,
+        interrupted: &AtomicBool,
+        observer: &mut dyn FnMut(&Event),
+    ) -> Result<Reply, Error> {
+        let settings = &self.settings;
+        let request = Request {
+            prompt: prompt.clone(),
+            parameters: settings.parameters,
+            limits: Limits {
+                n_predict: settings.n_predict,
+                horizon: settings.horizon,
+                max_retractions: settings.max_retractions,
+            },
+            seed: settings.seed,
+            stop: settings.stop.clone(),
+            context_shift: settings.context_shift,
+        };
+        let outcome = self.decoder.reply(&request, interrupted, observer).map_err(|error| match error {
+            MemberError::PromptTooLong { .. }
+            | MemberError::EmptyPrompt(_)
+            | MemberError::Inexpressible { .. }
+            | MemberError::Template { .. } => Error::Input(error.to_string()),
+            _ => Error::Failure(error.to_string()),
+        })?;
+        Ok(outcome.reply)
+    }
+
+    /// A text in units, without a beginning-of-text token.
+    pub(crate) fn units_of(&self, text: &str) -> Result<Vec<Unit>, Error> {
+        self.loaded.units_of(text)
+    }
+
+    pub(crate) fn decoder(&mut self) -> &mut Decoder {
+        &mut self.decoder
+    }
+}
+
+/// The fusions and policies that the settings name, without any model: for `--list-hooks`.
+pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
+    hooks(settings).map(|chain| chain.list())
+}
+
+fn hooks(settings: &Settings) -> Result<Chain, Error> {
+    let given = hook_settings(settings);
+    let mut chain = Chain::default();
+    for entry in native::built_in_plugins() {
+        let hook: NativeHook = native::built_in(entry, &given).map_err(|error| Error::Failure(error.to_string()))?;
+        chain.add(Box::new(hook), false);
+    }
+    for path in &settings.plugins {
+        for hook in native::load_library(path, &given).map_err(|error| Error::Input(error.to_string()))? {
+            let running = hook.role() == Role::Policy;
+            chain.add(Box::new(hook), running);
+        }
+    }
+    for source in &settings.policies {
+        add_policy(&mut chain, source, &given)?;
+    }
+    choose_fusion(&mut chain, &settings.fusion_mode)?;
+    Ok(chain)
+}
+
+/// What plugins and scripts get to read of the command line.
+fn hook_settings(settings: &Settings) -> String {
+    serde_json::json!({
+        "confidence_threshold": settings.confidence_threshold,
+        "aggressive": settings.aggressive,
+    })
+    .to_string()
+}
+
+fn choose_fusion(chain: &mut Chain, name: &str) -> Result<(), Error> {
+    if chain.set_fusion(name) {
+        return Ok(());
+    }
+    let known = chain.names(Role::Fusion).join("`, `");
+    Err(Error::Input(format!("there is no fusion `{name}`; choose one of `{known}`, or load one with --plugin or --policy")))
+}
+
+fn run_policy(chain: &mut Chain, name: &str, running: bool) -> Result<(), Error> {
+    if chain.set_running(name, running) {
+        return Ok(());
+    }
+    let known = chain.names(Role::Policy).join("`, `");
+    Err(Error::Input(format!("there is no policy `{name}`; there are `{known}`, and scripts can be added by their file")))
+}
+
+fn add_policy(chain: &mut Chain, source: &PolicySource, given: &str) -> Result<String, Error> {
+    match source {
+        PolicySource::Named(name) => run_policy(chain, name, true).map(|()| name.clone()),
+        PolicySource::Script(path) => {
+            let hook = ScriptHook::load(path, given).map_err(|error| Error::Input(error.to_string()))?;
+            let name = hook.name().to_string();
+            let running = hook.role() == Role::Policy;
+            chain.add(Box::new(hook), running);
+            Ok(name)
+        }
+    }
+}
+
+/// The models of `--demo`: small, and part of the program.
+pub fn demo_models() -> Result<Vec<PathBuf>, Error> {
+    const MODELS: [(&str, &[u8]); 2] = [
+        ("stories-260k.gguf", include_bytes!("../models/stories-260k.gguf")),
+        ("stories-280k.gguf", include_bytes!("../models/stories-280k.gguf")),
+    ];
+    let folder = std::env::temp_dir().join(format!("llama_selfmod-{}-models", env!("CARGO_PKG_VERSION")));
+    let failed = |error: std::io::Error| {
+        Error::Failure(format!("the demo's models cannot be written to `{}`: {error}; set TMPDIR to a folder with 2 MB of room", folder.display()))
+    };
+    std::fs::create_dir_all(&folder).map_err(failed)?;
+    let write = |(name, bytes): (&str, &[u8])| {
+        let path = folder.join(name);
+        if std::fs::read(&path).is_ok_and(|present| present == bytes) {
+            return Ok(path);
+        }
+        // Written beside and renamed, so that two processes at once never see half a file.
+        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
+        std::io::Write::write_all(&mut file, bytes)?;
+        file.persist(&path).map_err(|error| error.error)?;
+        Ok(path)
+    };
+    MODELS.into_iter().map(|model| write(model).map_err(failed)).collect()
+}

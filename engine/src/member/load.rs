@@ -1,0 +1,212 @@
+//! From files to an ensemble.
+
+use super::context::Context;
+use super::inspect;
+use super::llama::{LlamaMember, PromptForm};
+use super::template::ChatTemplate;
+use super::{Ensemble, Member, Unit, Vocabulary};
+use crate::error::Error;
+use crate::settings::{ModelSource, Settings};
+use llama_cpp_2::llama_backend::LlamaBackend;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::LlamaModel;
+use std::path::PathBuf;
+use std::sync::{mpsc, Arc, OnceLock};
+
+/// A member for people.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MemberInfo {
+    /// Unique in the ensemble.
+    pub name: String,
+    /// Its file.
+    pub path: PathBuf,
+    /// How many weights.
+    pub parameters: u64,
+    /// What it was trained for, in tokens.
+    pub context: u32,
+    /// Size of its weights.
+    pub bytes: u64,
+    /// Size of its KV cache or state.
+    pub cache_bytes: u64,
+}
+
+/// What stays of loading.
+pub(crate) struct Loaded {
+    pub members: Vec<MemberInfo>,
+    pub notes: Vec<String>,
+    pub context: u32,
+    pub threads: usize,
+    first: Arc<LlamaModel>,
+    vocabulary: Arc<Vocabulary>,
+}
+
+impl Loaded {
+    /// A text in units, without a beginning-of-text token.
+    pub fn units_of(&self, text: &str) -> Result<Vec<Unit>, Error> {
+        if let Some(character) = self.vocabulary.inexpressible(text) {
+            return Err(Error::Input(format!("the models have no token for `{character}`; leave it out of the text")));
+        }
+        Ok(self.first.vocab().tokenize(text.as_bytes(), false, false).into_iter().map(|token| token.0 as Unit).collect())
+    }
+}
+
+/// llama.cpp, which starts once in a process.
+fn backend() -> Result<&'static LlamaBackend, Error> {
+    static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
+    let start = || {
+        llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
+        LlamaBackend::init().map_err(|error| error.to_string())
+    };
+    BACKEND.get_or_init(start).as_ref().map_err(|why| Error::Failure(format!("llama.cpp does not start: {why}")))
+}
+
+/// Threads for decoding when the user gives none: one per physical core; two threads of one core only wait for each other.
+fn default_threads() -> usize {
+    let logical = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let siblings = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list")
+        .map_or(1, |list| list.trim().split([',', '-']).count());
+    (logical / siblings.max(1)).max(1)
+}
+
+/// Loads all members side by side.
+pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) -> Result<(Ensemble, Loaded), Error> {
+    if settings.models.is_empty() {
+        return Err(Error::Input("no model is given; name a GGUF file with --model, or try --demo".into()));
+    }
+    for source in &settings.models {
+        inspect::inspect(&source.path).map_err(|error| Error::Input(error.to_string()))?;
+    }
+    let names = unique_names(&settings.models);
+    let mut notes = Vec::new();
+    let backend = backend()?;
+    if settings.models.iter().any(|model| model.gpu_layers != 0) && !backend.supports_gpu_offload() {
+        notes.push(
+            "this build has no GPU support, all layers run on the CPU; build with --features cuda, metal, vulkan or rocm".into(),
+        );
+    }
+    let models = read_models(backend, &settings.models, progress)?;
+
+    let trained = models.iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
+    let context = if trained > 0 { settings.ctx_size.min(trained) } else { settings.ctx_size };
+    if context < settings.ctx_size {
+        let shortest = models.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
+        notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
+    }
+    let mut vocabularies: Vec<(String, Vocabulary)> =
+        names.iter().cloned().zip(models.iter().map(|model| Vocabulary::of(model))).collect();
+    Vocabulary::unify(&mut vocabularies).map_err(|error| Error::Input(error.to_string()))?;
+
+    let threads = settings.threads.unwrap_or_else(default_threads).max(1);
+    let mut members: Vec<Box<dyn Member>> = Vec::new();
+    let mut infos = Vec::new();
+    let mut shared: Vec<Arc<Vocabulary>> = Vec::new();
+    for ((source, model), (name, vocabulary)) in settings.models.iter().zip(&models).zip(vocabularies) {
+        let template = if settings.raw { None } else { template(settings, model, &name)? };
+        let form = PromptForm { template, system: settings.system.clone() };
+        let Some(llama) = Context::new(model.clone(), context, threads, source.gpu_layers != 0) else {
+            return Err(Error::Failure(format!(
+                "llama.cpp could not make a context of {context} tokens for `{name}`; try a smaller --ctx-size, or see why with \
+                 LLAMA_SELFMOD_LOG=info"
+            )));
+        };
+        // Members of one family share one copy: with 152,000 tokens it is 2 MB.
+        let vocabulary = match shared.iter().find(|known| ***known == vocabulary) {
+            Some(known) => known.clone(),
+            None => {
+                shared.push(Arc::new(vocabulary));
+                shared[shared.len() - 1].clone()
+            }
+        };
+        infos.push(MemberInfo {
+            name: name.clone(),
+            path: source.path.clone(),
+            parameters: model.n_params(),
+            context: model.n_ctx_train(),
+            bytes: model.size(),
+            cache_bytes: cache_bytes(model, context),
+        });
+        members.push(Box::new(LlamaMember::new(name, llama, vocabulary, form, settings.horizon as usize)));
+    }
+    let vocabulary = shared.swap_remove(0);
+    let loaded = Loaded { members: infos, notes, context, threads, first: models[0].clone(), vocabulary: vocabulary.clone() };
+    Ok((Ensemble::new(members, vocabulary, threads), loaded))
+}
+
+fn read_models(
+    backend: &'static LlamaBackend,
+    sources: &[ModelSource],
+    progress: &(dyn Fn(usize, f32) + Sync),
+) -> Result<Vec<Arc<LlamaModel>>, Error> {
+    let (sender, receiver) = mpsc::channel();
+    std::thread::scope(|scope| {
+        let loading: Vec<_> = sources
+            .iter()
+            .enumerate()
+            .map(|(index, source)| {
+                let sender = sender.clone();
+                scope.spawn(move || {
+                    let layers = u32::try_from(source.gpu_layers).unwrap_or(i32::MAX as u32);
+                    let parameters = LlamaModelParams::default()
+                        .with_n_gpu_layers(layers)
+                        .with_progress_callback(move |fraction| sender.send((index, fraction)).is_ok());
+                    LlamaModel::load_from_file(backend, &source.path, &parameters)
+                })
+            })
+            .collect();
+        drop(sender);
+        // Ends when the last thread has dropped its sender.
+        for (index, fraction) in receiver {
+            progress(index, fraction);
+        }
+        let outcome = |(source, handle): (&ModelSource, std::thread::ScopedJoinHandle<Result<LlamaModel, _>>)| {
+            let failed = |why: String| {
+                Error::Failure(format!(
+                    "llama.cpp could not load `{}`: {why}; LLAMA_SELFMOD_LOG=info shows what it says",
+                    source.path.display()
+                ))
+            };
+            match handle.join() {
+                Ok(Ok(model)) => Ok(Arc::new(model)),
+                Ok(Err(error)) => Err(failed(error.to_string())),
+                Err(_) => Err(failed("its thread panicked".into())),
+            }
+        };
+        sources.iter().zip(loading).map(outcome).collect()
+    })
+}
+
+fn template(settings: &Settings, model: &LlamaModel, name: &str) -> Result<Option<ChatTemplate>, Error> {
+    let text = |token| model.vocab().text(token).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
+    let own = || model.chat_template(None).ok().and_then(|template| template.to_string().ok());
+    let Some(source) = settings.chat_template.clone().or_else(own) else { return Ok(None) };
+    let vocabulary = model.vocab();
+    ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos())).map(Some).map_err(|error| {
+        Error::Input(format!("the chat template of `{name}` cannot be used: {error}; give another with --chat-template, or --raw"))
+    })
+}
+
+/// Two bytes for each key and each value of each layer and position.
+fn cache_bytes(model: &LlamaModel, context: u32) -> u64 {
+    if model.is_recurrent() {
+        return 0;
+    }
+    let (layers, heads, kv_heads) = (u64::from(model.n_layer()), u64::from(model.n_head()), u64::from(model.n_head_kv()));
+    let width = model.n_embd().unsigned_abs() as u64;
+    layers * u64::from(context) * (width / heads.max(1) * kv_heads) * 2 * 2
+}
+
+/// File names without the extension; a second one of the same name gets a number.
+fn unique_names(models: &[ModelSource]) -> Vec<String> {
+    let mut names: Vec<String> = Vec::new();
+    for model in models {
+        let stem = model.path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
+        let same = |name: &str| names.iter().any(|known| known == name);
+        let name = if same(&stem) {
+            (2..).map(|number| format!("{stem}#{number}")).find(|name| !same(name)).unwrap_or(stem)
+        } else {
+            stem
+        };
+        names.push(name);
+    }
+    names
+}

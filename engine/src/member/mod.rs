@@ -1,0 +1,136 @@
+//! Members: what decodes. Everything outside this folder speaks units and lengths in units.
+//!
+//! The only code that names llama-cpp-2. [`Member`] is the seam: an attention model, a recurrent one or a scripted double
+//! look the same from outside. [`ensemble`] runs several of them side by side.
+
+pub mod ensemble;
+pub mod inspect;
+pub(crate) mod llama;
+pub mod sampler;
+pub mod template;
+pub mod schedule;
+mod tokens;
+pub mod vocabulary;
+mod context;
+mod rows;
+
+pub use ensemble::Ensemble;
+pub use rows::MemberRow;
+pub use vocabulary::Vocabulary;
+
+use crate::settings::Prompt;
+
+/// What the ensemble emits in one step: a token id, since all vocabularies are identical byte for byte.
+pub type Unit = u32;
+
+/// Why a member could not do what it was asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum MemberError {
+    /// The prompt does not fit.
+    #[error("the prompt is {tokens} tokens long for `{member}`, the context has room for {room}; shorten the prompt or raise --ctx-size")]
+    PromptTooLong {
+        /// Who.
+        member: String,
+        /// Of the prompt.
+        tokens: usize,
+        /// For prompt and at least one token of the reply.
+        room: usize,
+    },
+    /// The context is full.
+    #[error("the context of `{0}` is full")]
+    Full(String),
+    /// The chat template refused the conversation.
+    #[error("the chat template of `{member}` failed: {why}; give another with --chat-template, or --raw for none")]
+    Template {
+        /// Who.
+        member: String,
+        /// What the template engine said.
+        why: String,
+    },
+    /// Nothing to continue.
+    #[error("the prompt is empty for `{0}`; write something to continue")]
+    EmptyPrompt(String),
+    /// The tokenizer knows no bytes and not this character.
+    #[error("`{member}` has no token for `{character}`; leave it out of the prompt")]
+    Inexpressible {
+        /// Who.
+        member: String,
+        /// The first one.
+        character: char,
+    },
+    /// The member cannot go back there.
+    #[error("`{member}` cannot take back {units} tokens: {why}")]
+    CannotRewind {
+        /// Who.
+        member: String,
+        /// How many were asked for.
+        units: usize,
+        /// Why not.
+        why: String,
+    },
+    /// Decoding failed.
+    #[error("`{member}` failed to decode: {why}")]
+    Decode {
+        /// Who.
+        member: String,
+        /// What llama.cpp said.
+        why: String,
+    },
+}
+
+/// What reading a prompt came to, in tokens of the member.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Primed {
+    /// Length of the whole prompt.
+    pub tokens: usize,
+    /// How many of them had to be decoded; the others were known from the turn before.
+    pub decoded: usize,
+    /// Texts after which the reply is over, by the form of the prompt.
+    pub stop: Vec<String>,
+}
+
+/// One model with its context. Lengths are counted from the start of the reply.
+pub trait Member: Send {
+    /// Unique in the ensemble.
+    fn name(&self) -> &str;
+
+    /// Takes a prompt, reusing the longest prefix that is decoded already, and makes the row for the reply's first unit.
+    fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError>;
+
+    /// Decodes `units` after what stands; afterwards [`Member::row`] is the row for the unit that follows.
+    fn extend(&mut self, units: &[Unit]) -> Result<(), MemberError>;
+
+    /// Decodes a unit and makes no row: what the engine's own work is measured against. Afterwards only [`Member::prime`]
+    /// and [`Member::rewind`] make sense.
+    fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError>;
+
+    /// How many units of the reply are decoded.
+    fn len(&self) -> usize;
+
+    /// True at the start of a reply.
+    fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many more units fit.
+    fn room(&self) -> usize;
+
+    /// Whether [`Member::rewind`] to `len` would work. Changes nothing.
+    fn can_rewind(&self, len: usize) -> Result<(), MemberError>;
+
+    /// Goes back to `len` decoded units, as if the later ones had never been. Afterwards [`Member::row`] is the row for
+    /// the unit at `len`. All or nothing.
+    fn rewind(&mut self, len: usize) -> Result<(), MemberError>;
+
+    /// The row for the next unit.
+    fn row(&self) -> &MemberRow;
+
+    /// The reply is over and is exactly these units with this text: a next prompt that continues it is read from here on.
+    fn adopt(&mut self, units: &[Unit], text: &str);
+
+    /// CPU threads for the coming steps.
+    fn set_threads(&mut self, threads: usize);
+
+    /// What one step costs in relation to other members; only the ratio counts. Bytes of weights, say.
+    fn cost(&self) -> u64;
+}

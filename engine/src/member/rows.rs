@@ -1,0 +1,56 @@
+//! The rows of one member: the current one, and those of the last positions, so that a first retry after a retraction
+//! needs no forward pass.
+
+use crate::fuse;
+
+/// One member's row for the next unit.
+#[derive(Debug, Clone, Default)]
+pub struct MemberRow {
+    /// Masked logits: −∞ for what the ensemble cannot emit, all end tokens joined in one unit.
+    pub logits: Vec<f32>,
+    /// Their softmax.
+    pub probabilities: Vec<f32>,
+    /// Of the row.
+    pub statistics: fuse::RowStatistics,
+    /// Decayed sum of the log-probabilities this member gave to the text that stands; see `plugin_api::Row::evidence`.
+    pub evidence: f32,
+}
+
+/// A ring of masked logits by position, newest last.
+#[derive(Debug)]
+pub(super) struct KeptRows {
+    rows: std::collections::VecDeque<(usize, Vec<f32>)>,
+    capacity: usize,
+}
+
+/// Memory for kept rows of one member. A retraction of the stock policy goes back five units at most; three members of
+/// 152,000 units keep eight positions in this, and deeper retractions cost one forward pass.
+const BYTES: usize = 5 << 20;
+
+impl KeptRows {
+    pub fn new(units: usize, horizon: usize) -> Self {
+        let capacity = (BYTES / (units.max(1) * size_of::<f32>())).clamp(2, horizon.max(2));
+        Self { rows: std::collections::VecDeque::with_capacity(capacity), capacity }
+    }
+
+    /// Forgets the rows of positions after `len`.
+    pub fn drop_after(&mut self, len: usize) {
+        while self.rows.back().is_some_and(|(at, _)| *at > len) {
+            self.rows.pop_back();
+        }
+    }
+
+    /// A buffer for the row of position `len`, reusing the oldest one when all are taken. Positions come in rising order.
+    pub fn slot(&mut self, len: usize) -> &mut Vec<f32> {
+        let buffer = if self.rows.len() < self.capacity { Vec::new() } else { self.rows.pop_front().map_or_else(Vec::new, |(_, row)| row) };
+        self.rows.push_back((len, buffer));
+        let newest = self.rows.len() - 1;
+        &mut self.rows[newest].1
+    }
+
+    /// The row of position `len`.
+    pub fn get(&self, len: usize) -> Option<&[f32]> {
+        self.rows.iter().rev().find(|(at, _)| *at == len).map(|(_, row)| row.as_slice())
+    }
+
+}

@@ -1,0 +1,109 @@
+//! How well the members and their fusion predict a text: what people choose their ensembles with.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::settings::Prompt;
+use plugin_api::Step;
+use serde::Serialize;
+
+/// A member's figure.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct MemberScore {
+    /// Its name.
+    pub name: String,
+    /// −Σ log2 P(unit) / bytes; lower is better.
+    pub bits_per_byte: f64,
+}
+
+/// All figures of a text, in bits per byte.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Score {
+    /// Each member alone.
+    pub members: Vec<MemberScore>,
+    /// The ensemble under its fusion.
+    pub fused: f64,
+    /// The better member at every unit: what no fusion of these can reach.
+    pub oracle: f64,
+    /// (best member − fused) / (best member − oracle): 0 is no better than the best member alone, 1 is the oracle.
+    pub headroom_captured: f64,
+    /// Bytes that were scored.
+    pub bytes: usize,
+    /// Units that were scored.
+    pub tokens: usize,
+}
+
+impl Engine {
+    /// Scores a text under the fusion that is chosen. Each unit is predicted from at least half a context of text before it,
+    /// where there is that much. `progress` hears which part is done.
+    pub fn score(&mut self, text: &str, progress: &mut dyn FnMut(f64)) -> Result<Score, Error> {
+        let units = self.units_of(text)?;
+        let context = self.context() as usize - 1;
+        let names: Vec<String> = self.members().iter().map(|member| member.name.clone()).collect();
+        let parameters = self.settings().parameters;
+        let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
+        let decoder = self.decoder();
+        let (mut fused, mut oracle, mut members) = (0.0f64, 0.0f64, vec![0.0f64; names.len()]);
+        let (mut bytes, mut tokens) = (0, 0);
+        let mut start = 0;
+        while start < units.len() {
+            let before = start.min(context / 2);
+            let end = units.len().min(start - before + context);
+            match decoder.ensemble.prime(&Prompt::Tokens(units[start - before..start].to_vec())) {
+                Ok(_) => {}
+                // Without a beginning-of-text token nothing predicts the first unit: it is given.
+                Err(crate::member::MemberError::EmptyPrompt(_)) => {
+                    decoder.ensemble.prime(&Prompt::Tokens(units[..1].to_vec())).map_err(failed)?;
+                    start = 1;
+                }
+                Err(error) => return Err(failed(error)),
+            }
+            for (position, &unit) in units[start..end].iter().enumerate() {
+                let step = Step {
+                    struct_size: size_of::<Step>() as u32,
+                    position: position as u32,
+                    attempt: 0,
+                    retractable: 0,
+                    retractions_left: 0,
+                    members: names.len() as u32,
+                    seed: 0,
+                    parameters,
+                    base: parameters,
+                };
+                let bits = |probability: f32| -f64::from(probability.max(f32::MIN_POSITIVE)).log2();
+                fused += bits(decoder.fuse(&step).probability(unit));
+                let mut best = f64::INFINITY;
+                for (total, row) in members.iter_mut().zip(decoder.ensemble.rows()) {
+                    let own = bits(row.probabilities[unit as usize]);
+                    *total += own;
+                    best = best.min(own);
+                }
+                oracle += best;
+                bytes += decoder.ensemble.vocabulary().bytes(unit).len();
+                tokens += 1;
+                if start + position + 1 < end {
+                    decoder.ensemble.extend(unit).map_err(failed)?;
+                }
+            }
+            start = end;
+            progress(start as f64 / units.len() as f64);
+        }
+        if bytes == 0 {
+            return Err(Error::Input("the text is too short to score; give at least two tokens".into()));
+        }
+        let per_byte = |bits: f64| bits / bytes as f64;
+        let best = members.iter().copied().fold(f64::INFINITY, f64::min);
+        let room = best - oracle;
+        Ok(Score {
+            members: names
+                .into_iter()
+                .zip(members)
+                .map(|(name, bits)| MemberScore { name, bits_per_byte: per_byte(bits) })
+                .collect(),
+            fused: per_byte(fused),
+            oracle: per_byte(oracle),
+            headroom_captured: if room > 0.0 { (best - fused) / room } else { 0.0 },
+            bytes,
+            tokens,
+        })
+    }
+}
