@@ -1,0 +1,3 @@
+//! The only code that names llama-cpp-2.
+
+pub mod sampler;
