@@ -2,7 +2,9 @@
 
 pub mod error;
 pub mod events;
+pub mod fuse;
 pub mod hooks;
+pub mod member;
 pub mod reply;
 pub mod settings;
 
