@@ -3,7 +3,7 @@
 use super::vector::{larger, padded, total, Exponential, Lanes, BLOCK, LANES};
 
 /// What one look at a row tells.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
 pub struct RowStatistics {
     /// `log Σ exp score`: the log-probability of unit v is `score[v] − log_sum_exp`.
     pub log_sum_exp: f32,
@@ -82,10 +82,37 @@ pub fn softmax(logits: &[f32], probabilities: &mut [f32]) -> Result<RowStatistic
 /// # Errors
 /// When a score is NaN or +∞, or none is finite; `fused` is untouched then.
 pub fn normalise(fused: &mut [f32]) -> Result<RowStatistics, InvalidRow> {
-    let top = Top::of(fused)?;
+    let (top, exponential, sums) = sum_up(fused)?;
+    let statistics = sums.statistics(top, &exponential);
+    // In two steps, so that scores around a large maximum lose nothing: the first difference is exact near it.
+    let shift = (sums.log_sum_exp(&exponential) - f64::from(top.score)) as f32;
+    for score in fused.iter_mut() {
+        *score = (*score - top.score) - shift;
+    }
+    Ok(statistics)
+}
+
+/// Log-probability of one unit under a row of logits; −∞ for a row that is no distribution.
+pub fn log_probability(logits: &[f32], unit: usize) -> f32 {
+    match (sum_up(logits), logits.get(unit)) {
+        (Ok((_, exponential, sums)), Some(&logit)) => (f64::from(logit) - sums.log_sum_exp(&exponential)) as f32,
+        _ => f32::NEG_INFINITY,
+    }
+}
+
+/// Whether scores are a distribution, without changing them.
+///
+/// # Errors
+/// When a score is NaN or +∞, or none is finite.
+pub fn check(scores: &[f32]) -> Result<(), InvalidRow> {
+    Top::of(scores).map(|_| ())
+}
+
+fn sum_up(scores: &[f32]) -> Result<(Top, Exponential, Sums), InvalidRow> {
+    let top = Top::of(scores)?;
     let exponential = Exponential::relative_to(top.score);
     let mut sums = Sums::default();
-    for scores in fused.chunks(BLOCK) {
+    for scores in scores.chunks(BLOCK) {
         let mut block = BlockSums::default();
         let mut score_lanes = scores.chunks_exact(LANES);
         for scores in &mut score_lanes {
@@ -100,13 +127,7 @@ pub fn normalise(fused: &mut [f32]) -> Result<RowStatistics, InvalidRow> {
         }
         sums.add(&block);
     }
-    let statistics = sums.statistics(top, &exponential);
-    // In two steps, so that scores around a large maximum lose nothing: the first difference is exact near it.
-    let shift = (sums.log_sum_exp(&exponential) - f64::from(top.score)) as f32;
-    for score in fused.iter_mut() {
-        *score = (*score - top.score) - shift;
-    }
-    Ok(statistics)
+    Ok((top, exponential, sums))
 }
 
 /// The best score of a row and where it is.
