@@ -156,6 +156,7 @@ pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
 fn hooks(settings: &Settings) -> Result<Chain, Error> {
     let given = hook_settings(settings);
     let mut chain = Chain::default();
+    for name in ["confidence", "retraction"] { chain.add(Box::new(native::stub(name)), false); }
     for entry in native::built_in_plugins() {
         let hook: NativeHook = native::built_in(entry, &given).map_err(|error| Error::Failure(error.to_string()))?;
         chain.add(Box::new(hook), false);

@@ -52,6 +52,8 @@ pub const STOP: u32 = 5;
 /// [`RawVerdict::flags`]: the adjusted parameters do not decay back to the base values.
 pub const HOLD: u32 = 1;
 
+/// What [`Row::evidence`] keeps of itself from one unit to the next.
+pub const EVIDENCE_DECAY: f32 = 0.9;
 /// How many units one verdict can ban.
 pub const MAX_BANS: usize = 16;
 /// How many bytes of a reason are kept.

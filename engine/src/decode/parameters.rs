@@ -42,7 +42,7 @@ impl Adapted {
     pub fn apply(&mut self, adjustment: &Adjustment) -> bool {
         let before = self.now;
         let hold = adjustment.hold;
-        let mut set = |value: Option<f32>, now: &mut f32, held: &mut bool| {
+        let set = |value: Option<f32>, now: &mut f32, held: &mut bool| {
             if let Some(value) = value {
                 *now = value;
                 *held = hold;

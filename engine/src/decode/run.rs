@@ -94,7 +94,7 @@ struct Reply<'a> {
 
 /// Why the loop stops, or goes on.
 type Flow = std::ops::ControlFlow<EndReason>;
-use Flow::{Break, Continue};
+use std::ops::ControlFlow::{Break, Continue};
 
 impl Decoder {
     /// `weights`: the members' prior weights, not all 0.
@@ -304,8 +304,7 @@ impl Reply<'_> {
 
     /// The unit enters the window and the text.
     fn accept(&mut self, unit: Unit) -> Flow {
-        let decoder = &mut *self.decoder;
-        let names = &decoder.members.names;
+        let decoder = &*self.decoder;
         let probabilities = member_probabilities(&decoder.ensemble, unit);
         let leader = leader(&probabilities, &decoder.members.weights);
         let index = self.window.len();
@@ -315,6 +314,7 @@ impl Reply<'_> {
         let pushed = self.text.push(decoder.ensemble.vocabulary().bytes(unit));
         let (text, stopped) = (pushed.text.to_string(), pushed.stopped);
         self.certain = self.window.len() - self.retractable();
+        let names = &self.decoder.members.names;
         let members: Vec<MemberProbability> =
             names.iter().zip(&probabilities).map(|(name, &probability)| MemberProbability { name, probability }).collect();
         (self.observer)(&Event::Token {

@@ -15,7 +15,7 @@ const BATCH: usize = 64;
 
 /// What decoding can come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum DecodeError {
+pub(crate) enum DecodeError {
     /// No room in the KV cache; nothing changed.
     Full,
     /// llama.cpp's status; part of the batch may be kept.
@@ -23,9 +23,9 @@ pub(super) enum DecodeError {
 }
 
 /// A saved recurrent state.
-pub(super) struct Checkpoint(Vec<u8>);
+pub(crate) struct Checkpoint(Vec<u8>);
 
-pub(super) struct Context {
+pub(crate) struct Context {
     raw: std::ptr::NonNull<sys::llama_context>,
     model: Arc<LlamaModel>,
     positions: Vec<i32>,

@@ -158,7 +158,7 @@ fn read_models(
         for (index, fraction) in receiver {
             progress(index, fraction);
         }
-        let outcome = |(source, handle): (&ModelSource, std::thread::ScopedJoinHandle<Result<LlamaModel, _>>)| {
+        let outcome = |(source, handle): (&ModelSource, std::thread::ScopedJoinHandle<Result<LlamaModel, llama_cpp_2::LlamaModelLoadError>>)| {
             let failed = |why: String| {
                 Error::Failure(format!(
                     "llama.cpp could not load `{}`: {why}; LLAMA_SELFMOD_LOG=info shows what it says",

@@ -9,6 +9,7 @@ pub(crate) mod llama;
 pub mod sampler;
 pub mod template;
 pub mod schedule;
+pub(crate) mod load;
 mod tokens;
 pub mod vocabulary;
 mod context;
