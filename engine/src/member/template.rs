@@ -2,7 +2,7 @@
 //!
 //! Model files carry Jinja templates written for Hugging Face's `apply_chat_template`; this renders them as that does.
 //! What a person typed, and what the ensemble wrote earlier, must never be read as control tokens, so the prompt comes
-//! as pieces that say whose text they are. How that is found out is told in [`stand_in`].
+//! as pieces that say whose text they are. How that is found out is told in `template/stand_in.rs`.
 
 mod jinja;
 mod stand_in;
