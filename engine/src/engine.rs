@@ -143,7 +143,8 @@ impl Engine {
         self.loaded.units_of(text)
     }
 
-    pub(crate) fn decoder(&mut self) -> &mut Decoder {
+    /// The loop itself, for programs that drive the members step by step.
+    pub fn decoder(&mut self) -> &mut Decoder {
         &mut self.decoder
     }
 }

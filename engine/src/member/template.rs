@@ -2,7 +2,7 @@
 //!
 //! Model files carry Jinja templates written for Hugging Face's `apply_chat_template`; this renders them as that does.
 //! What a person typed, and what the ensemble wrote earlier, must never be read as control tokens, so the prompt comes
-//! as pieces that say whose text they are. How that is found out is told in [`stand_in`].
+//! as pieces that say whose text they are. How that is found out is told in `template/stand_in.rs`.
 
 mod jinja;
 mod stand_in;
@@ -110,28 +110,20 @@ struct Rendered {
 fn render_safely(jinja: &Jinja, messages: &[Message]) -> Result<Rendered, TemplateError> {
     let real = jinja.render(messages)?;
     let stand_ins = StandIns::new(messages);
-    let Ok(hidden) = jinja.render(stand_ins.messages()) else {
-        // It cannot do without the contents, to parse them for example.
-        return Ok(Rendered { pieces: stand_in::distrust(&real, messages), all_system: true });
+    let hidden = stand_ins.as_ref().and_then(|stand_ins| jinja.render(stand_ins.messages()).ok());
+    let (Some(stand_ins), Some(hidden)) = (stand_ins, hidden) else {
+        let mut pieces = Vec::new();
+        push(&mut pieces, &real, false);
+        return Ok(Rendered { pieces, all_system: true });
     };
-    let (pieces, seen) = stand_ins.resolve(&hidden);
-    let is_system = |index: usize| messages[index].role == Speaker::System;
-    let all_system = (0..messages.len()).all(|index| !is_system(index) || seen[index]);
-    let same = pieces.iter().map(|piece| piece.text.as_str()).eq_text(&real);
-    if same || !stand_in::all_found(&real, messages) {
-        return Ok(Rendered { pieces, all_system });
+    let (mut pieces, seen) = stand_ins.resolve(&hidden);
+    let all_system = messages.iter().zip(seen).all(|(message, seen)| message.role != Speaker::System || seen);
+    let text: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
+    if text != real && stand_in::all_found(&real, &hidden, messages) {
+        pieces = stand_in::distrust(&real, messages);
     }
-    Ok(Rendered { pieces: stand_in::distrust(&real, messages), all_system })
+    Ok(Rendered { pieces, all_system })
 }
-
-/// Comparing pieces with a text without joining them.
-trait EqualText<'a>: Iterator<Item = &'a str> + Sized {
-    fn eq_text(self, text: &str) -> bool {
-        self.flat_map(str::bytes).eq(text.bytes())
-    }
-}
-
-impl<'a, I: Iterator<Item = &'a str>> EqualText<'a> for I {}
 
 /// Adds text to the end of a prompt, joining it with the last piece where it can.
 fn push(pieces: &mut Vec<Piece>, text: &str, trusted: bool) {
@@ -145,13 +137,17 @@ fn push(pieces: &mut Vec<Piece>, text: &str, trusted: bool) {
 fn plain(messages: &[Message]) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for message in messages {
-        let (before, after) = match message.role {
+        let content = message.content.trim();
+        let (label, after) = match message.role {
             Speaker::System => ("", "\n\n"),
-            Speaker::User => ("User: ", "\n"),
-            Speaker::Assistant => ("Assistant: ", "\n"),
+            Speaker::User => ("User:", "\n"),
+            Speaker::Assistant => ("Assistant:", "\n"),
         };
-        push(&mut pieces, before, true);
-        push(&mut pieces, message.content.trim(), false);
+        push(&mut pieces, label, true);
+        // The space belongs to the content: a model writes it behind `Assistant:` too, and the next turn must find the
+        // same tokens there.
+        push(&mut pieces, if label.is_empty() { "" } else { " " }, false);
+        push(&mut pieces, content, false);
         push(&mut pieces, after, true);
     }
     push(&mut pieces, "Assistant:", true);

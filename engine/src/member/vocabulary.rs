@@ -79,6 +79,29 @@ impl Vocabulary {
         Self { bytes, ends, masked, ends_of_text, end, control_texts, characters: characters_without_fallback(model) }
     }
 
+    /// From the tokens' bytes; those in `ends_of_text` end it. For members that are no llama.cpp model.
+    pub fn from_pieces(pieces: &[&[u8]], ends_of_text: &[Unit]) -> Self {
+        let mut ends = Vec::with_capacity(pieces.len());
+        let mut bytes = Vec::new();
+        for (unit, piece) in pieces.iter().enumerate() {
+            if !ends_of_text.contains(&(unit as Unit)) {
+                bytes.extend_from_slice(piece);
+            }
+            ends.push(bytes.len() as u32);
+        }
+        let mut masked = ends_of_text.to_vec();
+        masked.sort_unstable();
+        Self {
+            bytes,
+            ends,
+            end: masked.first().copied().unwrap_or(0),
+            ends_of_text: masked.clone(),
+            masked,
+            control_texts: Vec::new(),
+            characters: Default::default(),
+        }
+    }
+
     /// Length of a row: all tokens but the padding at the end.
     pub fn len(&self) -> usize {
         self.ends.len()
@@ -210,23 +233,11 @@ mod tests {
     use super::*;
 
     fn vocabulary(pieces: &[&str], masked: &[Unit], ends_of_text: &[Unit]) -> Vocabulary {
-        let mut bytes = Vec::new();
-        let mut ends = Vec::new();
-        for piece in pieces {
-            bytes.extend(piece.bytes());
-            ends.push(bytes.len() as u32);
-        }
-        let mut masked: Vec<Unit> = masked.iter().chain(ends_of_text).copied().collect();
-        masked.sort_unstable();
-        Vocabulary {
-            bytes,
-            ends,
-            masked,
-            end: ends_of_text[0],
-            ends_of_text: ends_of_text.to_vec(),
-            control_texts: Vec::new(),
-            characters: Default::default(),
-        }
+        let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+        let mut vocabulary = Vocabulary::from_pieces(&pieces, ends_of_text);
+        vocabulary.masked.extend(masked);
+        vocabulary.masked.sort_unstable();
+        vocabulary
     }
 
     #[test]

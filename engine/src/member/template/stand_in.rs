@@ -13,7 +13,8 @@
 //! the template does something else with a content (`content | upper`, `content[0]`, its length). Then, when all
 //! contents can be found in the real prompt, that prompt is taken and every place where a content stands is
 //! distrusted ([`distrust`]), the template's own included if it looks the same; and when they cannot be found, the
-//! prompt with the stand-ins is taken: safe, and without what the template wanted to change.
+//! prompt with the stand-ins is taken: safe, and without what the template wanted to change. A template that does not
+//! work with stand-ins at all is not trusted with anything.
 
 use super::{push, Piece};
 use crate::settings::Message;
@@ -40,14 +41,14 @@ pub struct StandIns<'a> {
 }
 
 impl<'a> StandIns<'a> {
-    /// Hides the contents of `messages`.
-    pub fn new(messages: &'a [Message]) -> Self {
+    /// Hides the contents of `messages`. `None` when there are more stretches than stand-ins.
+    pub fn new(messages: &'a [Message]) -> Option<Self> {
         let mut stand_ins = Self { messages: Vec::with_capacity(messages.len()), stretches: Vec::new() };
         for (index, message) in messages.iter().enumerate() {
-            let content = stand_ins.hide(index, &message.content);
+            let content = stand_ins.hide(index, &message.content)?;
             stand_ins.messages.push(Message { role: message.role, content });
         }
-        stand_ins
+        Some(stand_ins)
     }
 
     /// What to render in place of the messages.
@@ -55,11 +56,12 @@ impl<'a> StandIns<'a> {
         &self.messages
     }
 
-    fn hide(&mut self, message: usize, content: &'a str) -> String {
+    fn hide(&mut self, message: usize, content: &'a str) -> Option<String> {
         let mut hidden = String::new();
         let mut rest = content;
         loop {
-            let next = LOOKED_FOR.iter().filter_map(|looked_for| Some((rest.find(looked_for)?, looked_for.len()))).min();
+            let next =
+                LOOKED_FOR.iter().filter_map(|looked_for| Some((rest.find(looked_for)?, looked_for.len()))).min();
             let (start, len) = next.unwrap_or((rest.len(), 0));
             let text = &rest[..start];
             let trimmed = text.trim();
@@ -68,24 +70,18 @@ impl<'a> StandIns<'a> {
                 _ => text.split_once(trimmed).unwrap_or_default(),
             };
             hidden.push_str(before);
-            hidden.extend(self.stand_in(message, trimmed));
+            if !trimmed.is_empty() {
+                hidden.push(char::from_u32(FIRST + self.stretches.len() as u32)?);
+                self.stretches.push((message, trimmed));
+            }
             hidden.push_str(after);
             if len == 0 {
-                return hidden;
+                return Some(hidden);
             }
             hidden.push(FLAG);
             hidden.push_str(&rest[start..start + len]);
             rest = &rest[start + len..];
         }
-    }
-
-    fn stand_in(&mut self, message: usize, text: &'a str) -> Option<char> {
-        if text.is_empty() {
-            return None;
-        }
-        let next = char::from_u32(FIRST + self.stretches.len() as u32)?;
-        self.stretches.push((message, text));
-        Some(next)
     }
 
     /// Puts the text back into the rendered prompt. Also says of each message whether all of it came out.
@@ -112,6 +108,7 @@ impl<'a> StandIns<'a> {
             }
         }
         push(&mut pieces, rest, true);
+        join_over_white_space(&mut pieces);
         let mut seen = vec![true; self.messages.len()];
         for ((message, _), out) in self.stretches.iter().zip(came_out) {
             seen[*message] &= out;
@@ -120,22 +117,33 @@ impl<'a> StandIns<'a> {
     }
 }
 
-/// Whether every content stands somewhere in the prompt, but for white space around it.
-pub fn all_found(prompt: &str, messages: &[Message]) -> bool {
-    messages.iter().all(|message| prompt.contains(message.content.trim()))
+/// White space between two stretches goes with them: tokens may reach over it.
+fn join_over_white_space(pieces: &mut Vec<Piece>) {
+    for index in 1..pieces.len().saturating_sub(1) {
+        let blank = pieces[index].text.chars().all(char::is_whitespace);
+        pieces[index].trusted &= !blank;
+    }
+    pieces.dedup_by(|later, earlier| {
+        let same = later.trusted == earlier.trusted;
+        if same {
+            earlier.text.push_str(&later.text);
+        }
+        same
+    });
 }
 
-/// The prompt with every place distrusted where the text of a message stands, and all of it when a message does not
-/// stand there.
+/// Whether every content stands in the prompt, but for white space around it. `hidden` is the prompt with stand-ins: what
+/// stands there is the template's own and does not count.
+pub fn all_found(prompt: &str, hidden: &str, messages: &[Message]) -> bool {
+    let contents = messages.iter().map(|message| message.content.trim()).filter(|content| !content.is_empty());
+    contents.into_iter().all(|content| prompt.matches(content).count() > hidden.matches(content).count())
+}
+
+/// The prompt with every place distrusted where the text of a message stands.
 pub fn distrust(prompt: &str, messages: &[Message]) -> Vec<Piece> {
     let mut pieces = Vec::new();
-    if !all_found(prompt, messages) {
-        push(&mut pieces, prompt, false);
-        return pieces;
-    }
     let contents = messages.iter().map(|message| message.content.trim()).filter(|content| !content.is_empty());
-    let mut places: Vec<Range<usize>> =
-        contents.flat_map(|content| places_of(content, prompt)).collect();
+    let mut places: Vec<Range<usize>> = contents.flat_map(|content| places_of(content, prompt)).collect();
     places.sort_by_key(|place| place.start);
     let mut end = 0;
     for place in places {

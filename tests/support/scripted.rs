@@ -1,0 +1,284 @@
+//! Members and hooks that do what a test says, for testing the loop's logic in milliseconds.
+#![allow(dead_code)]
+
+use llama_selfmod::decode::{Decoder, Limits, Outcome, Request};
+use llama_selfmod::events::Event;
+use llama_selfmod::fuse;
+use llama_selfmod::hooks::chain::Chain;
+use llama_selfmod::hooks::{Hook, HookError, Origin};
+use llama_selfmod::member::{Ensemble, Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
+use llama_selfmod::settings::Prompt;
+use plugin_api::{Assessment, Parameters, Retraction, Role, Rows, Step, Token, Verdict};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex};
+
+/// Unit 0 ends the text; then `a` to `h`, a newline, and the two bytes of `é` one by one.
+pub const PIECES: [&[u8]; 12] = [b"", b"a", b"b", b"c", b"d", b"e", b"f", b"g", b"h", b"\n", b"\xc3", b"\xa9"];
+
+type Rule = Arc<dyn Fn(&[Unit]) -> Vec<f32> + Send + Sync>;
+
+/// A member whose logits are a function of the units it has decoded.
+pub struct Scripted {
+    name: String,
+    rule: Rule,
+    sequence: Vec<Unit>,
+    row: MemberRow,
+    room: usize,
+    refuses: bool,
+    /// What it was asked to do, as text.
+    pub calls: Arc<Mutex<Vec<String>>>,
+}
+
+impl Scripted {
+    pub fn new(name: &str, rule: impl Fn(&[Unit]) -> Vec<f32> + Send + Sync + 'static) -> Self {
+        let row = MemberRow { logits: vec![0.0; PIECES.len()], probabilities: vec![0.0; PIECES.len()], ..MemberRow::default() };
+        Self {
+            name: name.into(),
+            rule: Arc::new(rule),
+            sequence: Vec::new(),
+            row,
+            room: 4096,
+            refuses: false,
+            calls: Arc::default(),
+        }
+    }
+
+    pub fn with_room(mut self, room: usize) -> Self {
+        self.room = room;
+        self
+    }
+
+    pub fn refusing_to_rewind(mut self) -> Self {
+        self.refuses = true;
+        self
+    }
+
+    fn show(&mut self) {
+        self.row.logits = (self.rule)(&self.sequence);
+        self.row.statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities).unwrap();
+    }
+
+    fn note(&self, call: String) {
+        self.calls.lock().unwrap().push(call);
+    }
+}
+
+impl Member for Scripted {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn prime(&mut self, _: &Prompt) -> Result<Primed, MemberError> {
+        self.sequence.clear();
+        self.show();
+        Ok(Primed { tokens: 1, decoded: 1, stop: Vec::new() })
+    }
+    fn extend(&mut self, units: &[Unit]) -> Result<(), MemberError> {
+        if self.sequence.len() + units.len() > self.room {
+            return Err(MemberError::Full(self.name.clone()));
+        }
+        self.note(format!("extend {units:?}"));
+        self.sequence.extend(units);
+        self.show();
+        Ok(())
+    }
+    fn decode_only(&mut self, _: Unit) -> Result<(), MemberError> {
+        Ok(())
+    }
+    fn len(&self) -> usize {
+        self.sequence.len()
+    }
+    fn room(&self) -> usize {
+        self.room - self.sequence.len()
+    }
+    fn can_rewind(&self, len: usize) -> Result<(), MemberError> {
+        if self.refuses {
+            let units = self.sequence.len() - len;
+            return Err(MemberError::CannotRewind { member: self.name.clone(), units, why: "it was told so".into() });
+        }
+        Ok(())
+    }
+    fn rewind(&mut self, len: usize) -> Result<(), MemberError> {
+        self.note(format!("rewind {len}"));
+        self.sequence.truncate(len);
+        self.show();
+        Ok(())
+    }
+    fn row(&self) -> &MemberRow {
+        &self.row
+    }
+    fn adopt(&mut self, _: &[Unit], _: &str) {}
+    fn set_threads(&mut self, _: usize) {}
+    fn cost(&self) -> u64 {
+        1
+    }
+}
+
+/// Logits that prefer `unit` with `probability`, the rest spread evenly over the other letters.
+pub fn prefer(unit: Unit, probability: f32) -> Vec<f32> {
+    let mut row = vec![f32::NEG_INFINITY; PIECES.len()];
+    let letters: Vec<usize> = (0..9).collect();
+    for &letter in &letters {
+        row[letter] = ((1.0 - probability) / (letters.len() - 1) as f32).ln();
+    }
+    row[unit as usize] = probability.ln();
+    row
+}
+
+/// A rule that writes `abcdefgh` round and round, each letter with this probability.
+pub fn alphabet(probability: f32) -> impl Fn(&[Unit]) -> Vec<f32> + Send + Sync {
+    move |units| prefer(units.len() as Unit % 8 + 1, probability)
+}
+
+type OnAssessment = Box<dyn FnMut(&Step, &Assessment) -> Result<Verdict, HookError> + Send>;
+type OnToken = Box<dyn FnMut(&Step, &Token) -> Result<Verdict, HookError> + Send>;
+type OnLogits = Box<dyn FnMut(&Step, &Rows, &mut [f32]) -> Result<(), HookError> + Send>;
+type OnRetract = Box<dyn FnMut(&Step, &Retraction) -> Result<(), HookError> + Send>;
+
+/// A policy made of closures.
+pub struct Policy {
+    name: String,
+    on_assessment: Option<OnAssessment>,
+    on_token: Option<OnToken>,
+    on_logits: Option<OnLogits>,
+    on_retract: Option<OnRetract>,
+}
+
+impl Policy {
+    pub fn new(name: &str) -> Self {
+        Self { name: name.into(), on_assessment: None, on_token: None, on_logits: None, on_retract: None }
+    }
+    pub fn assess(mut self, f: impl FnMut(&Step, &Assessment) -> Result<Verdict, HookError> + Send + 'static) -> Self {
+        self.on_assessment = Some(Box::new(f));
+        self
+    }
+    pub fn token(mut self, f: impl FnMut(&Step, &Token) -> Result<Verdict, HookError> + Send + 'static) -> Self {
+        self.on_token = Some(Box::new(f));
+        self
+    }
+    pub fn logits(mut self, f: impl FnMut(&Step, &Rows, &mut [f32]) -> Result<(), HookError> + Send + 'static) -> Self {
+        self.on_logits = Some(Box::new(f));
+        self
+    }
+    pub fn retracted(mut self, f: impl FnMut(&Step, &Retraction) -> Result<(), HookError> + Send + 'static) -> Self {
+        self.on_retract = Some(Box::new(f));
+        self
+    }
+}
+
+impl Hook for Policy {
+    fn name(&self) -> &str {
+        &self.name
+    }
+    fn role(&self) -> Role {
+        Role::Policy
+    }
+    fn origin(&self) -> Origin {
+        Origin::BuiltIn
+    }
+    fn describe(&self) -> (String, String) {
+        ("1".into(), "a test's".into())
+    }
+    fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
+        self.on_logits.as_mut().map_or(Ok(()), |f| f(step, rows, fused))
+    }
+    fn on_token(&mut self, step: &Step, token: &Token) -> Result<Verdict, HookError> {
+        self.on_token.as_mut().map_or(Ok(Verdict::proceed()), |f| f(step, token))
+    }
+    fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, HookError> {
+        self.on_assessment.as_mut().map_or(Ok(Verdict::proceed()), |f| f(step, assessment))
+    }
+    fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError> {
+        self.on_retract.as_mut().map_or(Ok(()), |f| f(step, retraction))
+    }
+    fn edits_logits(&self) -> bool {
+        self.on_logits.is_some()
+    }
+}
+
+/// A decoder over doubles.
+pub fn decoder(members: Vec<Scripted>, policies: Vec<Policy>) -> Decoder {
+    let weights = vec![1.0; members.len()];
+    let members = members.into_iter().map(|member| Box::new(member) as Box<dyn Member>).collect();
+    let vocabulary = Arc::new(Vocabulary::from_pieces(&PIECES, &[0]));
+    let mut chain = Chain::default();
+    for policy in policies {
+        chain.add(Box::new(policy), true);
+    }
+    Decoder::new(Ensemble::new(members, vocabulary, 1), chain, &weights)
+}
+
+/// Greedy, without penalty, 16 units, three retractions.
+pub fn request() -> Request {
+    Request {
+        prompt: Prompt::Text("go".into()),
+        parameters: Parameters { temperature: 0.0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, top_k: 0 },
+        limits: Limits { n_predict: 16, horizon: 32, max_retractions: 3 },
+        seed: 1,
+        stop: Vec::new(),
+        context_shift: false,
+    }
+}
+
+/// What a test wants to see of an event.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Seen {
+    Token { index: u32, text: String, confidence: f32, committed: usize },
+    Adjust { temperature: f32 },
+    Retract { index: u32, tokens: u32, bytes: usize, policy: String },
+    Notice(String),
+    Done(String),
+}
+
+/// Runs a reply and notes its events.
+pub fn run(decoder: &mut Decoder, request: &Request) -> (Outcome, Vec<Seen>) {
+    let mut seen = Vec::new();
+    let outcome = decoder
+        .reply(request, &AtomicBool::new(false), &mut |event| match event {
+            Event::Token { index, text, confidence, committed, .. } => seen.push(Seen::Token {
+                index: *index,
+                text: (*text).into(),
+                confidence: *confidence,
+                committed: *committed,
+            }),
+            Event::Adjust { temperature, .. } => seen.push(Seen::Adjust { temperature: *temperature }),
+            Event::Retract { index, tokens, bytes, policy, .. } => {
+                seen.push(Seen::Retract { index: *index, tokens: *tokens, bytes: *bytes, policy: (*policy).into() })
+            }
+            Event::Notice { text } => seen.push(Seen::Notice((*text).into())),
+            Event::Done { text, .. } => seen.push(Seen::Done((*text).into())),
+            _ => {}
+        })
+        .unwrap();
+    (outcome, seen)
+}
+
+/// The text that a consumer of the events ends up with.
+pub fn replay(seen: &[Seen]) -> String {
+    let mut text = String::new();
+    for event in seen {
+        match event {
+            Seen::Token { text: more, .. } => text.push_str(more),
+            Seen::Retract { bytes, .. } => text.truncate(text.len() - bytes),
+            _ => {}
+        }
+    }
+    text
+}
+
+/// Retractions among the events.
+pub fn retractions(seen: &[Seen]) -> Vec<(u32, u32)> {
+    let retraction = |event: &Seen| match event {
+        Seen::Retract { index, tokens, .. } => Some((*index, *tokens)),
+        _ => None,
+    };
+    seen.iter().filter_map(retraction).collect()
+}
+
+/// Notices among the events.
+pub fn notices(seen: &[Seen]) -> Vec<&str> {
+    let notice = |event| match event {
+        &Seen::Notice(ref text) => Some(text.as_str()),
+        _ => None,
+    };
+    seen.iter().filter_map(notice).collect()
+}
