@@ -11,7 +11,6 @@ use crate::member::{load, MemberError, Unit};
 use crate::reply::Reply;
 use crate::settings::{PolicySource, Prompt, Settings};
 use plugin_api::{Parameters, Role};
-use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 pub use crate::member::load::MemberInfo;
@@ -93,6 +92,11 @@ impl Engine {
     /// All hooks.
     pub fn hooks(&self) -> Vec<HookInfo> {
         self.decoder.chain.list()
+    }
+
+    /// Names of the policies that run, in order.
+    pub fn policies(&self) -> Vec<String> {
+        self.decoder.chain.policies()
     }
 
     /// Takes over all scripts as they are now; lines for the user.
@@ -211,29 +215,4 @@ fn add_policy(chain: &mut Chain, source: &PolicySource, given: &str) -> Result<S
             Ok(name)
         }
     }
-}
-
-/// The models of `--demo`: small, and part of the program.
-pub fn demo_models() -> Result<Vec<PathBuf>, Error> {
-    const MODELS: [(&str, &[u8]); 2] = [
-        ("stories-260k.gguf", include_bytes!("../models/stories-260k.gguf")),
-        ("stories-280k.gguf", include_bytes!("../models/stories-280k.gguf")),
-    ];
-    let folder = std::env::temp_dir().join(format!("llama_selfmod-{}-models", env!("CARGO_PKG_VERSION")));
-    let failed = |error: std::io::Error| {
-        Error::Failure(format!("the demo's models cannot be written to `{}`: {error}; set TMPDIR to a folder with 2 MB of room", folder.display()))
-    };
-    std::fs::create_dir_all(&folder).map_err(failed)?;
-    let write = |(name, bytes): (&str, &[u8])| {
-        let path = folder.join(name);
-        if std::fs::read(&path).is_ok_and(|present| present == bytes) {
-            return Ok(path);
-        }
-        // Written beside and renamed, so that two processes at once never see half a file.
-        let mut file = tempfile::NamedTempFile::new_in(&folder)?;
-        std::io::Write::write_all(&mut file, bytes)?;
-        file.persist(&path).map_err(|error| error.error)?;
-        Ok(path)
-    };
-    MODELS.into_iter().map(|model| write(model).map_err(failed)).collect()
 }

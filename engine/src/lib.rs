@@ -2,6 +2,7 @@
 
 pub mod bench;
 pub mod decode;
+pub mod cli;
 pub mod engine;
 pub mod error;
 pub mod events;

@@ -1,0 +1,89 @@
+//! The command line: `args` holds what was typed, `meaning` what is meant, `render` what is seen. Only this module
+//! touches the terminal.
+
+mod args;
+mod chat;
+mod demo;
+mod echo;
+mod folders;
+mod hooks;
+mod interrupt;
+mod log;
+mod meaning;
+mod measure;
+mod oneshot;
+mod progress;
+mod ranges;
+mod render;
+mod session;
+
+use self::{
+    args::CommandLine,
+    chat::Chat,
+    interrupt::Interrupt,
+    meaning::{Mode, Stdin, Task},
+    render::{Detail, Look},
+    session::Session,
+};
+use crate::{settings::Settings, Error};
+use clap::Parser;
+use std::{
+    io::{self, ErrorKind, IsTerminal, Write},
+    process::ExitCode,
+};
+
+/// Does what the command line says. Errors are said on standard error, once.
+pub fn run() -> ExitCode {
+    let line = match CommandLine::try_parse() {
+        Ok(line) => line,
+        Err(error) => {
+            // Help and version come this way, too; a reader that has gone needs neither.
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    log_to_stderr();
+    let color = !line.reply.no_color;
+    perform(line).unwrap_or_else(|error| {
+        let paint = Look { detail: Detail::Normal, color }.paint(&io::stderr());
+        let _ = writeln!(io::stderr(), "{} {}", paint.red("error:"), render::visible(&error.to_string()));
+        ExitCode::from(error.exit_code())
+    })
+}
+
+fn perform(line: CommandLine) -> Result<ExitCode, Error> {
+    let stdin = io::stdin();
+    let mut stdin = Stdin { is_terminal: stdin.is_terminal(), reader: &mut stdin.lock() };
+    let Task { mode, settings, look, memory } = Task::understand(line, &mut stdin)?;
+    match mode {
+        Mode::Reply(prompt) => oneshot::run(Session::open(settings, look, memory, Interrupt::install()?)?, prompt),
+        Mode::Chat => {
+            Chat::new(Session::open(settings, look, memory, Interrupt::install()?)?).run()?;
+            Ok(ExitCode::SUCCESS)
+        }
+        Mode::ListHooks => list_hooks(&settings),
+        Mode::Score { file, json } => measure::score(settings, look, &file, json),
+        Mode::Bench { steps, json } => measure::bench(settings, look, steps, json),
+    }
+}
+
+fn list_hooks(settings: &Settings) -> Result<ExitCode, Error> {
+    print(&hooks::list_all(&crate::engine::list_hooks(settings)?))
+}
+
+/// Puts text on standard output; a reader that has gone does not matter.
+fn print(text: &str) -> Result<ExitCode, Error> {
+    match io::stdout().write_all(text.as_bytes()) {
+        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
+            Err(Error::Failure(format!("standard output cannot be written: {error}")))
+        }
+        _ => Ok(ExitCode::SUCCESS),
+    }
+}
+
+/// llama.cpp and the hooks say what they do to `LLAMA_SELFMOD_LOG`, in the syntax of tracing's filters: `info`, say.
+fn log_to_stderr() {
+    if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("LLAMA_SELFMOD_LOG") {
+        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+    }
+}

@@ -1,0 +1,237 @@
+//! What was typed. What it means is worked out in [`super::meaning`].
+
+use super::ranges;
+use clap::{Args, Parser, Subcommand};
+use std::path::PathBuf;
+
+/// Several GGUF language models decode one text together, and take back what goes wrong.
+///
+/// Without a prompt it opens a chat; with one, or with text on standard input, it writes one reply. All models must
+/// share one vocabulary. At every token their distributions are fused into one (`--fusion-mode`), and policies watch
+/// how sure the ensemble is: they change the sampling parameters, or take text back and try again.
+#[derive(Debug, Parser)]
+#[command(
+    name = "llama_selfmod",
+    version,
+    args_conflicts_with_subcommands = true,
+    max_term_width = 110,
+    after_help = "Run with --help for what each flag is good for, and for examples.",
+    after_long_help = EXAMPLES
+)]
+pub struct CommandLine {
+    /// What to do; without one: write a reply, or chat.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+    /// The ensemble.
+    #[command(flatten)]
+    pub ensemble: EnsembleArgs,
+    /// The reply.
+    #[command(flatten)]
+    pub reply: ReplyArgs,
+}
+
+const EXAMPLES: &str = "\
+Examples:
+  llama_selfmod --demo --prompt \"Once upon a time\"
+      Two tiny models that are part of the program write a story.
+  llama_selfmod -m model.gguf
+      A chat with one model that corrects itself.
+  llama_selfmod --models large.gguf,small.gguf --fusion-mode blend --weights 1,0.5 -p \"Explain tides.\"
+      A leader and a specialist answer together.
+  git diff | llama_selfmod -m coder.gguf --system \"Write a commit message for this diff.\" > message.txt
+      The prompt comes from standard input; only text that will not be taken back goes into the pipe.
+  llama_selfmod -m model.gguf --policy retraction --policy calm.rhai
+      The built-in policy and a script beside it, which can be edited while text is being written.
+  llama_selfmod -m model.gguf -p Hello --json-stream | jq .type
+      Every event as one JSON object per line.
+
+Exit codes: 0 for a reply, 2 when something given cannot be used, 1 for anything else, 130 after Ctrl-C.";
+
+/// The subcommands.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// Measure how well an ensemble predicts a text: bits per byte of every member, of the fusion and of the oracle
+    ///
+    /// Lower is better. The oracle takes the better member at every token; headroom captured says how much of the way
+    /// from the best member to the oracle the fusion goes. Use it to choose an ensemble and a fusion.
+    Score(ScoreArgs),
+    /// Measure how long a step takes: each member alone, all side by side, and with everything around it
+    Bench(BenchArgs),
+}
+
+/// Which models decode, and how: shared by all that loads an ensemble.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Ensemble")]
+pub struct EnsembleArgs {
+    /// A GGUF file; repeat it for several
+    #[arg(short, long, value_name = "FILE")]
+    pub model: Vec<PathBuf>,
+    /// GGUF files, separated by commas
+    ///
+    /// They come after those of `--model`. The first leads in the fusion `blend`. All must have the same vocabulary,
+    /// byte for byte.
+    #[arg(long, value_name = "FILES", value_delimiter = ',')]
+    pub models: Vec<PathBuf>,
+    /// Use the two small story models that are part of the program
+    #[arg(long, conflicts_with_all = ["model", "models"])]
+    pub demo: bool,
+    /// How the members' distributions become one; see --list-hooks
+    ///
+    /// `confidence` weighs each member by how well it has predicted the text so far and how certain it is; `average`
+    /// weighs all alike; `voting` lets each member vote for its favourite; `blend` lets the first lead and the others
+    /// add a little. Plugins can bring more.
+    #[arg(long, value_name = "NAME", default_value = "confidence")]
+    pub fusion_mode: String,
+    /// Weights of the members, separated by commas; 0 or more each [default: all alike]
+    ///
+    /// They say how much you trust each member before any evidence; only their ratios count.
+    #[arg(
+        long,
+        value_name = "WEIGHTS",
+        value_delimiter = ',',
+        allow_hyphen_values = true,
+        value_parser = ranges::weight
+    )]
+    pub weights: Vec<f32>,
+    /// Tokens of prompt and reply together, 16 to 4194304
+    ///
+    /// Capped by what the members were trained for. More needs more memory.
+    #[arg(short, long, value_name = "TOKENS", default_value = "2048", value_parser = ranges::ctx_size)]
+    pub ctx_size: u32,
+    /// Layers on the GPU, -1 for all; one number for all members or one for each, separated by commas
+    ///
+    /// Has an effect in builds with a GPU feature (cuda, metal, vulkan, rocm).
+    #[arg(
+        long,
+        value_name = "LAYERS",
+        value_delimiter = ',',
+        default_value = "0",
+        allow_hyphen_values = true,
+        value_parser = ranges::gpu_layers
+    )]
+    pub n_gpu_layers: Vec<i32>,
+    /// CPU threads in all, shared by the members [default: one per physical core]
+    ///
+    /// More threads than cores is not a little slower but many times slower: they wait for each other at every layer.
+    #[arg(long, value_name = "N", value_parser = ranges::threads)]
+    pub threads: Option<usize>,
+    /// A compiled plugin to load; repeat it for several
+    ///
+    /// A shared library with fusions or policies. Its policies run, its fusions can be chosen with --fusion-mode.
+    #[arg(long, value_name = "FILE")]
+    pub plugin: Vec<PathBuf>,
+}
+
+/// What is written, how, and how it is shown.
+#[derive(Debug, Args)]
+pub struct ReplyArgs {
+    /// What to reply to; `-` reads standard input [default: a chat, or standard input when that is not a terminal]
+    #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Prompt")]
+    pub prompt: Option<String>,
+    /// Instructions that stand before the conversation
+    #[arg(long, value_name = "TEXT", help_heading = "Prompt")]
+    pub system: Option<String>,
+    /// A file with a Jinja chat template, in place of the members' own
+    #[arg(long, value_name = "FILE", help_heading = "Prompt")]
+    pub chat_template: Option<PathBuf>,
+    /// No chat template: the text is continued as it stands
+    #[arg(long, conflicts_with_all = ["chat_template", "system"], help_heading = "Prompt")]
+    pub raw: bool,
+
+    /// Longest reply in tokens, 1 to 1000000; tokens that were taken back do not count
+    #[arg(short, long, value_name = "TOKENS", default_value = "256", value_parser = ranges::n_predict, help_heading = "Reply")]
+    pub n_predict: u32,
+    /// End the reply before this text; repeat it for several
+    #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Reply")]
+    pub stop: Vec<String>,
+    /// When the context is full, drop the oldest turn of the chat and go on
+    ///
+    /// Without it the reply ends there with the reason `context`.
+    #[arg(long, help_heading = "Reply")]
+    pub context_shift: bool,
+
+    /// Randomness, 0 to 5; 0 always takes the likeliest token
+    #[arg(short, long, value_name = "T", default_value = "0.7", allow_hyphen_values = true, value_parser = ranges::temperature, help_heading = "Sampling")]
+    pub temperature: f32,
+    /// Choose among this many of the likeliest tokens; 0 for all
+    #[arg(long, value_name = "K", default_value = "40", allow_hyphen_values = true, value_parser = ranges::top_k, help_heading = "Sampling")]
+    pub top_k: u32,
+    /// Choose among the likeliest tokens that make up this probability, above 0 and up to 1 (off)
+    #[arg(long, value_name = "P", default_value = "0.95", allow_hyphen_values = true, value_parser = ranges::top_p, help_heading = "Sampling")]
+    pub top_p: f32,
+    /// Drop tokens below this share of the likeliest one's probability, 0 (off) to 1
+    #[arg(long, value_name = "P", default_value = "0.05", allow_hyphen_values = true, value_parser = ranges::min_p, help_heading = "Sampling")]
+    pub min_p: f32,
+    /// Make tokens that stand in the recent text less likely, 1 (off) to 10
+    #[arg(long, value_name = "R", default_value = "1.1", allow_hyphen_values = true, value_parser = ranges::repeat_penalty, help_heading = "Sampling")]
+    pub repeat_penalty: f32,
+    /// Of the random draws; the same seed gives the same text [default: random, shown by --verbose and --json-stream]
+    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    pub seed: Option<u64>,
+
+    /// A policy: a Rhai script, `retraction` (built in) or `none`; repeat it for several, in order [default: retraction]
+    ///
+    /// Giving any replaces the default; name `retraction` to keep it beside your own. Scripts are watched: save one
+    /// while text is being written, and its new version takes over between two tokens.
+    #[arg(long, value_name = "POLICY", help_heading = "Self-correction")]
+    pub policy: Vec<String>,
+    /// Mean confidence of the last five tokens below which the built-in policy steps in, 0 to 1
+    #[arg(long, value_name = "P", default_value = "0.5", allow_hyphen_values = true, value_parser = ranges::confidence_threshold, help_heading = "Self-correction")]
+    pub confidence_threshold: f32,
+    /// Let the built-in policy step in earlier, go further, and explore now and then
+    #[arg(long, help_heading = "Self-correction")]
+    pub aggressive: bool,
+    /// How often one reply may take text back, 0 to 1000
+    #[arg(long, value_name = "N", default_value = "3", allow_hyphen_values = true, value_parser = ranges::max_retractions, help_heading = "Self-correction")]
+    pub max_retractions: u32,
+    /// Show the fusions and policies there are, and leave
+    #[arg(long, help_heading = "Self-correction")]
+    pub list_hooks: bool,
+
+    /// The log, one JSON line per reply; `none` for none
+    #[arg(long, value_name = "FILE", default_value = "selfmod_memory.jsonl", help_heading = "Output")]
+    pub memory_file: PathBuf,
+    /// The text alone
+    #[arg(long, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// Leader, agreement and confidence at every token, on standard error
+    #[arg(long, help_heading = "Output")]
+    pub verbose: bool,
+    /// No colours; so does the environment variable NO_COLOR
+    #[arg(long, help_heading = "Output")]
+    pub no_color: bool,
+    /// One JSON object per line and event on standard output, for programs
+    ///
+    /// Appending `text` of every `token` event and taking `bytes` away at every `retract` event gives the `text` of
+    /// the `done` event exactly.
+    #[arg(long, conflicts_with = "verbose", help_heading = "Output")]
+    pub json_stream: bool,
+}
+
+/// `llama_selfmod score`
+#[derive(Debug, Args)]
+pub struct ScoreArgs {
+    /// The ensemble.
+    #[command(flatten)]
+    pub ensemble: EnsembleArgs,
+    /// A text the models have not seen; UTF-8
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// One JSON object: members, fused, oracle, headroom_captured
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llama_selfmod bench`
+#[derive(Debug, Args)]
+pub struct BenchArgs {
+    /// The ensemble.
+    #[command(flatten)]
+    pub ensemble: EnsembleArgs,
+    /// Tokens to measure, 1 to 1000000
+    #[arg(short, long, value_name = "TOKENS", default_value = "128", value_parser = ranges::n_predict)]
+    pub n_predict: u32,
+    /// One JSON object: members, sequential, parallel, step, overhead
+    #[arg(long)]
+    pub json: bool,
+}

@@ -1,0 +1,166 @@
+//! The chat's commands: their names, and what a line means.
+
+/// A command as `/help` shows it.
+pub struct Entry {
+    /// Without the slash.
+    pub name: &'static str,
+    /// What can follow.
+    pub arguments: &'static str,
+    /// What it does.
+    pub help: &'static str,
+}
+
+const fn entry(name: &'static str, arguments: &'static str, help: &'static str) -> Entry {
+    Entry { name, arguments, help }
+}
+
+/// All of them.
+pub const COMMANDS: [Entry; 12] = [
+    entry("help", "", "this list"),
+    entry("reset", "", "forget the conversation"),
+    entry("undo", "", "take the last exchange back"),
+    entry("retry", "", "write the last reply again, with other random draws"),
+    entry("params", "[NAME VALUE]", "show the sampling parameters, or set one: /params temperature 0.9"),
+    entry("policy", "[NAME on|off | FILE]", "list the policies, switch one, or add a Rhai script"),
+    entry("fusion", "[NAME]", "list the fusions, or choose one"),
+    entry("reload", "", "read scripts again, changed or not"),
+    entry("stats", "", "members, context, tokens, averages"),
+    entry("save", "FILE", "write the conversation and its settings to a file"),
+    entry("load", "FILE", "go on with a conversation that was saved"),
+    entry("quit", "", "leave; so do Ctrl-D, and Ctrl-C twice"),
+];
+
+/// A line, understood.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Command<'a> {
+    /// The list.
+    Help,
+    /// A new conversation.
+    Reset,
+    /// One exchange less.
+    Undo,
+    /// Another reply.
+    Retry,
+    /// Show all.
+    Parameters,
+    /// Set one.
+    SetParameter(&'a str, &'a str),
+    /// List them.
+    Policies,
+    /// By name.
+    SwitchPolicy(&'a str, bool),
+    /// A script.
+    AddPolicy(&'a str),
+    /// List them.
+    Fusions,
+    /// By name.
+    ChooseFusion(&'a str),
+    /// Scripts.
+    Reload,
+    /// Figures.
+    Stats,
+    /// To a file.
+    Save(&'a str),
+    /// From a file.
+    Load(&'a str),
+    /// Leave.
+    Quit,
+}
+
+/// Understands a line without its slash, or says what would be understood.
+pub fn parse(line: &str) -> Result<Command<'_>, String> {
+    let (name, rest) = split(line);
+    let alone = |command| match rest {
+        "" => Ok(command),
+        _ => Err(format!("`/{name}` stands alone")),
+    };
+    let with_file = |command: fn(&str) -> Command, example| match rest {
+        "" => Err(format!("`/{name}` needs a file: `/{name} {example}`")),
+        file => Ok(command(file)),
+    };
+    match name {
+        "help" | "?" => alone(Command::Help),
+        "reset" => alone(Command::Reset),
+        "undo" => alone(Command::Undo),
+        "retry" => alone(Command::Retry),
+        "params" => match split(rest) {
+            ("", _) => Ok(Command::Parameters),
+            (name, "") => Err(format!("`{name}` needs a value: `/params {name} VALUE`")),
+            (name, value) => Ok(Command::SetParameter(name, value)),
+        },
+        "policy" => match rest.rsplit_once(char::is_whitespace) {
+            Some((name, "on")) => Ok(Command::SwitchPolicy(name.trim_end(), true)),
+            Some((name, "off")) => Ok(Command::SwitchPolicy(name.trim_end(), false)),
+            _ if rest.is_empty() => Ok(Command::Policies),
+            _ => Ok(Command::AddPolicy(rest)),
+        },
+        "fusion" if rest.is_empty() => Ok(Command::Fusions),
+        "fusion" => Ok(Command::ChooseFusion(rest)),
+        "reload" => alone(Command::Reload),
+        "stats" => alone(Command::Stats),
+        "save" => with_file(|file| Command::Save(file), "chat.json"),
+        "load" => with_file(|file| Command::Load(file), "chat.json"),
+        "quit" | "exit" => alone(Command::Quit),
+        _ => Err(format!("there is no command `/{name}`; {}", suggestion(name))),
+    }
+}
+
+fn split(text: &str) -> (&str, &str) {
+    let text = text.trim();
+    text.split_once(char::is_whitespace).map_or((text, ""), |(first, rest)| (first, rest.trim()))
+}
+
+fn suggestion(name: &str) -> String {
+    let distance = |entry: &&Entry| {
+        if !name.is_empty() && entry.name.starts_with(name) {
+            0
+        } else {
+            strsim::damerau_levenshtein(name, entry.name)
+        }
+    };
+    match COMMANDS.iter().min_by_key(distance).filter(|entry| distance(entry) <= 3) {
+        Some(entry) if !name.is_empty() => format!("did you mean `/{}`?", entry.name),
+        _ => "`/help` lists them".into(),
+    }
+}
+
+/// What `/help` says.
+pub fn help() -> String {
+    let mut text = String::new();
+    for Entry { name, arguments, help } in COMMANDS {
+        text += &format!("{:28} {help}\n", format!("/{name} {arguments}"));
+    }
+    text + "A line that ends with \\ goes on in the next one; so does everything between two \"\"\".\n\
+            Ctrl-C ends a reply and keeps what is there."
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_command_in_the_list_is_understood() {
+        for Entry { name, arguments, .. } in COMMANDS {
+            let line = if arguments.starts_with('[') { name.to_owned() } else { format!("{name} {arguments}") };
+            assert!(parse(&line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn arguments_are_read() {
+        assert_eq!(parse("params top-k  5"), Ok(Command::SetParameter("top-k", "5")));
+        assert_eq!(parse("policy retraction off"), Ok(Command::SwitchPolicy("retraction", false)));
+        assert_eq!(parse("policy my policies/calm.rhai"), Ok(Command::AddPolicy("my policies/calm.rhai")));
+        assert_eq!(parse("save a chat.json"), Ok(Command::Save("a chat.json")));
+    }
+
+    #[test]
+    fn a_slip_gets_the_nearest_command() {
+        assert!(parse("rest").unwrap_err().contains("`/reset`"));
+        assert!(parse("parms x 1").unwrap_err().contains("`/params`"));
+        assert!(parse("stat").unwrap_err().contains("`/stats`"));
+        assert!(parse("xylophone").unwrap_err().contains("`/help`"));
+        assert!(parse("").unwrap_err().contains("`/help`"));
+        assert!(parse("save").unwrap_err().contains("chat.json"));
+    }
+}

@@ -1,0 +1,43 @@
+//! The fusions and policies there are, in words.
+
+use crate::hooks::{chain::HookInfo, Origin};
+use plugin_api::Role;
+
+/// All of one role, one a line; those that run are marked.
+pub fn list(hooks: &[HookInfo], role: Role) -> String {
+    let hooks: Vec<&HookInfo> = hooks.iter().filter(|hook| hook.role == role).collect();
+    let width = hooks.iter().map(|hook| hook.name.chars().count()).max().unwrap_or(0);
+    let mut lines = String::new();
+    for hook in &hooks {
+        let mark = if hook.active { '*' } else { ' ' };
+        let origin = match &hook.origin {
+            Origin::BuiltIn => "built in".to_owned(),
+            Origin::Library(path) | Origin::Script(path) => path.display().to_string(),
+        };
+        let HookInfo { name, version, description, state, .. } = hook;
+        lines += &format!("{mark} {name:width$}  {state} · {version} · {origin}\n");
+        lines += &format!("  {:width$}  {description}\n", "");
+    }
+    if hooks.is_empty() {
+        lines += "  none\n";
+    }
+    lines
+}
+
+/// Both roles; for `--list-hooks`.
+pub fn list_all(all: &[HookInfo]) -> String {
+    format!(
+        "Fusions, chosen with `--fusion-mode`:\n{}\nPolicies, added with `--policy` and `--plugin`:\n{}",
+        list(all, Role::Fusion),
+        list(all, Role::Policy)
+    )
+}
+
+/// Names for people, or "none".
+pub fn names(names: &[String]) -> String {
+    if names.is_empty() {
+        "none".into()
+    } else {
+        names.join(", ")
+    }
+}

@@ -1,0 +1,79 @@
+//! Replies into the memory log.
+
+use crate::{
+    engine::Engine,
+    memory::{Memory, MemoryError, ModelHashes, ModelRecord, Record, Session},
+    reply::Reply,
+    settings::{Prompt, Settings, Speaker},
+    Error,
+};
+use std::{path::Path, time::Duration};
+
+/// How long a finished reply waits for the hashes of large files; a later line has them.
+const PATIENCE: Duration = Duration::from_millis(200);
+
+/// The log of a session.
+pub struct Log {
+    memory: Memory,
+    hashes: ModelHashes,
+}
+
+impl Log {
+    /// Opens the file, or says now why it cannot be written. Hashing the models begins in the background.
+    pub fn open(path: &Path, settings: &Settings) -> Result<Self, Error> {
+        let memory = Memory::open(path).map_err(|error| Error::Input(error.to_string()))?;
+        let models = settings.models.iter().map(|model| model.path.clone()).collect();
+        Ok(Self { memory, hashes: ModelHashes::start(models) })
+    }
+
+    /// Adds the line of a reply.
+    pub fn append(&mut self, prompt: &Prompt, reply: &Reply, engine: &Engine) -> Result<(), MemoryError> {
+        let settings = engine.settings();
+        let hashes = self.hashes.values(PATIENCE);
+        let models = engine.members().iter().zip(hashes).map(|(member, sha256)| ModelRecord {
+            name: member.name.clone(),
+            path: member.path.clone(),
+            sha256: sha256.clone(),
+        });
+        let parameters = &settings.parameters;
+        let session = Session {
+            fusion_mode: settings.fusion_mode.clone(),
+            models: models.collect(),
+            seed: settings.seed,
+            settings: serde_json::json!({
+                "temperature": parameters.temperature,
+                "top_k": parameters.top_k,
+                "top_p": parameters.top_p,
+                "min_p": parameters.min_p,
+                "repeat_penalty": parameters.repeat_penalty,
+                "n_predict": settings.n_predict,
+                "ctx_size": engine.context(),
+                "confidence_threshold": settings.confidence_threshold,
+                "aggressive": settings.aggressive,
+                "max_retractions": settings.max_retractions,
+                "weights": settings.models.iter().map(|model| model.weight).collect::<Vec<_>>(),
+                "policies": engine.policies(),
+                "system": settings.system,
+                "stop": settings.stop,
+            }),
+        };
+        self.memory.append(&Record::new(words(prompt), reply, &session))
+    }
+
+    /// What was repaired, once.
+    pub fn take_notice(&mut self) -> Option<String> {
+        self.memory.take_notice()
+    }
+}
+
+/// What the person wrote last.
+fn words(prompt: &Prompt) -> &str {
+    match prompt {
+        Prompt::Text(text) => text,
+        Prompt::Chat(messages) => {
+            let said = messages.iter().rev().find(|message| message.role == Speaker::User);
+            said.map_or("", |message| &message.content)
+        }
+        Prompt::Tokens(_) => "",
+    }
+}

@@ -1,0 +1,408 @@
+//! What is meant: from the words of the command line to [`Settings`] and a [`Mode`]. Reads what the flags name (standard
+//! input, the template) and checks how they fit together; the range of each number by itself is checked while parsing.
+
+use super::{
+    args::{BenchArgs, Command, CommandLine, EnsembleArgs, ReplyArgs, ScoreArgs},
+    demo,
+    render::{Detail, Look},
+};
+use crate::{
+    settings::{ModelSource, PolicySource, Settings},
+    Error,
+};
+use plugin_api::Parameters;
+use std::{
+    hash::{BuildHasher, Hasher},
+    io::{self, IsTerminal, Read},
+    path::{Path, PathBuf},
+};
+
+/// What to do with the ensemble.
+#[derive(Debug)]
+pub enum Mode {
+    /// One reply to this prompt.
+    Reply(String),
+    /// A conversation.
+    Chat,
+    /// Say which fusions and policies there are.
+    ListHooks,
+    /// Bits per byte of a text.
+    Score {
+        /// The text's file.
+        file: PathBuf,
+        /// For programs.
+        json: bool,
+    },
+    /// The time of a step.
+    Bench {
+        /// How many steps.
+        steps: u32,
+        /// For programs.
+        json: bool,
+    },
+}
+
+/// The command line, understood.
+#[derive(Debug)]
+pub struct Task {
+    /// What to do.
+    pub mode: Mode,
+    /// With which ensemble.
+    pub settings: Settings,
+    /// How it is shown.
+    pub look: Look,
+    /// Where replies are logged.
+    pub memory: Option<PathBuf>,
+}
+
+impl Task {
+    /// Works it out. `stdin` is read when the prompt comes from there.
+    pub fn understand(line: CommandLine, stdin: &mut Stdin) -> Result<Self, Error> {
+        match line.command {
+            None => Self::reply(&line.ensemble, line.reply, stdin),
+            Some(Command::Score(ScoreArgs { ensemble, file, json })) => {
+                Self::measurement(&ensemble, Mode::Score { file, json }, json)
+            }
+            Some(Command::Bench(BenchArgs { ensemble, n_predict, json })) => {
+                Self::measurement(&ensemble, Mode::Bench { steps: n_predict, json }, json)
+            }
+        }
+    }
+
+    /// Measurements draw nothing at random and watch nothing.
+    fn measurement(ensemble: &EnsembleArgs, mode: Mode, json: bool) -> Result<Self, Error> {
+        let settings = Settings { policies: Vec::new(), ..self::ensemble(ensemble)? };
+        let detail = if json { Detail::Json } else { Detail::Normal };
+        Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None })
+    }
+
+    fn reply(ensemble: &EnsembleArgs, args: ReplyArgs, stdin: &mut Stdin) -> Result<Self, Error> {
+        let detail = match (args.json_stream, args.quiet, args.verbose) {
+            (true, ..) => Detail::Json,
+            (_, true, _) => Detail::Quiet,
+            (.., true) => Detail::Verbose,
+            _ => Detail::Normal,
+        };
+        let look = Look { detail, color: !args.no_color };
+        if args.list_hooks {
+            let mut ensemble = ensemble.clone();
+            // Hooks hang on an ensemble; the smallest one serves where none is named.
+            ensemble.demo |= ensemble.model.is_empty() && ensemble.models.is_empty();
+            let settings = Settings { policies: policies(&args.policy)?, ..self::ensemble(&ensemble)? };
+            return Ok(Self { mode: Mode::ListHooks, settings, look, memory: None });
+        }
+        if args.stop.iter().any(String::is_empty) {
+            return Err(Error::Input("an empty `--stop` would end every reply at once; give it some text".into()));
+        }
+        let settings = Settings {
+            parameters: Parameters {
+                temperature: args.temperature,
+                top_p: args.top_p,
+                min_p: args.min_p,
+                repeat_penalty: args.repeat_penalty,
+                top_k: args.top_k,
+            },
+            n_predict: args.n_predict,
+            confidence_threshold: args.confidence_threshold,
+            aggressive: args.aggressive,
+            max_retractions: args.max_retractions,
+            seed: args.seed.unwrap_or_else(random_seed),
+            system: args.system,
+            stop: args.stop,
+            policies: policies(&args.policy)?,
+            chat_template: args.chat_template.as_deref().map(template).transpose()?,
+            raw: args.raw,
+            context_shift: args.context_shift,
+            ..self::ensemble(ensemble)?
+        };
+        let mode = mode(args.prompt, detail == Detail::Json, stdin)?;
+        let memory = (args.memory_file != Path::new("none")).then_some(args.memory_file);
+        Ok(Self { mode, settings, look, memory })
+    }
+}
+
+/// Where a prompt can come from beside the command line.
+pub struct Stdin<'a> {
+    /// A person types there, and reads what is answered.
+    pub is_terminal: bool,
+    /// The text.
+    pub reader: &'a mut dyn Read,
+}
+
+fn mode(prompt: Option<String>, json: bool, stdin: &mut Stdin) -> Result<Mode, Error> {
+    let (prompt, origin) = match prompt {
+        Some(text) if text != "-" => (text, "`--prompt`"),
+        None if stdin.is_terminal => {
+            if json || !io::stdout().is_terminal() {
+                return Err(Error::Input(
+                    "a chat needs a terminal on both ends; for one reply give a `--prompt`".into(),
+                ));
+            }
+            return Ok(Mode::Chat);
+        }
+        _ => (read(stdin.reader)?, "standard input"),
+    };
+    if prompt.trim().is_empty() {
+        return Err(Error::Input(format!(
+            "the prompt from {origin} is empty; give it some text, or run in a terminal without `--prompt` for a chat"
+        )));
+    }
+    Ok(Mode::Reply(prompt))
+}
+
+/// Standard input without its last line end, which belongs to `echo` and not to the text.
+fn read(reader: &mut dyn Read) -> Result<String, Error> {
+    let mut bytes = Vec::new();
+    reader
+        .read_to_end(&mut bytes)
+        .map_err(|error| Error::Failure(format!("standard input cannot be read: {error}")))?;
+    let mut text = String::from_utf8(bytes).map_err(|error| {
+        let byte = error.utf8_error().valid_up_to();
+        Error::Input(format!(
+            "standard input is not valid UTF-8 at byte {byte} (counted from 0); convert it first, for example with \
+             `iconv -t utf-8`"
+        ))
+    })?;
+    if text.ends_with('\n') {
+        text.pop();
+        if text.ends_with('\r') {
+            text.pop();
+        }
+    }
+    Ok(text)
+}
+
+/// What every mode needs to know about the members.
+fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
+    let mut paths = args.model.clone();
+    paths.extend(args.models.iter().filter(|path| !path.as_os_str().is_empty()).cloned());
+    if args.demo {
+        paths = demo::demo_models()?;
+    }
+    let count = paths.len();
+    if count == 0 {
+        return Err(Error::Input(
+            "no model: name a GGUF file with `--model FILE`, several with `--models A,B`, or try `--demo`".into(),
+        ));
+    }
+    for path in paths.iter().chain(&args.plugin) {
+        readable(path)?;
+    }
+    if !args.weights.is_empty() && args.weights.len() != count {
+        return Err(Error::Input(format!(
+            "`--weights` has {} for {}; give one for each",
+            plural(args.weights.len(), "weight"),
+            plural(count, "model")
+        )));
+    }
+    if !args.weights.is_empty() && args.weights.iter().all(|&weight| weight == 0.0) {
+        return Err(Error::Input("`--weights` are all 0; at least one member needs a weight above 0".into()));
+    }
+    let layers = match args.n_gpu_layers[..] {
+        [all] => vec![all; count],
+        _ if args.n_gpu_layers.len() == count => args.n_gpu_layers.clone(),
+        _ => {
+            return Err(Error::Input(format!(
+                "`--n-gpu-layers` has {} for {}; give one number for all or one for each",
+                plural(args.n_gpu_layers.len(), "number"),
+                plural(count, "model")
+            )))
+        }
+    };
+    let models = paths
+        .into_iter()
+        .zip(layers)
+        .enumerate()
+        .map(|(index, (path, gpu_layers))| ModelSource {
+            path,
+            gpu_layers,
+            weight: args.weights.get(index).copied().unwrap_or(1.0),
+        })
+        .collect();
+    Ok(Settings {
+        models,
+        fusion_mode: args.fusion_mode.clone(),
+        ctx_size: args.ctx_size,
+        threads: args.threads,
+        plugins: args.plugin.clone(),
+        ..Settings::default()
+    })
+}
+
+/// A slip in a file name should cost nothing, least of all the time to load the other members.
+fn readable(path: &Path) -> Result<(), Error> {
+    let shown = path.display();
+    match std::fs::metadata(path) {
+        Ok(metadata) if metadata.is_dir() => Err(Error::Input(format!("`{shown}` is a directory; name a file in it"))),
+        Ok(_) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => {
+            Err(Error::Input(format!("there is no file `{shown}`; check the path")))
+        }
+        Err(error) => Err(Error::Input(format!("`{shown}` cannot be opened: {error}"))),
+    }
+}
+
+fn template(path: &Path) -> Result<String, Error> {
+    readable(path)?;
+    std::fs::read_to_string(path)
+        .map_err(|error| Error::Input(format!("the chat template `{}` cannot be read: {error}", path.display())))
+}
+
+fn policies(given: &[String]) -> Result<Vec<PolicySource>, Error> {
+    if given.is_empty() {
+        return Ok(Settings::default().policies);
+    }
+    if given.iter().any(|policy| policy == "none") {
+        return match given.len() {
+            1 => Ok(Vec::new()),
+            _ => Err(Error::Input("`--policy none` stands alone; leave it out, or the others".into())),
+        };
+    }
+    given.iter().map(|policy| policy_source(policy)).collect()
+}
+
+/// A name or a file: what has an extension or a folder, or is a file, is a file.
+pub fn policy_source(given: &str) -> Result<PolicySource, Error> {
+    let path = Path::new(given);
+    if path.extension().is_none() && path.components().count() == 1 && !path.is_file() {
+        return Ok(PolicySource::Named(given.into()));
+    }
+    readable(path)?;
+    Ok(PolicySource::Script(path.into()))
+}
+
+/// 32 bits are plenty of draws, short enough to type again, and exact in every JSON reader.
+fn random_seed() -> u64 {
+    // The standard library seeds its hash maps from the operating system.
+    let seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
+    seed & u64::from(u32::MAX)
+}
+
+fn plural(count: usize, noun: &str) -> String {
+    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::Parser;
+
+    fn understand(words: &[&str], stdin: &[u8]) -> Result<Task, Error> {
+        let line = CommandLine::try_parse_from(std::iter::once(&"llama_selfmod").chain(words))
+            .map_err(|error| Error::Input(error.to_string()))?;
+        Task::understand(line, &mut Stdin { is_terminal: false, reader: &mut &stdin[..] })
+    }
+
+    fn refusal(words: &[&str]) -> String {
+        let error = understand(words, b"hello").expect_err(&words.join(" "));
+        assert_eq!(error.exit_code(), 2);
+        error.to_string()
+    }
+
+    #[test]
+    fn the_defaults_of_the_flags_are_those_of_the_library() {
+        let task = understand(&["--demo", "--seed", "0"], b"hello").unwrap();
+        let mut settings = task.settings;
+        assert_eq!(settings.models.len(), 2);
+        settings.models.clear();
+        assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
+        assert_eq!(task.memory, Some("selfmod_memory.jsonl".into()));
+    }
+
+    #[test]
+    fn the_prompt_is_the_flag_or_standard_input_without_its_last_line_end() {
+        let prompt = |words: &[&str], stdin: &str| match understand(words, stdin.as_bytes()).unwrap().mode {
+            Mode::Reply(prompt) => prompt,
+            mode => panic!("{mode:?}"),
+        };
+        assert_eq!(prompt(&["--demo", "-p", "flag"], "piped"), "flag");
+        assert_eq!(prompt(&["--demo"], "piped\r\n"), "piped");
+        assert_eq!(prompt(&["--demo", "-p", "-"], "two\n\n"), "two\n");
+    }
+
+    #[test]
+    fn a_broken_character_is_named_by_its_byte() {
+        let error = understand(&["--demo"], b"abc\xff").unwrap_err();
+        assert!(error.to_string().contains("byte 3"), "{error}");
+        assert_eq!(error.exit_code(), 2);
+    }
+
+    #[test]
+    fn an_empty_prompt_is_refused() {
+        assert!(refusal(&["--demo", "-p", ""]).contains("empty"));
+        assert!(refusal(&["--demo", "-p", " \n"]).contains("empty"));
+        assert!(understand(&["--demo"], b"").unwrap_err().to_string().contains("standard input is empty"));
+    }
+
+    #[test]
+    fn weights_and_layers_fit_the_members() {
+        let task = understand(&["--demo", "--weights", "1,0", "--n-gpu-layers", "-1,3"], b"x").unwrap();
+        let of = |index: usize| (task.settings.models[index].weight, task.settings.models[index].gpu_layers);
+        assert_eq!((of(0), of(1)), ((1.0, -1), (0.0, 3)));
+        assert!(refusal(&["--demo", "--weights", "1"]).contains("1 weight for 2 models"));
+        assert!(refusal(&["--demo", "--weights", "0,0"]).contains("all 0"));
+        assert!(refusal(&["--demo", "--weights", "1,-1"]).contains("from 0"));
+        assert!(refusal(&["--demo", "--n-gpu-layers", "1,2,3"]).contains("3 numbers for 2 models"));
+    }
+
+    #[test]
+    fn model_files_come_in_the_order_of_both_flags() {
+        let folder = tempfile::tempdir().unwrap();
+        let [a, b, c] = ["a", "b", "c"].map(|name| {
+            let path = folder.path().join(name);
+            std::fs::write(&path, "").unwrap();
+            path.to_str().unwrap().to_owned()
+        });
+        let task = understand(&["--models", &format!("{b},{c}"), "-m", &a], b"x").unwrap();
+        let paths: Vec<_> = task.settings.models.iter().map(|model| model.path.to_str().unwrap()).collect();
+        assert_eq!(paths, [&a, &b, &c]);
+    }
+
+    #[test]
+    fn files_that_are_not_there_are_named() {
+        assert!(refusal(&["-m", "no/such.gguf"]).contains("no file `no/such.gguf`"));
+        assert!(refusal(&["-m", "."]).contains("directory"));
+        assert!(refusal(&["--demo", "--policy", "absent.rhai"]).contains("absent.rhai"));
+        assert!(refusal(&[]).contains("no model"));
+    }
+
+    #[test]
+    fn any_policy_replaces_the_default() {
+        let of = |words: &[&str]| understand(&[&["--demo"], words].concat(), b"x").unwrap().settings.policies;
+        assert_eq!(of(&[]), [PolicySource::Named("retraction".into())]);
+        assert_eq!(of(&["--policy", "none"]), []);
+        assert_eq!(of(&["--policy", "other"]), [PolicySource::Named("other".into())]);
+        assert!(refusal(&["--demo", "--policy", "none", "--policy", "retraction"]).contains("stands alone"));
+    }
+
+    #[test]
+    fn a_number_out_of_range_is_refused_with_the_range() {
+        for (flag, bad, range) in [
+            ("--temperature", "5.1", "from 0"),
+            ("--temperature", "nan", "from 0"),
+            ("--temperature", "-1", "from 0"),
+            ("--top-p", "0", "above 0"),
+            ("--min-p", "inf", "to 1"),
+            ("--top-k", "-3", "from 0"),
+            ("--repeat-penalty", "0.5", "from 1"),
+            ("--ctx-size", "1", "from 16"),
+            ("--n-predict", "0", "from 1"),
+            ("--confidence-threshold", "1.5", "from 0 to 1"),
+            ("--max-retractions", "-1", "from 0"),
+            ("--threads", "0", "from 1"),
+            ("--n-gpu-layers", "-2", "from -1"),
+        ] {
+            let text = refusal(&["--demo", flag, bad]);
+            assert!(text.contains(range) && text.contains(flag), "{text}");
+        }
+    }
+
+    #[test]
+    fn measurements_share_the_arguments_of_the_ensemble() {
+        let task = understand(&["score", "--demo", "--fusion-mode", "average", "story.txt", "--json"], b"").unwrap();
+        assert!(matches!(task.mode, Mode::Score { json: true, .. }));
+        assert_eq!((task.settings.fusion_mode.as_str(), task.settings.policies.len()), ("average", 0));
+        let task = understand(&["bench", "--demo", "-n", "64"], b"").unwrap();
+        assert!(matches!(task.mode, Mode::Bench { steps: 64, json: false }));
+    }
+}

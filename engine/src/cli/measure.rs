@@ -1,0 +1,64 @@
+//! The subcommands that measure: `score` and `bench`, as tables for people and as JSON for programs.
+
+use super::{print, progress, render::Look};
+use crate::{bench::Bench, score::Score, settings::Settings, Error};
+use serde::Serialize;
+use std::{fmt::Write, path::Path, process::ExitCode};
+
+/// Bits per byte of a file.
+pub fn score(settings: Settings, look: Look, file: &Path, json: bool) -> Result<ExitCode, Error> {
+    let shown = file.display();
+    let bytes = std::fs::read(file).map_err(|error| Error::Input(format!("`{shown}` cannot be read: {error}")))?;
+    let text = String::from_utf8(bytes).map_err(|error| {
+        let byte = error.utf8_error().valid_up_to();
+        Error::Input(format!("`{shown}` is not valid UTF-8 at byte {byte} (counted from 0); score a plain text"))
+    })?;
+    let mut engine = progress::load(settings, look)?;
+    let bar = progress::bar(look, "scoring");
+    let score = engine.score(&text, &mut |part| bar.set_position((part * 1000.0) as u64))?;
+    bar.finish_and_clear();
+    print(&if json { line(&score)? } else { score_table(&score, &engine.settings().fusion_mode) })
+}
+
+/// Times of a step.
+pub fn bench(settings: Settings, look: Look, steps: u32, json: bool) -> Result<ExitCode, Error> {
+    let mut engine = progress::load(settings, look)?;
+    let bench = engine.bench(steps as usize)?;
+    print(&if json { line(&bench)? } else { bench_table(&bench) })
+}
+
+fn line(value: &impl Serialize) -> Result<String, Error> {
+    let text = serde_json::to_string(value).map_err(|error| Error::Failure(error.to_string()))?;
+    Ok(text + "\n")
+}
+
+fn score_table(score: &Score, fusion: &str) -> String {
+    let mut text = format!("{:<32} {:>14}\n", "", "bits per byte");
+    for member in &score.members {
+        let _ = writeln!(text, "{:<32} {:>14.4}", member.name, member.bits_per_byte);
+    }
+    let _ = writeln!(text, "{:<32} {:>14.4}", format!("fused by `{fusion}`"), score.fused);
+    let _ = writeln!(text, "{:<32} {:>14.4}", "oracle", score.oracle);
+    let _ = writeln!(text, "{:<32} {:>13.1}%", "headroom captured", score.headroom_captured * 100.0);
+    let _ = writeln!(text, "over {} bytes in {} tokens; lower is better", score.bytes, score.tokens);
+    text
+}
+
+fn bench_table(bench: &Bench) -> String {
+    let mut text = format!("{:<32} {:>14}\n", "", "ms per token");
+    for member in &bench.members {
+        let _ = writeln!(text, "{:<32} {:>14.3}", member.name, member.milliseconds);
+    }
+    let _ = writeln!(text, "{:<32} {:>14.3}", "all, one after the other", bench.sequential);
+    let _ = writeln!(text, "{:<32} {:>14.3}   {:.2} x", "all, side by side", bench.parallel, bench.speedup);
+    let _ = writeln!(text, "{:<32} {:>14.3}", format!("whole step, {}", bench.schedule), bench.step);
+    let _ = writeln!(text, "{:<32} {:>14.3}   step / faster decoding", "overhead", bench.overhead);
+    let memory = &bench.memory;
+    let _ = writeln!(
+        text,
+        "memory: {:.0} MiB at most = {:.0} models + {:.0} KV caches + {:.0} other",
+        memory.peak, memory.models, memory.cache, memory.other
+    );
+    let _ = writeln!(text, "medians over {} steps", bench.steps);
+    text
+}

@@ -1,0 +1,40 @@
+//! Loading, with a bar for each member where a person is watching.
+
+use super::render::{Detail, Look};
+use crate::{engine::Engine, settings::Settings, Error};
+use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
+use std::io::{self, IsTerminal};
+
+/// Loads the ensemble.
+pub fn load(settings: Settings, look: Look) -> Result<Engine, Error> {
+    let watched = io::stderr().is_terminal() && matches!(look.detail, Detail::Normal | Detail::Verbose);
+    if !watched {
+        return Engine::load(settings, &|_, _| {});
+    }
+    let names = settings.models.iter().map(|model| model.path.file_stem().unwrap_or_default().to_string_lossy());
+    let all = MultiProgress::new();
+    let bars: Vec<_> =
+        names.map(|name| all.add(ProgressBar::new(1000).with_prefix(name.into_owned()).with_style(style()))).collect();
+    let engine = Engine::load(settings, &|index, part| {
+        if let Some(bar) = bars.get(index) {
+            bar.set_position((part.clamp(0.0, 1.0) * 1000.0) as u64);
+        }
+    });
+    for bar in &bars {
+        bar.finish_and_clear();
+    }
+    engine
+}
+
+/// A bar for anything else that takes long, in thousandths.
+pub fn bar(look: Look, what: &'static str) -> ProgressBar {
+    if !io::stderr().is_terminal() || look.detail == Detail::Json {
+        return ProgressBar::hidden();
+    }
+    ProgressBar::new(1000).with_prefix(what).with_style(style())
+}
+
+fn style() -> ProgressStyle {
+    ProgressStyle::with_template("{prefix:24!} {bar:32} {percent:>3} %")
+        .unwrap_or_else(|_| ProgressStyle::default_bar())
+}

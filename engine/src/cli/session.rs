@@ -1,0 +1,67 @@
+//! An ensemble at work for a person or a program: replies are written, shown and logged.
+
+use super::{echo, interrupt::Interrupt, log::Log, progress, render::Look};
+use crate::{
+    engine::Engine,
+    reply::Reply,
+    settings::{Prompt, Settings},
+    Error,
+};
+use std::{io, path::PathBuf, sync::atomic::Ordering};
+
+/// The ensemble, and where its replies go.
+pub struct Session {
+    /// The ensemble.
+    pub engine: Engine,
+    /// How replies are shown.
+    pub look: Look,
+    interrupt: Interrupt,
+    log: Option<Log>,
+}
+
+impl Session {
+    /// Opens the log, which should fail before minutes are spent on loading, and loads the ensemble.
+    pub fn open(settings: Settings, look: Look, memory: Option<PathBuf>, interrupt: Interrupt) -> Result<Self, Error> {
+        let log = memory.map(|path| Log::open(&path, &settings)).transpose()?;
+        let engine = progress::load(settings, look)?;
+        for note in engine.notes() {
+            look.remark(note);
+        }
+        let mut session = Self { engine, look, interrupt, log };
+        session.tell_log_notices();
+        Ok(session)
+    }
+
+    /// Writes one reply, shows it and logs it. The second part says whether it could be shown: when standard output
+    /// cannot be written any more, the reply ends there, and is logged all the same.
+    pub fn reply(&mut self, prompt: &Prompt) -> Result<(Reply, io::Result<()>), Error> {
+        let mut renderer = self.look.renderer();
+        let mut shown = Ok(());
+        let engine = &mut self.engine;
+        let _silent = echo::Silence::start();
+        let reply = self.interrupt.during(|interrupted| {
+            engine.reply(prompt, interrupted, &mut |event| {
+                if shown.is_ok() {
+                    shown = renderer.event(event);
+                    if shown.is_err() {
+                        interrupted.store(true, Ordering::SeqCst);
+                    }
+                }
+            })
+        })?;
+        if let Some(log) = &mut self.log {
+            // The text is written; a log that fails now is told and takes nothing with it.
+            if let Err(error) = log.append(prompt, &reply, &self.engine) {
+                self.look.remark(&error.to_string());
+            }
+        }
+        self.tell_log_notices();
+        Ok((reply, shown))
+    }
+
+    fn tell_log_notices(&mut self) {
+        if let Some(notice) = self.log.as_mut().and_then(Log::take_notice) {
+            self.look.remark(&notice);
+        }
+    }
+}
