@@ -3,6 +3,14 @@
 //! A native build of llama.cpp uses kernels that a portable one does not have, and compilers have got them wrong (see
 //! `.cargo/config.toml`). So a fixed text is scored with a quantised model, in the batch shapes that choose between
 //! kernels, and its bits per byte are compared with those of a portable build.
+//!
+//! The portable figures are what this printed on x86-64 with GCC 12; measure them again whenever llama.cpp, the text or
+//! the models change:
+//!
+//! ```text
+//! RUSTFLAGS="-C target-cpu=x86-64-v3" CARGO_TARGET_DIR=target/portable \
+//!     cargo test --release --test kernels --no-fail-fast -- --nocapture | grep -a "bits per byte"
+//! ```
 
 use std::path::Path;
 use std::sync::OnceLock;
@@ -59,73 +67,79 @@ fn surprise(logits: &[f32], target: usize) -> f64 {
     (sum.ln() - f64::from(logits[target] - most)) / std::f64::consts::LN_2
 }
 
+/// How far from the portable figure a right kernel may be, as a part of it.
+///
+/// A build for Sapphire Rapids without AMX differed by at most 7e-4, an AMX build by 2e-4, since kernels add up in
+/// different orders. One tile left out of one matrix (32 columns, or 16 rows) changes the figure by 1.5e-2 to 0.5; in
+/// the widened model, whose copies make up for each other, by 1e-3 to 0.5. A kernel that is wrong is wrong in all of
+/// them.
+const TOLERANCE: f64 = 2e-3;
+
 fn assert_portable_figure(write: fn(&Path, TensorType, &Path), kind: TensorType, batch_length: usize, portable: f64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
     write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories-260k.gguf"), kind, &path);
     let found = bits_per_byte(&path, batch_length);
-    println!("{kind:?}, {batch_length} at a time: {found:.6}");
-    assert!((found / portable - 1.0).abs() < TOLERANCE, "{found:.6} bits per byte, portably {portable:.6}");
+    println!("{found:.6} bits per byte, {batch_length} tokens at a time, portably {portable}");
+    assert!((found / portable - 1.0).abs() < TOLERANCE, "{found:.6} bits per byte, portably {portable}");
 }
-
-const TOLERANCE: f64 = 2e-3;
 
 #[test]
 fn q8_0_token_by_token() {
-    assert_portable_figure(requantise, TensorType::Q8_0, 1, 0.0);
+    assert_portable_figure(requantise, TensorType::Q8_0, 1, 1.20188);
 }
 
 #[test]
 fn q8_0_in_batches_of_32() {
-    assert_portable_figure(requantise, TensorType::Q8_0, 32, 0.0);
+    assert_portable_figure(requantise, TensorType::Q8_0, 32, 1.20151);
 }
 
 #[test]
 fn q8_0_in_one_batch() {
-    assert_portable_figure(requantise, TensorType::Q8_0, WINDOW, 0.0);
+    assert_portable_figure(requantise, TensorType::Q8_0, WINDOW, 1.20239);
 }
 
 #[test]
 fn q4_0_token_by_token() {
-    assert_portable_figure(requantise, TensorType::Q4_0, 1, 0.0);
+    assert_portable_figure(requantise, TensorType::Q4_0, 1, 1.24056);
 }
 
 #[test]
 fn q4_0_in_batches_of_32() {
-    assert_portable_figure(requantise, TensorType::Q4_0, 32, 0.0);
+    assert_portable_figure(requantise, TensorType::Q4_0, 32, 1.24149);
 }
 
 #[test]
 fn q4_0_in_one_batch() {
-    assert_portable_figure(requantise, TensorType::Q4_0, WINDOW, 0.0);
+    assert_portable_figure(requantise, TensorType::Q4_0, WINDOW, 1.23985);
 }
 
 #[test]
 fn wide_q8_0_token_by_token() {
-    assert_portable_figure(widened::widen, TensorType::Q8_0, 1, 0.0);
+    assert_portable_figure(widened::widen, TensorType::Q8_0, 1, 1.20375);
 }
 
 #[test]
 fn wide_q8_0_in_batches_of_32() {
-    assert_portable_figure(widened::widen, TensorType::Q8_0, 32, 0.0);
+    assert_portable_figure(widened::widen, TensorType::Q8_0, 32, 1.20375);
 }
 
 #[test]
 fn wide_q8_0_in_one_batch() {
-    assert_portable_figure(widened::widen, TensorType::Q8_0, WINDOW, 0.0);
+    assert_portable_figure(widened::widen, TensorType::Q8_0, WINDOW, 1.20264);
 }
 
 #[test]
 fn wide_q4_0_token_by_token() {
-    assert_portable_figure(widened::widen, TensorType::Q4_0, 1, 0.0);
+    assert_portable_figure(widened::widen, TensorType::Q4_0, 1, 1.2568);
 }
 
 #[test]
 fn wide_q4_0_in_batches_of_32() {
-    assert_portable_figure(widened::widen, TensorType::Q4_0, 32, 0.0);
+    assert_portable_figure(widened::widen, TensorType::Q4_0, 32, 1.2568);
 }
 
 #[test]
 fn wide_q4_0_in_one_batch() {
-    assert_portable_figure(widened::widen, TensorType::Q4_0, WINDOW, 0.0);
+    assert_portable_figure(widened::widen, TensorType::Q4_0, WINDOW, 1.25698);
 }
