@@ -74,11 +74,11 @@ fn plan(absent: &[Need], machine: &Machine) -> Result<Vec<Vec<String>>, String> 
     }
     if !packages.is_empty() {
         let Some(manager) = machine.manager else {
-            return by_hand(&packages, "no package manager that it knows is here");
+            return by_hand(&packages, "no known package manager is here");
         };
         let needs_root = manager != Manager::Brew && !machine.root;
         if needs_root && !machine.sudo {
-            return by_hand(&packages, "that takes root, and `sudo` is not here");
+            return by_hand(&packages, "installing takes root, and `sudo` is not here");
         }
         for mut line in manager.commands(&packages) {
             if needs_root {
