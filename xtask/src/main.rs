@@ -1,1 +1,116 @@
-fn main() {}
+//! `cargo xtask demo`, `cargo xtask test`, `cargo xtask setup`: from a machine with nothing but Rust to a running
+//! program. Depends on nothing, so that it is built in a second and before anything is installed.
+
+mod install;
+mod libclang;
+mod probe;
+
+use std::path::{Path, PathBuf};
+use std::process::{exit, Command};
+use std::time::Instant;
+
+use probe::Need;
+
+const HELP: &str = "\
+Usage: cargo xtask COMMAND
+
+  demo   install what is missing, build, and let two small models write a story together
+  test   install what is missing, then check formatting, lints, tests and documentation
+  setup  install what is missing: cmake, make, a C++ compiler, libclang; for the tests tmux, rustfmt and clippy";
+
+/// What llama.cpp's build needs.
+const TO_BUILD: [Need; 4] = [Need::Cmake, Need::Make, Need::Compiler, Need::Libclang];
+
+/// What the tests need beyond it.
+const TO_TEST: [Need; 3] = [Need::Tmux, Need::Rustfmt, Need::Clippy];
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    match arguments.iter().map(String::as_str).collect::<Vec<_>>()[..] {
+        ["demo"] => demo(),
+        ["test"] => test(),
+        ["setup"] => set_up(&[&TO_BUILD[..], &TO_TEST[..]].concat()),
+        ["help" | "--help" | "-h"] => println!("{HELP}"),
+        _ => {
+            eprintln!("{HELP}");
+            exit(2);
+        }
+    }
+}
+
+fn demo() {
+    set_up(&TO_BUILD);
+    step("build", cargo(&["build", "--release"]));
+    let mut program = Command::new(release_folder().join("llama_selfmod"));
+    program.args(["--demo", "--prompt", "Once upon a time"]).current_dir(root());
+    step("demo", program);
+}
+
+/// Every step runs in the release profile and in one target directory: each further profile would compile llama.cpp
+/// again, which takes minutes. Lints and documentation share what its build script made.
+fn test() {
+    set_up(&[&TO_BUILD[..], &TO_TEST[..]].concat());
+    step("formatting", cargo(&["fmt", "--all", "--check"]));
+    step("lints", cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+    step("tests", cargo(&["test", "--release", "--workspace", "--all-targets"]));
+    step("tests in the documentation", cargo(&["test", "--release", "--workspace", "--doc"]));
+    let mut documentation = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
+    documentation.env("RUSTDOCFLAGS", "-D warnings");
+    step("documentation", documentation);
+}
+
+/// Installs what is missing of `needs`, or ends the program with a sentence that says what to install.
+fn set_up(needs: &[Need]) {
+    if let Err(sentence) = install::install_missing(needs) {
+        eprintln!("{sentence}");
+        exit(1);
+    }
+}
+
+/// Runs a command under a headline and says how long it took; a failure ends the program with the command's exit code.
+fn step(name: &str, mut command: Command) {
+    println!("== {name}: {}", shown(&command));
+    let start = Instant::now();
+    let code = match command.status() {
+        Ok(status) => status.code().unwrap_or(1),
+        Err(error) => {
+            eprintln!("`{}` cannot be run: {error}", command.get_program().to_string_lossy());
+            1
+        }
+    };
+    let seconds = start.elapsed().as_secs_f64();
+    if code != 0 {
+        eprintln!("== {name} failed after {seconds:.1} s");
+        exit(code);
+    }
+    println!("== {name} done in {seconds:.1} s");
+}
+
+/// A command line as a person would type it.
+fn shown(command: &Command) -> String {
+    let program = Path::new(command.get_program()).file_name().unwrap_or(command.get_program());
+    let words = std::iter::once(program).chain(command.get_args());
+    let quoted = words.map(|word| match word.to_string_lossy() {
+        word if word.contains(' ') => format!("\"{word}\""),
+        word => word.into_owned(),
+    });
+    quoted.collect::<Vec<_>>().join(" ")
+}
+
+/// The cargo that runs this program, at work on the workspace.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).with_file_name("")
+}
+
+/// Beside the folder that this program was built into, wherever cargo's target directory is.
+fn release_folder() -> PathBuf {
+    let own = std::env::current_exe().ok();
+    let target = own.as_deref().and_then(|path| path.ancestors().nth(2)).map(Path::to_path_buf);
+    target.unwrap_or_else(|| root().join("target")).join("release")
+}

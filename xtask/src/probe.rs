@@ -1,0 +1,71 @@
+//! What a build needs, and whether it is here: by running the things themselves, never by asking a package manager,
+//! since they come by many ways.
+
+use std::process::{Command, Stdio};
+
+use crate::libclang;
+
+/// Something that must be on the machine.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Need {
+    Cmake,
+    /// cmake's default generator calls it.
+    Make,
+    Compiler,
+    /// bindgen reads llama.cpp's headers with it.
+    Libclang,
+    /// A test drives the chat in it.
+    Tmux,
+    Rustfmt,
+    Clippy,
+}
+
+impl Need {
+    /// As a sentence names it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Need::Cmake => "cmake",
+            Need::Make => "make",
+            Need::Compiler => "a C++ compiler",
+            Need::Libclang => "libclang with its headers",
+            Need::Tmux => "tmux",
+            Need::Rustfmt => "rustfmt",
+            Need::Clippy => "clippy",
+        }
+    }
+
+    /// Whether it works.
+    pub fn is_met(self) -> bool {
+        match self {
+            Need::Cmake => runs("cmake", &["--version"]),
+            Need::Make => std::env::var_os("CMAKE_GENERATOR").is_some() || runs("make", &["--version"]),
+            Need::Compiler => has_compiler(),
+            Need::Libclang => libclang::is_found(),
+            Need::Tmux => runs("tmux", &["-V"]),
+            Need::Rustfmt => runs("cargo", &["fmt", "--version"]),
+            Need::Clippy => runs("cargo", &["clippy", "--version"]),
+        }
+    }
+}
+
+/// Those of `needs` that are not met.
+pub fn missing(needs: &[Need]) -> Vec<Need> {
+    needs.iter().copied().filter(|need| !need.is_met()).collect()
+}
+
+/// Whether a program is there and says so.
+pub fn runs(program: &str, arguments: &[&str]) -> bool {
+    let mut command = Command::new(program);
+    command.args(arguments).stdin(Stdio::null()).stdout(Stdio::null()).stderr(Stdio::null());
+    command.status().is_ok_and(|status| status.success())
+}
+
+fn has_compiler() -> bool {
+    // Without the command-line tools macOS has stand-ins for the compilers, which open a dialogue when they are run.
+    if cfg!(target_os = "macos") && !runs("xcode-select", &["-p"]) {
+        return false;
+    }
+    // `CXX` may hold arguments after the program.
+    let chosen = std::env::var("CXX").unwrap_or_default();
+    runs(chosen.split_whitespace().next().unwrap_or("c++"), &["--version"])
+}
