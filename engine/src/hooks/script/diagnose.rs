@@ -25,34 +25,34 @@ pub struct Diagnosis {
 }
 
 impl Diagnosis {
-    pub(super) fn new(file: &str, source: &str, position: Position, message: String) -> Self {
+    pub(super) fn new(file: &str, source: &str, position: Position, message: String) -> Box<Self> {
         let lines = source.lines().count();
         // A script that ends too early is at fault after its last character.
         let line = position.line().map(|line| line.clamp(1, lines.max(1)));
         let source_line = line.and_then(|line| source.lines().nth(line - 1)).unwrap_or_default().to_owned();
         let column = line.map(|_| position.position().unwrap_or(1).clamp(1, source_line.chars().count() + 1));
-        Self { file: file.into(), line, column, source_line, message, context: String::new() }
+        Box::new(Self { file: file.into(), line, column, source_line, message, context: String::new() })
     }
 
-    pub(super) fn of_parse_error(file: &str, source: &str, error: &ParseError) -> Self {
+    pub(super) fn of_parse_error(file: &str, source: &str, error: &ParseError) -> Box<Self> {
         Self::new(file, source, error.position(), parse_message(error.err_type(), source))
     }
 
-    pub(super) fn of_run_error(file: &str, source: &str, error: EvalAltResult) -> Self {
+    pub(super) fn of_run_error(file: &str, source: &str, error: EvalAltResult) -> Box<Self> {
         let (error, position) = innermost(error);
         Self::new(file, source, position, run_message(error, source))
     }
 
     /// Puts a fault that has no place of its own at `position`.
-    pub(super) fn or_at(self, source: &str, position: Position) -> Self {
+    pub(super) fn or_at(self: Box<Self>, source: &str, position: Position) -> Box<Self> {
         match self.line {
             Some(_) => self,
-            None => Self { context: self.context, ..Self::new(&self.file, source, position, self.message) },
+            None => Self::new(&self.file, source, position, self.message),
         }
     }
 
     /// Says what was being done.
-    pub(super) fn while_doing(mut self, context: impl Into<String>) -> Self {
+    pub(super) fn while_doing(mut self: Box<Self>, context: impl Into<String>) -> Box<Self> {
         self.context = context.into();
         self
     }
@@ -75,7 +75,7 @@ impl fmt::Display for Diagnosis {
             // Tabs stay tabs, so that the caret stands under its character whatever their width.
             let indent: String =
                 self.source_line.chars().take(column - 1).map(|c| if c == '\t' { '\t' } else { ' ' }).collect();
-            write!(formatter, ", line {line}, column {column}: {}\n", self.message)?;
+            writeln!(formatter, ", line {line}, column {column}: {}", self.message)?;
             write!(formatter, "{number} | {}\n{gutter} | {indent}^", self.source_line)?;
         } else {
             write!(formatter, ": {}", self.message)?;

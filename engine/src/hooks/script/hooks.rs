@@ -9,7 +9,7 @@ use super::surface::{AssessmentView, RetractionView, TokenView};
 use super::{rows, verdicts};
 
 /// The state that `init` makes from nothing.
-pub(super) fn init(program: &Program, settings: &Map) -> Result<Dynamic, Diagnosis> {
+pub(super) fn init(program: &Program, settings: &Map) -> Result<Dynamic, Box<Diagnosis>> {
     let mut state = Dynamic::from(Map::new());
     if program.defines(Function::Init) {
         program
@@ -20,7 +20,7 @@ pub(super) fn init(program: &Program, settings: &Map) -> Result<Dynamic, Diagnos
     Ok(state)
 }
 
-pub(super) fn reset(program: &Program, state: &mut Dynamic) -> Result<(), Diagnosis> {
+pub(super) fn reset(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnosis>> {
     program.call(state, Function::Reset, ()).map(drop)
 }
 
@@ -30,7 +30,7 @@ pub(super) fn on_logits(
     step: &Step,
     rows: &Rows,
     fused: &mut [f32],
-) -> Result<(), Diagnosis> {
+) -> Result<(), Box<Diagnosis>> {
     let answer = rows::lend(rows, fused, program.clock(), |rows, fused| {
         program.call(state, Function::OnLogits, (*step, rows, fused))
     })?;
@@ -42,7 +42,7 @@ pub(super) fn on_token(
     state: &mut Dynamic,
     step: &Step,
     token: &Token,
-) -> Result<Verdict, Diagnosis> {
+) -> Result<Verdict, Box<Diagnosis>> {
     let answer = program.call(state, Function::OnToken, (*step, TokenView::new(step, token)))?;
     verdict(program, Function::OnToken, step, answer)
 }
@@ -52,7 +52,7 @@ pub(super) fn on_assessment(
     state: &mut Dynamic,
     step: &Step,
     assessment: &Assessment,
-) -> Result<Verdict, Diagnosis> {
+) -> Result<Verdict, Box<Diagnosis>> {
     let answer = program.call(state, Function::OnAssessment, (*step, AssessmentView::new(assessment)))?;
     verdict(program, Function::OnAssessment, step, answer)
 }
@@ -62,17 +62,17 @@ pub(super) fn on_retract(
     state: &mut Dynamic,
     step: &Step,
     retraction: &Retraction,
-) -> Result<(), Diagnosis> {
+) -> Result<(), Box<Diagnosis>> {
     let answer = program.call(state, Function::OnRetract, (*step, RetractionView::new(retraction)))?;
     no_verdict(program, Function::OnRetract, &answer)
 }
 
-fn verdict(program: &Program, function: Function, step: &Step, answer: Dynamic) -> Result<Verdict, Diagnosis> {
+fn verdict(program: &Program, function: Function, step: &Step, answer: Dynamic) -> Result<Verdict, Box<Diagnosis>> {
     verdicts::read(answer, function, step).map_err(|message| program.fault_of(function, message))
 }
 
 /// A value that happens to be the last one of a function does no harm; a verdict that nobody would carry out does.
-fn no_verdict(program: &Program, function: Function, answer: &Dynamic) -> Result<(), Diagnosis> {
+fn no_verdict(program: &Program, function: Function, answer: &Dynamic) -> Result<(), Box<Diagnosis>> {
     if answer.is::<Verdict>() {
         let message = format!("`{}` cannot answer with a verdict; `on_token` and `on_assessment` can", function.name());
         return Err(program.fault_of(function, message));

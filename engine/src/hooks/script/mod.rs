@@ -83,7 +83,7 @@ pub enum ScriptError {
     },
     /// It does not work; displayed over several lines.
     #[error("{0}")]
-    Faulty(Diagnosis),
+    Faulty(Box<Diagnosis>),
     /// The settings are no JSON object.
     #[error("the settings of a script are a JSON object: {0}")]
     Settings(String),
@@ -163,7 +163,7 @@ impl ScriptHook {
 
 impl Running {
     /// Compiles, checks, makes the state and tries everything on samples. `old` hands its state on.
-    fn prepare(label: &str, source: &str, settings: &Map, old: Option<&Self>) -> Result<Self, Diagnosis> {
+    fn prepare(label: &str, source: &str, settings: &Map, old: Option<&Self>) -> Result<Self, Box<Diagnosis>> {
         let program = Program::compile(label, source)?;
         let initial = hooks::init(&program, settings)?;
         let state = match old {
@@ -179,7 +179,7 @@ impl Running {
     fn call_if<T: Default>(
         &mut self,
         function: Function,
-        call: impl FnOnce(&Program, &mut Dynamic) -> Result<T, Diagnosis>,
+        call: impl FnOnce(&Program, &mut Dynamic) -> Result<T, Box<Diagnosis>>,
     ) -> Result<T, HookError> {
         if !self.program.defines(function) {
             return Ok(T::default());

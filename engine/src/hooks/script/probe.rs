@@ -13,7 +13,7 @@ const MEMBERS: usize = 2;
 const NAMES: [&str; MEMBERS] = ["first", "second"];
 
 /// Calls all that the script defines, in the order of a reply. `state` is a copy: what the samples leave in it is lost.
-pub(super) fn run(program: &Program, mut state: Dynamic) -> Result<(), Diagnosis> {
+pub(super) fn run(program: &Program, mut state: Dynamic) -> Result<(), Box<Diagnosis>> {
     program.muted(|| {
         if program.defines(Function::Reset) {
             hooks::reset(program, &mut state).map_err(|fault| fault.while_doing("trying `reset`"))?;
@@ -25,7 +25,7 @@ pub(super) fn run(program: &Program, mut state: Dynamic) -> Result<(), Diagnosis
     })
 }
 
-fn probe_logits(program: &Program, state: &mut Dynamic) -> Result<(), Diagnosis> {
+fn probe_logits(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnosis>> {
     if !program.defines(Function::OnLogits) {
         return Ok(());
     }
@@ -50,7 +50,7 @@ fn probe_logits(program: &Program, state: &mut Dynamic) -> Result<(), Diagnosis>
     Ok(())
 }
 
-fn probe_token(program: &Program, state: &mut Dynamic) -> Result<(), Diagnosis> {
+fn probe_token(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnosis>> {
     if !program.defines(Function::OnToken) {
         return Ok(());
     }
@@ -80,7 +80,7 @@ fn probe_token(program: &Program, state: &mut Dynamic) -> Result<(), Diagnosis> 
     Ok(())
 }
 
-fn probe_assessment(program: &Program, state: &mut Dynamic) -> Result<(), Diagnosis> {
+fn probe_assessment(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnosis>> {
     if !program.defines(Function::OnAssessment) {
         return Ok(());
     }
@@ -125,7 +125,7 @@ fn probe_assessment(program: &Program, state: &mut Dynamic) -> Result<(), Diagno
     Ok(())
 }
 
-fn probe_retract(program: &Program, state: &mut Dynamic) -> Result<(), Diagnosis> {
+fn probe_retract(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnosis>> {
     if !program.defines(Function::OnRetract) {
         return Ok(());
     }

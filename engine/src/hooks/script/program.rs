@@ -68,7 +68,7 @@ impl Program {
     /// constants become a module that functions see (as `NAME` and as `global::NAME`), and the script is compiled a
     /// second time with their values in place. Only that second time are all names known, so only then is a variable
     /// that nothing defines an error.
-    pub(super) fn compile(file: &str, source: &str) -> Result<Self, Diagnosis> {
+    pub(super) fn compile(file: &str, source: &str) -> Result<Self, Box<Diagnosis>> {
         let clock = Arc::new(Clock::new());
         let muted = Arc::new(AtomicBool::new(false));
         let mut engine = Engine::new();
@@ -141,7 +141,7 @@ impl Program {
         state: &mut Dynamic,
         function: Function,
         arguments: impl FuncArgs,
-    ) -> Result<Dynamic, Diagnosis> {
+    ) -> Result<Dynamic, Box<Diagnosis>> {
         self.clock.begin();
         let answer = guarded(|| {
             let options = CallFnOptions::new().eval_ast(false).bind_this_ptr(state);
@@ -174,7 +174,7 @@ impl Program {
     }
 
     /// A fault of a function as a whole.
-    pub(super) fn fault_of(&self, function: Function, message: String) -> Diagnosis {
+    pub(super) fn fault_of(&self, function: Function, message: String) -> Box<Diagnosis> {
         Diagnosis::new(&self.file, &self.source, definition(&self.source, function.name()), message)
     }
 }
@@ -191,7 +191,7 @@ fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
     })
 }
 
-fn check_functions(file: &str, source: &str, ast: &AST) -> Result<Vec<Function>, Diagnosis> {
+fn check_functions(file: &str, source: &str, ast: &AST) -> Result<Vec<Function>, Box<Diagnosis>> {
     let mut functions = Vec::new();
     for defined in ast.iter_functions() {
         let fault = |message| Err(Diagnosis::new(file, source, definition(source, defined.name), message));
@@ -228,7 +228,7 @@ fn check_functions(file: &str, source: &str, ast: &AST) -> Result<Vec<Function>,
 }
 
 /// A script is a policy, unless its top level says `const ROLE = "fusion";`.
-fn role(file: &str, source: &str, constants: &Scope, functions: &[Function]) -> Result<Role, Diagnosis> {
+fn role(file: &str, source: &str, constants: &Scope, functions: &[Function]) -> Result<Role, Box<Diagnosis>> {
     let fault = |message: &str| Err(Diagnosis::new(file, source, place_of(source, "const ROLE"), message.into()));
     match constants.get("ROLE").map(|role| role.to_string()).as_deref() {
         None | Some("policy") => Ok(Role::Policy),

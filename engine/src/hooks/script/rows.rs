@@ -275,8 +275,7 @@ fn scale(fused: FusedHandle, factor: f64) -> Outcome<()> {
 }
 
 fn mask_below(fused: FusedHandle, margin: f64) -> Outcome<()> {
-    // The other way round it would be true for NaN.
-    if !(margin >= 0.0) {
+    if margin.is_nan() || margin < 0.0 {
         return Err(
             format!("`mask_below` takes a margin from 0, in nats below the best unit, and this is {margin}").into()
         );
