@@ -1,0 +1,333 @@
+//! Rhai scripts as hooks, the only code that names Rhai. A script can be edited while text is being written.
+//!
+//! # What a script defines
+//!
+//! All functions are optional; a script needs one that begins with `on_`.
+//!
+//! | function | answers |
+//! |---|---|
+//! | `fn init(cfg)` | nothing; fills `this` from the settings |
+//! | `fn reset()` | nothing; a new reply begins |
+//! | `fn on_logits(step, rows, fused)` | nothing; edits `fused` |
+//! | `fn on_token(step, token)` | nothing or a verdict |
+//! | `fn on_assessment(step, a)` | nothing or a verdict |
+//! | `fn on_retract(step, r)` | nothing |
+//!
+//! **State** lives in `this`, a map. It lasts over calls, over replies (a chat's policy may learn; a script that wants to
+//! forget defines `reset`) and over edits: after an edit the new `init` runs on an empty map, and the old state is laid
+//! over what it made, except for values that are still as the old `init` left them. So a counter goes on counting, and
+//! an edited knob takes effect. Only hook functions have `this`; other functions are given what they need.
+//!
+//! **Constants** of the top level (`const LOW = 0.35;`) are seen inside functions; `let` variables are not.
+//!
+//! **Role.** A script is a policy, unless it says `const ROLE = "fusion";`: then it defines `on_logits` and runs when
+//! `--fusion-mode` names it. Its name is the stem of its file; the first line of its opening comment describes it.
+//!
+//! # What a script sees
+//!
+//! * `step`: `position`, `attempt`, `retractable`, `retractions_left`, `members`, `temperature`, `repeat_penalty`,
+//!   `top_p`, `min_p`, `top_k`, `base` (with the same five), `random(draw)`. See [`plugin_api::Step`].
+//! * `token`: `unit`, `text`, `probability`, `entropy`, `agreement`, `leader`, `is_end`, `member_probability(i)`. See
+//!   [`plugin_api::Token`].
+//! * `a`: the fields of [`plugin_api::Assessment`]; `confidences` and `units` as arrays.
+//! * `r`: `units`, `position`, `policy`. See [`plugin_api::Retraction`].
+//! * `rows`: `len`, `units`, `rows[i]`, `for row in rows`. A row: `name`, `weight`, `evidence`, `entropy`, `top_unit`,
+//!   `top_probability`, `log_sum_exp`, `probability(unit)`, `log_probability(unit)`, `top(n)` (maps of `unit` and
+//!   `probability`), `margin()`, `kl(row)`, `js(row)`. See [`plugin_api::Row`].
+//! * `fused`: `mix(rows, weights)`, `product(rows, weights)`, `bias(unit, x)`, `ban(unit)`, `scale(x)`,
+//!   `mask_below(margin)` (what lies further below the best than `margin` nats), `entropy()`, `top(n)`,
+//!   `probability(unit)`. Rows and `fused` live for one call; kept ones give an error.
+//! * Verdicts: `proceed()`, `retract(n)`, `retract(n, reason)`, `adjust(#{ temperature, repeat_penalty, top_p, min_p,
+//!   top_k, hold, reason })`, `resample(reason)`, `force(unit, reason)`, `stop(reason)`; each can go on with
+//!   `.adjust(#{ … })`, `.ban(unit)`, `.ban([units])`, `.reason(text)`. A value that is already in force is dropped.
+//! * `log(text)` writes to the program's log, `fixed(x, decimals)` writes a number for a reason.
+//!
+//! Limits are in [`limits`]: a script can neither run for long, nor take much memory, nor reach a file or the network.
+
+mod arithmetic;
+mod diagnose;
+mod hooks;
+mod limits;
+mod probe;
+mod program;
+mod rows;
+mod surface;
+mod verdicts;
+
+use std::io::{ErrorKind, Read};
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
+
+use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};
+use rhai::{Dynamic, Engine, Map};
+
+pub use self::diagnose::Diagnosis;
+use self::program::{Function, Program};
+use super::watch::Watch;
+use super::{Hook, HookError, Origin, Reload};
+
+/// How long a file may be absent or empty before that is worth a message: editors that delete and create, or that empty
+/// the file first, are done long before.
+const PATIENCE: Duration = Duration::from_secs(2);
+
+/// Why a script cannot be loaded.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum ScriptError {
+    /// There is no such file, or it is no text of a reasonable size.
+    #[error("the script `{}` cannot be read: {reason}", path.display())]
+    Unreadable {
+        /// As it was given.
+        path: PathBuf,
+        /// What is in the way.
+        reason: String,
+    },
+    /// It does not work; displayed over several lines.
+    #[error("{0}")]
+    Faulty(Box<Diagnosis>),
+    /// The settings are no JSON object.
+    #[error("the settings of a script are a JSON object: {0}")]
+    Settings(String),
+}
+
+/// A script that runs. See the module's documentation for what it can do.
+pub struct ScriptHook {
+    name: String,
+    settings: Map,
+    running: Running,
+    version: u32,
+    file: Option<ScriptFile>,
+}
+
+/// One version of a script with its state.
+struct Running {
+    program: Program,
+    state: Dynamic,
+    /// What `init` made: tells state from knobs when the next version takes over.
+    initial: Dynamic,
+}
+
+/// Where a script comes from, and what was seen there.
+struct ScriptFile {
+    path: PathBuf,
+    label: String,
+    /// `None` where nothing can be watched; `/reload` still works.
+    watch: Option<Watch>,
+    /// The newest content that was looked at, good or bad.
+    seen: String,
+    missing_since: Option<Instant>,
+}
+
+impl ScriptHook {
+    /// Loads a script from a file and watches it. `settings` is a JSON object: what `init(cfg)` gets as a map.
+    pub fn load(path: &Path, settings: &str) -> Result<Self, ScriptError> {
+        let settings = parse_settings(settings)?;
+        // Watched before it is read, so that no change falls between.
+        let watch = Watch::start(path)
+            .inspect_err(|reason| {
+                tracing::warn!("{} cannot be watched ({reason}); use /reload after an edit", path.display());
+            })
+            .ok();
+        let unreadable = |reason| ScriptError::Unreadable { path: path.into(), reason };
+        let source = read_script(path).map_err(|problem| unreadable(problem.reason()))?;
+        let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let running = Running::prepare(&label, &source, &settings, None).map_err(ScriptError::Faulty)?;
+        let file = ScriptFile { path: path.into(), label, watch, seen: source, missing_since: None };
+        Ok(Self { name, settings, running, version: 1, file: Some(file) })
+    }
+
+    /// A script that is no file: built in, or a test's. `name` is the hook's name.
+    pub fn from_source(name: &str, source: &str, settings: &str) -> Result<Self, ScriptError> {
+        let settings = parse_settings(settings)?;
+        let running =
+            Running::prepare(&format!("{name}.rhai"), source, &settings, None).map_err(ScriptError::Faulty)?;
+        Ok(Self { name: name.into(), settings, running, version: 1, file: None })
+    }
+
+    /// Takes over `source` if it works.
+    fn take_over(&mut self, source: String, begin: Instant) -> Reload {
+        let Some(file) = &mut self.file else { return Reload::Unchanged };
+        file.missing_since = None;
+        let prepared = Running::prepare(&file.label, &source, &self.settings, Some(&self.running));
+        file.seen = source;
+        match prepared {
+            Ok(running) => {
+                self.running = running;
+                self.version += 1;
+                Reload::Swapped { version: self.version, milliseconds: begin.elapsed().as_secs_f64() * 1e3 }
+            }
+            Err(diagnosis) => Reload::Refused(diagnosis.to_string()),
+        }
+    }
+}
+
+impl Running {
+    /// Compiles, checks, makes the state and tries everything on samples. `old` hands its state on.
+    fn prepare(label: &str, source: &str, settings: &Map, old: Option<&Self>) -> Result<Self, Box<Diagnosis>> {
+        let program = Program::compile(label, source)?;
+        let initial = hooks::init(&program, settings)?;
+        let state = match old {
+            Some(old) => inherit(&initial, &old.initial, &old.state),
+            None => initial.clone(),
+        };
+        probe::run(&program, state.clone())?;
+        Ok(Self { program, state, initial })
+    }
+
+    /// Calls a function if the script defines it; otherwise nothing is to do. A call that leaves a state beyond the limits
+    /// costs the state: it starts again as `init` made it, or every later call would fail too.
+    fn call_if<T: Default>(
+        &mut self,
+        function: Function,
+        call: impl FnOnce(&Program, &mut Dynamic) -> Result<T, Box<Diagnosis>>,
+    ) -> Result<T, HookError> {
+        if !self.program.defines(function) {
+            return Ok(T::default());
+        }
+        call(&self.program, &mut self.state).map_err(|diagnosis| {
+            if !self.program.can_hold(&self.state) {
+                self.state = self.initial.clone();
+            }
+            HookError(diagnosis.sentence())
+        })
+    }
+}
+
+/// Lays the old state over the new initial one, except for what the old `init` set and nothing changed since.
+fn inherit(initial: &Dynamic, old_initial: &Dynamic, old_state: &Dynamic) -> Dynamic {
+    let map = |value: &Dynamic| value.clone().try_cast::<Map>().unwrap_or_default();
+    let (mut state, old_initial) = (map(initial), map(old_initial));
+    for (key, value) in map(old_state) {
+        let is_untouched = old_initial.get(&key).is_some_and(|before| format!("{before:?}") == format!("{value:?}"));
+        if !(is_untouched && state.contains_key(&key)) {
+            state.insert(key, value);
+        }
+    }
+    state.into()
+}
+
+impl Hook for ScriptHook {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn role(&self) -> Role {
+        self.running.program.role()
+    }
+
+    fn origin(&self) -> Origin {
+        self.file.as_ref().map_or(Origin::BuiltIn, |file| Origin::Script(file.path.clone()))
+    }
+
+    /// The version counts edits; the sentence is the first line of the script's opening comment.
+    fn describe(&self) -> (String, String) {
+        (self.version.to_string(), self.running.program.summary())
+    }
+
+    fn edits_logits(&self) -> bool {
+        self.running.program.defines(Function::OnLogits)
+    }
+
+    fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
+        self.running.call_if(Function::OnLogits, |program, state| hooks::on_logits(program, state, step, rows, fused))
+    }
+
+    fn on_token(&mut self, step: &Step, token: &Token) -> Result<Verdict, HookError> {
+        self.running.call_if(Function::OnToken, |program, state| hooks::on_token(program, state, step, token))
+    }
+
+    fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, HookError> {
+        self.running
+            .call_if(Function::OnAssessment, |program, state| hooks::on_assessment(program, state, step, assessment))
+    }
+
+    fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError> {
+        self.running.call_if(Function::OnRetract, |program, state| hooks::on_retract(program, state, step, retraction))
+    }
+
+    /// Calls the script's `reset`; without one its state stays.
+    fn reset(&mut self) -> Result<(), HookError> {
+        self.running.call_if(Function::Reset, hooks::reset)
+    }
+
+    fn reload_if_changed(&mut self) -> Reload {
+        let begin = Instant::now();
+        let Some(file) = &mut self.file else { return Reload::Unchanged };
+        let has_settled = file.watch.as_ref().is_some_and(Watch::settled);
+        let is_overdue = file.missing_since.is_some_and(|since| since.elapsed() >= PATIENCE);
+        if !has_settled && !is_overdue {
+            return Reload::Unchanged;
+        }
+        match read_script(&file.path) {
+            Ok(source) if source == file.seen => {
+                file.missing_since = None;
+                Reload::Unchanged
+            }
+            Ok(source) => self.take_over(source, begin),
+            Err(problem) if problem.may_pass() && !is_overdue => {
+                file.missing_since.get_or_insert(begin);
+                Reload::Unchanged
+            }
+            Err(problem) => {
+                file.missing_since = None;
+                Reload::Refused(format!("`{}`: {}", file.label, problem.reason()))
+            }
+        }
+    }
+
+    fn reload_now(&mut self) -> Reload {
+        let begin = Instant::now();
+        let Some(file) = &self.file else { return Reload::Unchanged };
+        match read_script(&file.path) {
+            Ok(source) => self.take_over(source, begin),
+            Err(problem) => Reload::Refused(format!("`{}`: {}", file.label, problem.reason())),
+        }
+    }
+}
+
+fn parse_settings(settings: &str) -> Result<Map, ScriptError> {
+    Engine::new_raw().parse_json(settings, true).map_err(|error| ScriptError::Settings(error.to_string()))
+}
+
+/// What is in the way of reading a script.
+enum ReadProblem {
+    Absent,
+    Empty,
+    Other(String),
+}
+
+impl ReadProblem {
+    /// True for what a file looks like in the middle of a save.
+    fn may_pass(&self) -> bool {
+        matches!(self, Self::Absent | Self::Empty)
+    }
+
+    fn reason(self) -> String {
+        match self {
+            Self::Absent => "there is no such file".into(),
+            Self::Empty => "the file is empty".into(),
+            Self::Other(reason) => reason,
+        }
+    }
+}
+
+fn read_script(path: &Path) -> Result<String, ReadProblem> {
+    let other = |error: std::io::Error| match error.kind() {
+        ErrorKind::NotFound => ReadProblem::Absent,
+        ErrorKind::IsADirectory => ReadProblem::Other("it is a folder; name the `.rhai` file in it".into()),
+        _ => ReadProblem::Other(error.to_string()),
+    };
+    let mut bytes = Vec::new();
+    let file = std::fs::File::open(path).map_err(other)?;
+    file.take(limits::FILE_BYTES + 1).read_to_end(&mut bytes).map_err(other)?;
+    if bytes.len() as u64 > limits::FILE_BYTES {
+        return Err(ReadProblem::Other(format!("it is larger than {} KiB", limits::FILE_BYTES / 1024)));
+    }
+    let text = String::from_utf8(bytes).map_err(|_| ReadProblem::Other("it is no text in UTF-8".into()))?;
+    // Some editors put a byte order mark in front.
+    let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
+    if text.trim().is_empty() {
+        return Err(ReadProblem::Empty);
+    }
+    Ok(text.to_owned())
+}

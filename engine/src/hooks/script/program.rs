@@ -1,0 +1,256 @@
+//! A compiled script: its functions, checked, and the one way to call them.
+
+use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::Arc;
+
+use plugin_api::Role;
+use rhai::{CallFnOptions, Dynamic, Engine, FuncArgs, Module, Position, Scope, Shared, AST};
+
+use super::diagnose::{self, Diagnosis};
+use super::limits::{self, Clock};
+use super::{rows, surface, verdicts};
+
+/// What a script may define.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Function {
+    Init,
+    Reset,
+    OnLogits,
+    OnToken,
+    OnAssessment,
+    OnRetract,
+}
+
+impl Function {
+    pub(super) const ALL: [Self; 6] =
+        [Self::Init, Self::Reset, Self::OnLogits, Self::OnToken, Self::OnAssessment, Self::OnRetract];
+
+    pub(super) fn name(self) -> &'static str {
+        match self {
+            Self::Init => "init",
+            Self::Reset => "reset",
+            Self::OnLogits => "on_logits",
+            Self::OnToken => "on_token",
+            Self::OnAssessment => "on_assessment",
+            Self::OnRetract => "on_retract",
+        }
+    }
+
+    fn parameters(self) -> &'static [&'static str] {
+        match self {
+            Self::Init => &["cfg"],
+            Self::Reset => &[],
+            Self::OnLogits => &["step", "rows", "fused"],
+            Self::OnToken => &["step", "token"],
+            Self::OnAssessment => &["step", "a"],
+            Self::OnRetract => &["step", "r"],
+        }
+    }
+}
+
+/// A script that compiled and whose functions have the right names and parameters.
+pub(super) struct Program {
+    file: String,
+    source: String,
+    engine: Engine,
+    ast: AST,
+    functions: Vec<Function>,
+    role: Role,
+    clock: Arc<Clock>,
+    muted: Arc<AtomicBool>,
+}
+
+impl Program {
+    /// Compiles, runs the top level once, and checks the functions.
+    ///
+    /// Rhai's functions do not see the top level's constants unless it is run before every call. So it is run once, its
+    /// constants become a module that functions see (as `NAME` and as `global::NAME`), and the script is compiled a
+    /// second time with their values in place. Only that second time are all names known, so only then is a variable
+    /// that nothing defines an error.
+    pub(super) fn compile(file: &str, source: &str) -> Result<Self, Box<Diagnosis>> {
+        let clock = Arc::new(Clock::new());
+        let muted = Arc::new(AtomicBool::new(false));
+        let mut engine = Engine::new();
+        limits::set(&mut engine, &clock);
+        surface::register(&mut engine, file, &muted);
+        verdicts::register(&mut engine);
+        rows::register(&mut engine);
+
+        let parse = |engine: &Engine, scope: &Scope| {
+            guarded(|| engine.compile_with_scope(scope, source))
+                .map_err(|panic| Diagnosis::new(file, source, Position::NONE, panic))?
+                .map_err(|error| Diagnosis::of_parse_error(file, source, &error))
+        };
+        let mut scope = Scope::new();
+        let ast = parse(&engine, &scope)?;
+        clock.begin();
+        guarded(|| engine.run_ast_with_scope(&mut scope, &ast))
+            .map_err(|panic| Diagnosis::new(file, source, Position::NONE, panic))?
+            .map_err(|error| Diagnosis::of_run_error(file, source, *error))?;
+
+        let mut constants = Scope::new();
+        let mut module = Module::new();
+        for (name, is_constant, value) in scope.iter() {
+            if is_constant {
+                constants.push_constant_dynamic(name, value.clone());
+                module.set_var(name, value);
+            }
+        }
+        let module: Shared<Module> = module.into();
+        engine.register_global_module(Shared::clone(&module));
+        engine.register_static_module("global", module);
+        engine.set_strict_variables(true);
+        let mut ast = parse(&engine, &constants)?;
+        ast.set_source(file);
+
+        let functions = check_functions(file, source, &ast)?;
+        let role = role(file, source, &constants, &functions)?;
+        Ok(Self { file: file.into(), source: source.into(), engine, ast, functions, role, clock, muted })
+    }
+
+    pub(super) fn defines(&self, function: Function) -> bool {
+        self.functions.contains(&function)
+    }
+
+    pub(super) fn role(&self) -> Role {
+        self.role
+    }
+
+    pub(super) fn clock(&self) -> &Clock {
+        &self.clock
+    }
+
+    /// Runs what `probes` calls without letting the script write to the log.
+    pub(super) fn muted<T>(&self, probes: impl FnOnce() -> T) -> T {
+        self.muted.store(true, Ordering::Relaxed);
+        let outcome = probes();
+        self.muted.store(false, Ordering::Relaxed);
+        outcome
+    }
+
+    /// The first line of the comment that the script opens with.
+    pub(super) fn summary(&self) -> String {
+        let first = self.source.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        first.trim().strip_prefix("//").unwrap_or_default().trim_start_matches(['/', '!']).trim().to_owned()
+    }
+
+    /// Calls a function that the script defines, with `state` as `this`.
+    pub(super) fn call(
+        &self,
+        state: &mut Dynamic,
+        function: Function,
+        arguments: impl FuncArgs,
+    ) -> Result<Dynamic, Box<Diagnosis>> {
+        self.clock.begin();
+        let answer = guarded(|| {
+            let options = CallFnOptions::new().eval_ast(false).bind_this_ptr(state);
+            self.engine.call_fn_with_options::<Dynamic>(
+                options,
+                &mut Scope::new(),
+                &self.ast,
+                function.name(),
+                arguments,
+            )
+        })
+        .map_err(|panic| self.fault_of(function, panic))?
+        .map_err(|error| {
+            // A deadline has no place.
+            let definition = definition(&self.source, function.name());
+            Diagnosis::of_run_error(&self.file, &self.source, *error).or_at(&self.source, definition)
+        })?;
+        if !self.can_hold(state) {
+            return Err(
+                self.fault_of(function, format!("{}; `this` is a map and counts as a whole", limits::TOO_LARGE))
+            );
+        }
+        Ok(answer)
+    }
+
+    /// True for a state within the limits. Rhai looks at each value by itself, not at what they come to in `this`.
+    pub(super) fn can_hold(&self, state: &Dynamic) -> bool {
+        // A shared value deep inside makes Rhai panic.
+        state.is_map() && guarded(|| self.engine.ensure_data_size_within_limits(state).is_ok()).unwrap_or(false)
+    }
+
+    /// A fault of a function as a whole.
+    pub(super) fn fault_of(&self, function: Function, message: String) -> Box<Diagnosis> {
+        Diagnosis::new(&self.file, &self.source, definition(&self.source, function.name()), message)
+    }
+}
+
+/// Rhai does not catch panics, neither its own nor those of native functions.
+fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
+    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
+        let what = panic
+            .downcast_ref::<String>()
+            .map(String::as_str)
+            .or_else(|| panic.downcast_ref::<&str>().copied())
+            .unwrap_or("no message");
+        format!("the script interpreter panicked: {what}")
+    })
+}
+
+fn check_functions(file: &str, source: &str, ast: &AST) -> Result<Vec<Function>, Box<Diagnosis>> {
+    let mut functions = Vec::new();
+    for defined in ast.iter_functions() {
+        let fault = |message| Err(Diagnosis::new(file, source, definition(source, defined.name), message));
+        let Some(function) = Function::ALL.into_iter().find(|function| function.name() == defined.name) else {
+            if !defined.name.starts_with("on_") {
+                continue;
+            }
+            let names = Function::ALL.map(Function::name);
+            return fault(match diagnose::nearest(defined.name, names) {
+                Some(guess) => format!("nothing calls `{}`; did you mean `{guess}`?", defined.name),
+                None => format!(
+                    "nothing calls `{}`; the names are {}",
+                    defined.name,
+                    names.map(|n| format!("`{n}`")).join(", ")
+                ),
+            });
+        };
+        if defined.params.len() != function.parameters().len() {
+            return fault(format!(
+                "`{}` takes ({}), and this one takes ({})",
+                defined.name,
+                function.parameters().join(", "),
+                defined.params.join(", ")
+            ));
+        }
+        functions.push(function);
+    }
+    if functions.iter().all(|function| matches!(function, Function::Init | Function::Reset)) {
+        let message =
+            "it defines none of `on_logits`, `on_token`, `on_assessment` and `on_retract`, so it would do nothing";
+        return Err(Diagnosis::new(file, source, Position::NONE, message.into()));
+    }
+    Ok(functions)
+}
+
+/// A script is a policy, unless its top level says `const ROLE = "fusion";`.
+fn role(file: &str, source: &str, constants: &Scope, functions: &[Function]) -> Result<Role, Box<Diagnosis>> {
+    let fault = |message: &str| Err(Diagnosis::new(file, source, place_of(source, "const ROLE"), message.into()));
+    match constants.get("ROLE").map(|role| role.to_string()).as_deref() {
+        None | Some("policy") => Ok(Role::Policy),
+        Some("fusion") if functions.contains(&Function::OnLogits) => Ok(Role::Fusion),
+        Some("fusion") => fault("a fusion defines `on_logits(step, rows, fused)`, and this script does not"),
+        Some(_) => fault("`ROLE` is \"policy\" or \"fusion\""),
+    }
+}
+
+fn definition(source: &str, function: &str) -> Position {
+    place_of(source, &format!("fn {function}"))
+}
+
+/// Where a line that begins with `text` stands. Rhai's public interface does not tell where a function is defined.
+fn place_of(source: &str, text: &str) -> Position {
+    for (index, line) in source.lines().enumerate() {
+        let indent = line.len() - line.trim_start().len();
+        let rest = line[indent..].strip_prefix(text);
+        if rest.is_some_and(|rest| !rest.starts_with(|c: char| c.is_alphanumeric() || c == '_')) {
+            let line = u16::try_from(index + 1).unwrap_or(u16::MAX);
+            return Position::new(line, u16::try_from(indent + 1).unwrap_or(u16::MAX));
+        }
+    }
+    Position::NONE
+}
