@@ -304,14 +304,23 @@ mod rows {
     #[test]
     fn nonsense_is_refused_by_name() {
         let refuse = |body: &str| refusal(&format!("fn on_logits(step, rows, fused) {{ {body} }}"));
-        assert!(refuse("fused.mix(rows, [1]);").contains("1 weights for 2 rows"));
         assert!(refuse("fused.mix(rows, [0, 0]);").contains("all 0"));
         assert!(refuse("fused.mix(rows, [-1, 2]);").contains("from 0, and this is -1"));
-        assert!(refuse("rows[2].entropy").contains("there is no member 2"));
-        assert!(refuse("fused.ban(8);").contains("there is no unit 8"));
         assert!(refuse("fused.bias(0, 0.0/0.0);").contains("finite"));
         assert!(refuse("for unit in 0..8 { fused.ban(unit); }").contains("left no unit"));
         assert!(refuse("stop(\"x\")").contains("cannot answer with a verdict"));
+    }
+
+    #[test]
+    fn what_fits_another_ensemble_is_loaded_and_fails_where_it_does_not_fit() {
+        let fault = |body: &str| {
+            let mut hook = load(&format!("fn on_logits(step, rows, fused) {{ {body} }}"));
+            with_rows(|rows, fused| hook.on_logits(&step(), rows, fused).unwrap_err().0)
+        };
+        assert!(fault("fused.mix(rows, [1, 2, 3]);").contains("3 weights for 2 rows"));
+        assert!(fault("rows[2].entropy").contains("there is no member 2"));
+        assert!(fault("fused.ban(50000);").contains("there is no unit 50000"));
+        assert!(fault("for unit in 0..256 { fused.ban(unit); }").contains("there is no unit 4"));
     }
 
     #[test]

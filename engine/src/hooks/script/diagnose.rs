@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use rhai::{EvalAltResult, ParseError, ParseErrorType, Position};
+use rhai::{Dynamic, EvalAltResult, ParseError, ParseErrorType, Position};
 
 use super::limits;
 use super::{rows, surface, verdicts};
@@ -22,6 +22,17 @@ pub struct Diagnosis {
     pub message: String,
     /// What was being done when it showed.
     pub context: String,
+    /// True where it lies in the number of members or units: right with one ensemble, wrong with another.
+    pub depends_on_ensemble: bool,
+}
+
+/// A script's error that depends on how many members or units there are. The samples have few of both, so there it is none.
+#[derive(Clone)]
+struct EnsembleFault(String);
+
+/// Makes such an error.
+pub(super) fn ensemble_fault(message: String) -> Box<EvalAltResult> {
+    EvalAltResult::ErrorRuntime(Dynamic::from(EnsembleFault(message)), Position::NONE).into()
 }
 
 impl Diagnosis {
@@ -31,7 +42,15 @@ impl Diagnosis {
         let line = position.line().map(|line| line.clamp(1, lines.max(1)));
         let source_line = line.and_then(|line| source.lines().nth(line - 1)).unwrap_or_default().to_owned();
         let column = line.map(|_| position.position().unwrap_or(1).clamp(1, source_line.chars().count() + 1));
-        Box::new(Self { file: file.into(), line, column, source_line, message, context: String::new() })
+        Box::new(Self {
+            file: file.into(),
+            line,
+            column,
+            source_line,
+            message,
+            context: String::new(),
+            depends_on_ensemble: false,
+        })
     }
 
     pub(super) fn of_parse_error(file: &str, source: &str, error: &ParseError) -> Box<Self> {
@@ -40,6 +59,13 @@ impl Diagnosis {
 
     pub(super) fn of_run_error(file: &str, source: &str, error: EvalAltResult) -> Box<Self> {
         let (error, position) = innermost(error);
+        if let EvalAltResult::ErrorRuntime(what, _) = &error {
+            if let Some(fault) = what.read_lock::<EnsembleFault>() {
+                let mut diagnosis = Self::new(file, source, position, fault.0.clone());
+                diagnosis.depends_on_ensemble = true;
+                return diagnosis;
+            }
+        }
         Self::new(file, source, position, run_message(error, source))
     }
 

@@ -42,7 +42,8 @@
 //!   `.adjust(#{ … })`, `.ban(unit)`, `.ban([units])`, `.reason(text)`. A value that is already in force is dropped.
 //! * `log(text)` writes to the program's log, `fixed(x, decimals)` writes a number for a reason.
 //!
-//! Limits are in [`limits`]: a script can neither run for long, nor take much memory, nor reach a file or the network.
+//! Before a version runs, every function is tried on samples with two members and eight units, and what fails is refused.
+//! There are limits (`limits.rs`): a script can neither run for long, nor take much memory, nor reach a file or the network.
 
 mod arithmetic;
 mod diagnose;
@@ -122,13 +123,14 @@ impl ScriptHook {
     pub fn load(path: &Path, settings: &str) -> Result<Self, ScriptError> {
         let settings = parse_settings(settings)?;
         // Watched before it is read, so that no change falls between.
-        let watch = Watch::start(path)
+        let watch = Watch::start(path);
+        let source = read_script(path)
+            .map_err(|problem| ScriptError::Unreadable { path: path.into(), reason: problem.reason() })?;
+        let watch = watch
             .inspect_err(|reason| {
                 tracing::warn!("{} cannot be watched ({reason}); use /reload after an edit", path.display());
             })
             .ok();
-        let unreadable = |reason| ScriptError::Unreadable { path: path.into(), reason };
-        let source = read_script(path).map_err(|problem| unreadable(problem.reason()))?;
         let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         let running = Running::prepare(&label, &source, &settings, None).map_err(ScriptError::Faulty)?;

@@ -10,6 +10,7 @@ use rhai::{Array, Dynamic, Engine, EvalAltResult, Map};
 use scoped_tls_hkt::{scoped_thread_local, ReborrowMut};
 
 use super::arithmetic;
+use super::diagnose::ensemble_fault;
 use super::limits::Clock;
 use super::surface::no_member;
 
@@ -299,7 +300,11 @@ fn combine(
             return Err(STALE.into());
         }
         if weights.len() != rows.count {
-            return Err(format!("{} weights for {} rows; one for each is needed", weights.len(), rows.count).into());
+            return Err(ensemble_fault(format!(
+                "{} weights for {} rows; one for each is needed",
+                weights.len(),
+                rows.count
+            )));
         }
         let weights = weights
             .iter()
@@ -321,7 +326,10 @@ fn combine(
 fn place(unit: i64, units: usize) -> Outcome<usize> {
     match usize::try_from(unit) {
         Ok(place) if place < units => Ok(place),
-        _ => Err(format!("there is no unit {unit}: they are numbered from 0 to {}", units.saturating_sub(1)).into()),
+        _ => Err(ensemble_fault(format!(
+            "there is no unit {unit}: they are numbered from 0 to {}",
+            units.saturating_sub(1)
+        ))),
     }
 }
 

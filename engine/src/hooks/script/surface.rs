@@ -7,6 +7,7 @@ use std::sync::Arc;
 use plugin_api::{Assessment, Parameters, Retraction, Step, Token};
 use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString};
 
+use super::diagnose::ensemble_fault;
 use super::verdicts;
 
 /// Names for guesses at a misspelt one.
@@ -226,5 +227,5 @@ fn register_step(engine: &mut Engine) {
 }
 
 pub(super) fn no_member(index: i64, members: usize) -> Box<EvalAltResult> {
-    format!("there is no member {index}: they are numbered from 0 to {}", members.saturating_sub(1)).into()
+    ensemble_fault(format!("there is no member {index}: they are numbered from 0 to {}", members.saturating_sub(1)))
 }
