@@ -99,9 +99,8 @@ impl Exponential {
         Self { origin, reference, exponent }
     }
 
-    /// `exp(score)`, relative to `exp` of [`Exponential::log_unit`], and `score − reference`, both cut off
-    /// where the difference is −85.95: of −∞ the exponential is 5e-38, a millionth of the smallest that matters, which
-    /// the caller takes for 0. Of NaN the difference is NaN.
+    /// `exp(score)`, relative to `exp` of [`Exponential::log_unit`], and `score − reference`, both cut off where the
+    /// difference is −85.95: of −∞ the exponential is 5e-38, which the caller takes for 0. Of NaN the difference is NaN.
     ///
     /// Relative error of the exponential: at most 3e-7, and 3e-9 times the score, of which what all scores have in
     /// common cancels in a probability.
