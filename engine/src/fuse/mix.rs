@@ -1,6 +1,6 @@
 //! Several rows: their mixture and how much of it they share.
 
-use super::vector::{ln, total, Lanes, BLOCK, LANES};
+use super::vector::{ln, multiply_add, Sum, BLOCK, LANES};
 
 /// The linear mixture: `fused[v] = ln Σ_i weights[i] · rows[i][v]`, with rows of probabilities. −∞ where no member has
 /// mass.
@@ -9,26 +9,34 @@ use super::vector::{ln, total, Lanes, BLOCK, LANES};
 /// which [`normalise`](super::normalise) refuses.
 ///
 /// # Panics
-/// When there are not as many weights as rows, or a row is not as long as `fused`.
+/// When there is no row, or not as many weights as rows, or a row is not as long as `fused`.
 pub fn mix(rows: &[&[f32]], weights: &[f32], fused: &mut [f32]) {
     assert_eq!(rows.len(), weights.len(), "each member has one weight");
-    assert!(rows.iter().all(|row| row.len() == fused.len()), "rows are as long as the fused row");
-    let sum: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+    assert!(!rows.is_empty() && rows.iter().all(|row| row.len() == fused.len()), "rows are as long as the fused row");
+    let total: f64 = weights.iter().map(|&weight| f64::from(weight)).sum();
+    let scaled = |weight: f32| (f64::from(weight) / total) as f32;
+    let mut buffer = Aligned([0.0; BLOCK]);
     for (index, targets) in fused.chunks_mut(BLOCK).enumerate() {
         let start = index * BLOCK;
-        let mut sums = [0.0f32; BLOCK];
-        let sums = &mut sums[..targets.len()];
-        for (row, &weight) in rows.iter().zip(weights) {
-            let weight = (f64::from(weight) / sum) as f32;
-            for (sum, probability) in sums.iter_mut().zip(&row[start..start + targets.len()]) {
-                *sum += weight * probability;
+        let masses = &mut buffer.0[..targets.len()];
+        for (member, (row, &weight)) in rows.iter().zip(weights).enumerate() {
+            let weight = scaled(weight);
+            let row = masses.iter_mut().zip(&row[start..start + targets.len()]);
+            if member == 0 {
+                row.for_each(|(mass, &probability)| *mass = weight * probability);
+            } else {
+                row.for_each(|(mass, &probability)| *mass = multiply_add(weight, probability, *mass));
             }
         }
-        for (target, &sum) in targets.iter_mut().zip(sums.iter()) {
-            *target = ln(sum);
+        for (target, &mass) in targets.iter_mut().zip(masses.iter()) {
+            *target = ln(mass);
         }
     }
 }
+
+/// On the border of a cache line: read sixteen at a time, a buffer elsewhere costs a tenth more.
+#[repr(align(64))]
+struct Aligned([f32; BLOCK]);
 
 /// The probability mass the members share: 1 − the mean over all pairs of their total variation distance
 /// `½ Σ |p(v) − q(v)|`. 1 for one member.
@@ -42,32 +50,40 @@ pub fn agreement(rows: &[&[f32]]) -> f32 {
     }
     let units = rows[0].len();
     assert!(rows.iter().all(|row| row.len() == units), "the members' rows are equally long");
-    let mut distance = 0.0;
-    for start in (0..units).step_by(BLOCK) {
-        let end = units.min(start + BLOCK);
+    let mut distance = Sum::default();
+    for start in (0..units).step_by(WIDE_BLOCK) {
+        let end = units.min(start + WIDE_BLOCK);
         for (index, first) in rows.iter().enumerate() {
             for second in &rows[index + 1..] {
-                distance += block_distance(&first[start..end], &second[start..end]);
+                let distances = block_distance(&first[start..end], &second[start..end]);
+                distances.chunks_exact(LANES).for_each(|lanes| distance.add(lanes));
             }
         }
     }
-    (1.0 - 0.5 * distance / pairs as f64).clamp(0.0, 1.0) as f32
+    (1.0 - 0.5 * distance.total() / pairs as f64).clamp(0.0, 1.0) as f32
 }
 
-/// `Σ |p(v) − q(v)|` over a block.
-fn block_distance(first: &[f32], second: &[f32]) -> f64 {
-    let mut distances: Lanes = [0.0; LANES];
-    let mut first_lanes = first.chunks_exact(LANES);
-    let mut second_lanes = second.chunks_exact(LANES);
-    for (p, q) in (&mut first_lanes).zip(&mut second_lanes) {
-        for lane in 0..LANES {
+/// Four times the lanes, because each addition waits for the one before it in its lane.
+const WIDE: usize = 4 * LANES;
+
+/// So much of three rows fits into the first-level cache, and a lane makes 32 additions.
+const WIDE_BLOCK: usize = 32 * WIDE;
+
+/// `Σ |p(v) − q(v)|` over a block, by lanes.
+#[inline(always)]
+fn block_distance(first: &[f32], second: &[f32]) -> [f32; WIDE] {
+    let mut distances = [0.0; WIDE];
+    let (mut first_chunks, mut second_chunks) = (first.chunks_exact(WIDE), second.chunks_exact(WIDE));
+    for (p, q) in (&mut first_chunks).zip(&mut second_chunks) {
+        for lane in 0..WIDE {
             distances[lane] += (p[lane] - q[lane]).abs();
         }
     }
-    for (lane, (p, q)) in first_lanes.remainder().iter().zip(second_lanes.remainder()).enumerate() {
-        distances[lane] += (p - q).abs();
+    let rest = first_chunks.remainder().iter().zip(second_chunks.remainder());
+    for (distance, (p, q)) in distances.iter_mut().zip(rest) {
+        *distance += (p - q).abs();
     }
-    total(&distances)
+    distances
 }
 
 #[cfg(test)]

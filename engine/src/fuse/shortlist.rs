@@ -16,14 +16,14 @@
 //!
 //! Units with a score of −∞ have no chance in the chain and are never listed.
 
-use super::vector::{larger, padded, Lanes, LANES};
+use super::vector::{larger, Lanes, LANES};
 use plugin_api::Parameters;
 
 /// How many of the newest units the repeat penalty counts.
 pub const PENALTY_WINDOW: usize = 64;
 
-/// Units in a block. A block's maximum says whether the block has to be looked at again.
-const BLOCK: usize = 4 * LANES;
+/// Units in a segment. Its lanes' maxima, each of 32 units, say whether it has to be looked at again.
+const SEGMENT: usize = 32 * LANES;
 
 /// What the chain gets.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -39,7 +39,7 @@ pub struct Selection<'a> {
 pub struct Shortlist {
     banned: Vec<u32>,
     penalised: Vec<u32>,
-    block_maxima: Vec<u32>,
+    maxima: Vec<u32>,
     ranking: Vec<u32>,
     keys: Vec<u64>,
     candidates: Vec<(u32, f32)>,
@@ -112,11 +112,11 @@ impl Shortlist {
     fn best(&mut self, row: Row, count: usize) {
         self.maxima(row);
         self.keys.clear();
-        // The n-th largest of the blocks' maxima: at least n units are as good as that. A banned unit may be one of them.
+        // The n-th largest of the maxima: at least n units are as good as that. A banned unit may be one of them.
         let needed = count.saturating_add(self.banned.len());
-        let threshold = if needed < self.block_maxima.len() {
+        let threshold = if needed < self.maxima.len() {
             self.ranking.clear();
-            self.ranking.extend_from_slice(&self.block_maxima);
+            self.ranking.extend_from_slice(&self.maxima);
             *self.ranking.select_nth_unstable_by(needed - 1, |a, b| b.cmp(a)).1
         } else {
             LOWEST_FINITE
@@ -129,36 +129,45 @@ impl Shortlist {
         self.keys.sort_unstable_by(|a, b| b.cmp(a));
     }
 
-    /// The largest score of every block, as [`order`].
+    /// The largest score of every lane of every segment, as [`order`].
     fn maxima(&mut self, row: Row) {
-        self.block_maxima.clear();
-        self.block_maxima.extend(row.scores.chunks(BLOCK).map(|block| {
+        self.maxima.clear();
+        for segment in row.scores.chunks(SEGMENT) {
             let mut maxima: Lanes = [f32::NEG_INFINITY; LANES];
-            let mut lanes = block.chunks_exact(LANES);
-            for scores in &mut lanes {
+            let mut chunks = segment.chunks_exact(LANES);
+            for scores in &mut chunks {
                 for lane in 0..LANES {
                     maxima[lane] = larger(scores[lane], maxima[lane]);
                 }
             }
-            let rest = padded(lanes.remainder(), f32::NEG_INFINITY);
-            let mut maximum = f32::NEG_INFINITY;
-            for lane in 0..LANES {
-                maximum = larger(larger(rest[lane], maxima[lane]), maximum);
+            for (maximum, &score) in maxima.iter_mut().zip(chunks.remainder()) {
+                *maximum = larger(score, *maximum);
             }
             // Adding the offset keeps the order, so that it can wait until here.
-            order(maximum + row.offset)
-        }));
+            self.maxima.extend(maxima.map(|maximum| order(maximum + row.offset)));
+        }
     }
 
-    /// Adds to `keys` every unit with a score of at least `threshold` that is not banned. Needs the blocks' maxima.
+    /// Adds to `keys` every unit with a score of at least `threshold` that is not banned. Needs the maxima.
     fn collect(&mut self, row: Row, threshold: u32) {
-        let blocks = row.scores.chunks(BLOCK).zip(&self.block_maxima).enumerate();
-        for (index, (block, _)) in blocks.filter(|(_, (_, &maximum))| maximum >= threshold) {
-            for (within, &score) in block.iter().enumerate() {
-                let unit = (index * BLOCK + within) as u32;
-                let order = order(score + row.offset);
-                if order >= threshold && self.banned.binary_search(&unit).is_err() {
-                    self.keys.push(key(order, unit));
+        let border = score_of(threshold);
+        for (index, segment) in row.scores.chunks(SEGMENT).enumerate() {
+            let maxima = &self.maxima[index * LANES..][..LANES];
+            if maxima.iter().all(|&maximum| maximum < threshold) {
+                continue;
+            }
+            for (part, scores) in segment.chunks(LANES).enumerate() {
+                let reached = |score: f32| score + row.offset >= border;
+                // Few chunks have one, and sixteen are looked at as fast as one.
+                let lanes = <&Lanes>::try_from(scores);
+                if lanes.is_ok_and(|lanes| !lanes.iter().fold(false, |any, &score| any | reached(score))) {
+                    continue;
+                }
+                for (lane, _) in scores.iter().enumerate().filter(|(_, &score)| reached(score)) {
+                    let unit = (index * SEGMENT + part * LANES + lane) as u32;
+                    if self.banned.binary_search(&unit).is_err() {
+                        self.keys.push(key(order(row.score(unit)), unit));
+                    }
                 }
             }
         }
@@ -210,6 +219,11 @@ fn order(score: f32) -> u32 {
     // Zero has two signs, which are equal as scores.
     let bits = (score + 0.0).to_bits();
     bits ^ (((bits as i32 >> 31) as u32) | 0x8000_0000)
+}
+
+/// The score that [`order`] makes an integer of.
+fn score_of(order: u32) -> f32 {
+    f32::from_bits(if order >> 31 == 1 { order ^ 0x8000_0000 } else { !order })
 }
 
 /// Score and unit in one integer: larger for a higher score, of equal ones for the lower unit.
@@ -309,5 +323,6 @@ mod tests {
         assert!(rising.windows(2).all(|pair| order(pair[0]) < order(pair[1])));
         assert_eq!(order(-0.0), order(0.0));
         assert_eq!(order(f32::MIN), LOWEST_FINITE);
+        assert!(rising.iter().all(|&score| score_of(order(score)) == score));
     }
 }
