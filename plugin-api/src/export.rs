@@ -26,24 +26,27 @@ fn fail(host: *const Host, text: &str) {
     }
 }
 
+/// Runs `body` with what `Rows::mix` needs.
+pub(crate) fn with_host<T>(host: *const Host, body: impl FnOnce() -> T) -> T {
+    let before = HOST.replace(host);
+    let outcome = body();
+    HOST.set(before);
+    outcome
+}
+
 /// Runs a hook: the host set, panics caught, errors told.
 fn guarded(host: *const Host, hook: impl FnOnce() -> Result<(), String>) -> i32 {
-    let before = HOST.replace(host);
-    let outcome = catch_unwind(AssertUnwindSafe(hook));
-    HOST.set(before);
-    match outcome {
+    match with_host(host, || catch_unwind(AssertUnwindSafe(hook))) {
         Ok(Ok(())) => abi::OK,
         Ok(Err(text)) => {
             fail(host, &text);
             abi::FAILED
         }
         Err(panic) => {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_string())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "a panic without a message".into());
-            fail(host, &format!("it panicked: {text}"));
+            let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+            fail(host, &format!("it panicked: {}", text.unwrap_or("without a message")));
+            // Its destructor is the plugin's too and could panic in turn.
+            std::mem::forget(panic);
             abi::PANICKED
         }
     }
