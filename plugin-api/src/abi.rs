@@ -291,6 +291,7 @@ pub type Write = unsafe extern "C" fn(context: *mut c_void, bytes: *const u8, le
 
 /// One plugin of a library. Hooks that are null are not called.
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct PluginEntry {
     /// `size_of::<PluginEntry>()` of the plugin.
     pub struct_size: u32,
@@ -348,6 +349,7 @@ pub struct PluginEntry {
 
 /// What a shared library exports as [`SYMBOL`].
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct Library {
     /// [`MAGIC`].
     pub magic: u64,
