@@ -115,7 +115,8 @@ fn fault_04_units_are_drawn_and_not_always_the_likeliest() {
 
 #[test]
 fn fault_05_what_was_taken_back_is_not_written_again_there() {
-    let (outcome, _) = run(&mut decoder(vec![Scripted::new("m", alphabet(0.99))], vec![take_back_once(6, 3)]), &request());
+    let (outcome, _) =
+        run(&mut decoder(vec![Scripted::new("m", alphabet(0.99))], vec![take_back_once(6, 3)]), &request());
     assert_ne!(outcome.units[3], 4, "greedy decoding would write `d` again");
     assert_eq!(outcome.units[..3], [1, 2, 3]);
 }
@@ -125,9 +126,8 @@ fn fault_06_when_one_member_refuses_nothing_changes_anywhere() {
     let willing = Scripted::new("willing", alphabet(0.9));
     let calls = willing.calls.clone();
     let refusing = Scripted::new("refusing", alphabet(0.9)).refusing_to_rewind();
-    let always = Policy::new("always").assess(|step, _| {
-        Ok(if step.position > 4 { Verdict::retract(3, "") } else { Verdict::proceed() })
-    });
+    let always = Policy::new("always")
+        .assess(|step, _| Ok(if step.position > 4 { Verdict::retract(3, "") } else { Verdict::proceed() }));
     let (outcome, seen) = run(&mut decoder(vec![willing, refusing], vec![always]), &request());
     assert_eq!(outcome.reply.text, "abcdefghabcdefgh");
     assert!(retractions(&seen).is_empty());
@@ -161,7 +161,8 @@ fn fault_08_confidence_is_taken_before_temperature_and_truncation() {
 
 #[test]
 fn fault_09_every_retraction_is_an_event() {
-    let (outcome, seen) = run(&mut decoder(vec![Scripted::new("m", alphabet(0.9))], vec![take_back_once(6, 3)]), &request());
+    let (outcome, seen) =
+        run(&mut decoder(vec![Scripted::new("m", alphabet(0.9))], vec![take_back_once(6, 3)]), &request());
     assert_eq!(retractions(&seen), [(3, 3)]);
     let [record] = &outcome.reply.retractions[..] else { panic!("one retraction is logged") };
     assert_eq!((record.rejected.as_str(), record.policy.as_str()), ("def", "once"));
@@ -191,7 +192,8 @@ fn fault_10_a_later_turn_sees_the_earlier_ones_and_decodes_only_what_is_new() {
     assert!(close(&rows(&mut engine), &rows(&mut fresh)));
 
     // And another try of the same reply reads nothing again.
-    let again = engine.decoder().ensemble.prime(&Prompt::Chat(vec![say(Speaker::User, "Tell me of Lily and the red ball.")]));
+    let again =
+        engine.decoder().ensemble.prime(&Prompt::Chat(vec![say(Speaker::User, "Tell me of Lily and the red ball.")]));
     assert!(again.unwrap().iter().all(|primed| primed.decoded <= 1));
 }
 
@@ -219,11 +221,13 @@ fn the_same_seed_gives_the_same_bytes_on_every_schedule() {
         engine.decoder().ensemble.fix_schedule(schedule);
         let mut text = String::new();
         let prompt = Prompt::Text("Once upon a time".into());
-        engine.reply(&prompt, &AtomicBool::new(false), &mut |event| {
-            if let Event::Done { text: done, .. } = event {
-                text = (*done).to_string();
-            }
-        }).unwrap();
+        engine
+            .reply(&prompt, &AtomicBool::new(false), &mut |event| {
+                if let Event::Done { text: done, .. } = event {
+                    text = (*done).to_string();
+                }
+            })
+            .unwrap();
         texts.insert(text);
     }
     assert_eq!(texts.len(), 1, "{texts:?}");

@@ -42,7 +42,10 @@ fn the_deepest_retraction_wins_and_every_policy_hears_of_it() {
     let (_, seen) = run(&mut decoder(vec![Scripted::new("m", alphabet(0.9))], policies), &request());
     assert_eq!(retractions(&seen), [(2, 4)]);
     let deep = "deep".to_string();
-    assert_eq!(*heard.lock().unwrap(), [("shallow", deep.clone(), 4), ("deep", deep.clone(), 4), ("bystander", deep, 4)]);
+    assert_eq!(
+        *heard.lock().unwrap(),
+        [("shallow", deep.clone(), 4), ("deep", deep.clone(), 4), ("bystander", deep, 4)]
+    );
 }
 
 #[test]
@@ -62,9 +65,11 @@ fn bans_of_all_retractions_are_united() {
 
 #[test]
 fn stop_wins_over_everything() {
-    let policies = vec![once_at("back", 5, 2), Policy::new("end").assess(|step, _| {
-        Ok(if step.position == 5 { Verdict::stop("enough") } else { Verdict::proceed() })
-    })];
+    let policies = vec![
+        once_at("back", 5, 2),
+        Policy::new("end")
+            .assess(|step, _| Ok(if step.position == 5 { Verdict::stop("enough") } else { Verdict::proceed() })),
+    ];
     let (outcome, seen) = run(&mut decoder(vec![Scripted::new("m", alphabet(0.9))], policies), &request());
     assert_eq!(outcome.reply.reason, EndReason::Policy("enough".into()));
     assert_eq!((outcome.reply.text.as_str(), retractions(&seen).len()), ("abcde", 0));
@@ -72,9 +77,8 @@ fn stop_wins_over_everything() {
 
 #[test]
 fn a_forced_unit_stands_in_place_of_the_candidate() {
-    let force = Policy::new("force").token(|step, _| {
-        Ok(if step.position == 2 { Verdict::force(8, "an h") } else { Verdict::proceed() })
-    });
+    let force = Policy::new("force")
+        .token(|step, _| Ok(if step.position == 2 { Verdict::force(8, "an h") } else { Verdict::proceed() }));
     let (outcome, _) = run(&mut decoder(vec![Scripted::new("m", alphabet(0.9))], vec![force]), &request());
     assert_eq!(&outcome.reply.text[..5], "abhde");
 }
@@ -83,9 +87,8 @@ fn a_forced_unit_stands_in_place_of_the_candidate() {
 fn a_resampled_candidate_does_not_come_again_and_costs_no_forward_pass() {
     let member = Scripted::new("m", alphabet(0.9));
     let calls = member.calls.clone();
-    let resample = Policy::new("no c").token(|_, token| {
-        Ok(if token.bytes() == b"c" { Verdict::resample("no c") } else { Verdict::proceed() })
-    });
+    let resample = Policy::new("no c")
+        .token(|_, token| Ok(if token.bytes() == b"c" { Verdict::resample("no c") } else { Verdict::proceed() }));
     let (outcome, _) = run(&mut decoder(vec![member], vec![resample]), &request());
     assert!(!outcome.reply.text.contains('c'), "{}", outcome.reply.text);
     // The last unit is never decoded: nothing follows it.
@@ -238,7 +241,11 @@ fn failures_with_successes_between_them_do_not_park() {
     let mut call = 0;
     let shaky = Policy::new("shaky").assess(move |_, _| {
         call += 1;
-        if call % 3 == 0 { Ok(Verdict::proceed()) } else { Err(HookError("now and then".into())) }
+        if call % 3 == 0 {
+            Ok(Verdict::proceed())
+        } else {
+            Err(HookError("now and then".into()))
+        }
     });
     let mut decoder = decoder(vec![Scripted::new("m", alphabet(0.9))], vec![shaky]);
     run(&mut decoder, &request());

@@ -66,7 +66,8 @@ impl Engine {
         let costs = self.decoder().ensemble.costs();
         let in_turn = Schedule::in_turn(names.len(), threads);
         let side_by_side = Schedule::side_by_side(&costs, threads);
-        let (mut alone, mut sequential, mut parallel, mut step) = (vec![Vec::new(); names.len()], Vec::new(), Vec::new(), Vec::new());
+        let (mut alone, mut sequential, mut parallel, mut step) =
+            (vec![Vec::new(); names.len()], Vec::new(), Vec::new(), Vec::new());
         self.set_n_predict(BLOCK as u32 + 2);
         let mut seed = self.settings().seed;
         while step.len() < steps {
@@ -93,7 +94,8 @@ impl Engine {
             })?;
         }
         let (sequential, parallel, step) = (median(&sequential), median(&parallel), median(&step));
-        let bytes = |size: fn(&crate::engine::MemberInfo) -> u64| self.members().iter().map(size).sum::<u64>() as f64 / MIB;
+        let bytes =
+            |size: fn(&crate::engine::MemberInfo) -> u64| self.members().iter().map(size).sum::<u64>() as f64 / MIB;
         let (models, cache, peak) = (bytes(|member| member.bytes), bytes(|member| member.cache_bytes), peak_resident());
         Ok(Bench {
             members: names

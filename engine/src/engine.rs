@@ -161,7 +161,6 @@ pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
 fn hooks(settings: &Settings) -> Result<Chain, Error> {
     let given = hook_settings(settings);
     let mut chain = Chain::default();
-    for name in ["confidence", "retraction"] { chain.add(Box::new(native::stub(name)), false); }
     for entry in native::built_in_plugins() {
         let hook: NativeHook = native::built_in(entry, &given).map_err(|error| Error::Failure(error.to_string()))?;
         chain.add(Box::new(hook), false);
@@ -193,7 +192,9 @@ fn choose_fusion(chain: &mut Chain, name: &str) -> Result<(), Error> {
         return Ok(());
     }
     let known = chain.names(Role::Fusion).join("`, `");
-    Err(Error::Input(format!("there is no fusion `{name}`; choose one of `{known}`, or load one with --plugin or --policy")))
+    Err(Error::Input(format!(
+        "there is no fusion `{name}`; choose one of `{known}`, or load one with --plugin or --policy"
+    )))
 }
 
 fn run_policy(chain: &mut Chain, name: &str, running: bool) -> Result<(), Error> {
@@ -201,7 +202,9 @@ fn run_policy(chain: &mut Chain, name: &str, running: bool) -> Result<(), Error>
         return Ok(());
     }
     let known = chain.names(Role::Policy).join("`, `");
-    Err(Error::Input(format!("there is no policy `{name}`; there are `{known}`, and scripts can be added by their file")))
+    Err(Error::Input(format!(
+        "there is no policy `{name}`; there are `{known}`, and scripts can be added by their file"
+    )))
 }
 
 fn add_policy(chain: &mut Chain, source: &PolicySource, given: &str) -> Result<String, Error> {

@@ -1,8 +1,8 @@
 //! Several GGUF language models decode one text together, and take back what goes wrong.
 
 pub mod bench;
-pub mod decode;
 pub mod cli;
+pub mod decode;
 pub mod engine;
 pub mod error;
 pub mod events;

@@ -49,11 +49,17 @@ pub const RETRACT: u32 = 4;
 /// End the reply, with [`RawVerdict::reason`] as its reason.
 pub const STOP: u32 = 5;
 
+/// By how much older text counts less in [`Row::evidence`], for each unit of age: half after 23 units.
+///
+/// Measured on 100 kB of stories in windows of 255 units, with members that share a vocabulary, each decay at the scale
+/// of evidence that suits it: with 0.9 two different members gain 2.0 % over the better one, and a member that is a
+/// little worse than the other costs 0.9 %; with 0.97 it is 2.4 % and 0.2 %. 0.99 gains no more and follows a change of
+/// quality in the middle of a text later.
+pub const EVIDENCE_DECAY: f32 = 0.97;
+
 /// [`RawVerdict::flags`]: the adjusted parameters do not decay back to the base values.
 pub const HOLD: u32 = 1;
 
-/// What [`Row::evidence`] keeps of itself from one unit to the next.
-pub const EVIDENCE_DECAY: f32 = 0.9;
 /// How many units one verdict can ban.
 pub const MAX_BANS: usize = 16;
 /// How many bytes of a reason are kept.
@@ -120,7 +126,7 @@ pub struct Row {
     /// Probability of `top_unit`.
     pub top_probability: f32,
     /// How well this member has predicted the text that stands: the sum of the log-probabilities it gave to the
-    /// accepted units, the prompt's included, each step decayed by 0.9.
+    /// accepted units, the prompt's included, each decayed by [`EVIDENCE_DECAY`] for every unit that came after it. In nats; 0 before any text.
     pub evidence: f32,
     /// The member's weight as set by the user, scaled so that all weights sum to 1.
     pub weight: f32,
@@ -285,6 +291,7 @@ pub type Write = unsafe extern "C" fn(context: *mut c_void, bytes: *const u8, le
 
 /// One plugin of a library. Hooks that are null are not called.
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct PluginEntry {
     /// `size_of::<PluginEntry>()` of the plugin.
     pub struct_size: u32,
@@ -342,6 +349,7 @@ pub struct PluginEntry {
 
 /// What a shared library exports as [`SYMBOL`].
 #[repr(C)]
+#[derive(Clone, Copy, Debug)]
 pub struct Library {
     /// [`MAGIC`].
     pub magic: u64,

@@ -3,14 +3,36 @@
 
 use crate::abi::{self, Assessment, Host, PluginEntry, RawVerdict, Retraction, Rows, Step, Token};
 use crate::{Plugin, Role, Verdict};
-use std::cell::Cell;
+use std::cell::{Cell, RefCell};
 use std::ffi::{c_char, c_void};
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{catch_unwind, set_hook, take_hook, AssertUnwindSafe};
+use std::sync::Once;
 
 thread_local! {
     /// The host of the call in progress: what `Rows::mix` and errors go to. It has no destructor, so it does not keep
     /// a library mapped.
     static HOST: Cell<*const Host> = const { Cell::new(std::ptr::null()) };
+    /// True while a panic on this thread will be caught and told to the host.
+    static CATCHING: Cell<bool> = const { Cell::new(false) };
+    /// Where the caught panic happened, as ` at FILE:LINE`.
+    static PLACE: RefCell<String> = const { RefCell::new(String::new()) };
+}
+
+/// A caught panic goes to the host, which tells the user in one line; the usual report to standard error would tear the
+/// text on the terminal.
+fn keep_caught_panics_quiet() {
+    static ONCE: Once = Once::new();
+    ONCE.call_once(|| {
+        let usual = take_hook();
+        set_hook(Box::new(move |panic| {
+            if CATCHING.get() {
+                let place = panic.location().map(|place| format!(" at {}:{}", place.file(), place.line()));
+                PLACE.set(place.unwrap_or_default());
+            } else {
+                usual(panic);
+            }
+        }));
+    });
 }
 
 /// What `create` hands out as the opaque instance.
@@ -26,11 +48,19 @@ fn fail(host: *const Host, text: &str) {
     }
 }
 
+/// Runs `body` with what `Rows::mix` needs.
+pub(crate) fn with_host<T>(host: *const Host, body: impl FnOnce() -> T) -> T {
+    let before = HOST.replace(host);
+    let outcome = body();
+    HOST.set(before);
+    outcome
+}
+
 /// Runs a hook: the host set, panics caught, errors told.
 fn guarded(host: *const Host, hook: impl FnOnce() -> Result<(), String>) -> i32 {
-    let before = HOST.replace(host);
-    let outcome = catch_unwind(AssertUnwindSafe(hook));
-    HOST.set(before);
+    let before = CATCHING.replace(true);
+    let outcome = with_host(host, || catch_unwind(AssertUnwindSafe(hook)));
+    CATCHING.set(before);
     match outcome {
         Ok(Ok(())) => abi::OK,
         Ok(Err(text)) => {
@@ -38,12 +68,10 @@ fn guarded(host: *const Host, hook: impl FnOnce() -> Result<(), String>) -> i32 
             abi::FAILED
         }
         Err(panic) => {
-            let text = panic
-                .downcast_ref::<&str>()
-                .map(|text| (*text).to_string())
-                .or_else(|| panic.downcast_ref::<String>().cloned())
-                .unwrap_or_else(|| "a panic without a message".into());
-            fail(host, &format!("it panicked: {text}"));
+            let text = panic.downcast_ref::<&str>().copied().or(panic.downcast_ref::<String>().map(String::as_str));
+            fail(host, &format!("it panicked{}: {}", PLACE.take(), text.unwrap_or("no message")));
+            // Its destructor is the plugin's too and could panic in turn.
+            std::mem::forget(panic);
             abi::PANICKED
         }
     }
@@ -68,6 +96,7 @@ pub(crate) fn mix(rows: &Rows, weights: &[f32], fused: &mut [f32]) -> Result<(),
 }
 
 unsafe extern "C" fn create<P: Plugin>(host: *const Host, settings: *const u8, len: usize) -> *mut c_void {
+    keep_caught_panics_quiet();
     let mut instance = std::ptr::null_mut();
     guarded(host, || {
         // SAFETY: the host passes `len` bytes; null only with 0.

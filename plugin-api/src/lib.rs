@@ -29,6 +29,7 @@
 
 pub mod abi;
 mod export;
+pub mod testing;
 mod types;
 mod verdict;
 
@@ -48,12 +49,13 @@ pub enum Role {
 
 /// A fusion or a policy. Implement the hooks you want; the others do nothing.
 ///
-/// The host calls one instance from one thread at a time. A panic is caught, counted and reported; after three
+/// The host calls one instance from one thread at a time. It lives as long as the session: a reply begins with
+/// `step.position` and `step.attempt` 0, which is where state of the last reply has to go. A panic is caught, counted and reported; after three
 /// failures in a row the plugin is parked and the text goes on without it.
 pub trait Plugin: Sized + Send + 'static {
     /// What `--fusion-mode`, events and messages call it.
     const NAME: &'static str;
-    /// Shown by `--list-hooks`.
+    /// Shown by `--list-hooks`. Without one of its own (`env!("CARGO_PKG_VERSION")`), that of this crate.
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     /// One sentence for `--list-hooks`.
     const DESCRIPTION: &'static str;

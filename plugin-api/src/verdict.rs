@@ -42,6 +42,22 @@ impl Adjustment {
     pub fn is_empty(&self) -> bool {
         *self == Self { hold: self.hold, ..Self::default() }
     }
+
+    /// An error names the value that is out of its range.
+    pub fn check(&self) -> Result<(), String> {
+        let ranges = [
+            ("temperature", self.temperature, 0.0..=f32::MAX, "finite and at least 0"),
+            ("top_p", self.top_p, f32::MIN_POSITIVE..=1.0, "above 0 and at most 1"),
+            ("min_p", self.min_p, 0.0..=1.0, "in 0 to 1"),
+            ("repeat_penalty", self.repeat_penalty, 1.0..=f32::MAX, "finite and at least 1"),
+        ];
+        for (name, value, range, words) in ranges {
+            if let Some(value) = value.filter(|value| !range.contains(value)) {
+                return Err(format!("the verdict's {name} is {value}; it has to be {words}"));
+            }
+        }
+        Ok(())
+    }
 }
 
 /// The answer of `on_token` and `on_assessment`. Any action can carry an adjustment.
@@ -170,16 +186,18 @@ impl RawVerdict {
             return Err(format!("the verdict's reason_len {reason} is above {}", abi::MAX_REASON));
         }
         let value = |x: f32| (!x.is_nan()).then_some(x);
+        let adjustment = Adjustment {
+            temperature: value(self.temperature),
+            top_p: value(self.top_p),
+            min_p: value(self.min_p),
+            repeat_penalty: value(self.repeat_penalty),
+            top_k: u32::try_from(self.top_k).ok(),
+            hold: self.flags & abi::HOLD != 0,
+        };
+        adjustment.check()?;
         Ok(Verdict {
             action,
-            adjustment: Adjustment {
-                temperature: value(self.temperature),
-                top_p: value(self.top_p),
-                min_p: value(self.min_p),
-                repeat_penalty: value(self.repeat_penalty),
-                top_k: u32::try_from(self.top_k).ok(),
-                hold: self.flags & abi::HOLD != 0,
-            },
+            adjustment,
             bans: self.bans[..bans].to_vec(),
             reason: if reason == 0 {
                 String::new()
@@ -218,6 +236,17 @@ mod tests {
     fn nonsense_is_named() {
         let raw = RawVerdict { action: 77, ..RawVerdict::NOTHING };
         assert!(raw.get().unwrap_err().contains("77"));
+    }
+
+    #[test]
+    fn parameters_out_of_range_are_named() {
+        let told = |raw: RawVerdict| raw.get().unwrap_err();
+        let raw = RawVerdict { temperature: f32::INFINITY, ..RawVerdict::NOTHING };
+        assert_eq!(told(raw), "the verdict's temperature is inf; it has to be finite and at least 0");
+        let raw = RawVerdict { top_p: 0.0, ..RawVerdict::NOTHING };
+        assert_eq!(told(raw), "the verdict's top_p is 0; it has to be above 0 and at most 1");
+        let raw = RawVerdict { repeat_penalty: 0.5, ..RawVerdict::NOTHING };
+        assert_eq!(told(raw), "the verdict's repeat_penalty is 0.5; it has to be finite and at least 1");
     }
 
     #[test]

@@ -31,7 +31,11 @@ pub struct Scripted {
 
 impl Scripted {
     pub fn new(name: &str, rule: impl Fn(&[Unit]) -> Vec<f32> + Send + Sync + 'static) -> Self {
-        let row = MemberRow { logits: vec![0.0; PIECES.len()], probabilities: vec![0.0; PIECES.len()], ..MemberRow::default() };
+        let row = MemberRow {
+            logits: vec![0.0; PIECES.len()],
+            probabilities: vec![0.0; PIECES.len()],
+            ..MemberRow::default()
+        };
         Self {
             name: name.into(),
             rule: Arc::new(rule),

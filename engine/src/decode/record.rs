@@ -14,7 +14,15 @@ pub(super) struct Record {
 
 impl Record {
     /// Notes a change, with how the members stood at the newest unit.
-    pub fn modify(&mut self, kind: &'static str, position: u32, description: String, window: &Window, members: &Members, mode: &str) {
+    pub fn modify(
+        &mut self,
+        kind: &'static str,
+        position: u32,
+        description: String,
+        window: &Window,
+        members: &Members,
+        mode: &str,
+    ) {
         let newest = window.len().checked_sub(1).and_then(|newest| window.get(newest));
         let fusion_data = FusionData {
             mode: mode.to_string(),

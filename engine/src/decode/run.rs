@@ -100,8 +100,16 @@ impl Decoder {
     /// `weights`: the members' prior weights, not all 0.
     pub fn new(ensemble: Ensemble, chain: Chain, weights: &[f32]) -> Self {
         let total: f32 = weights.iter().sum();
-        let members = Members { names: ensemble.names(), weights: weights.iter().map(|weight| weight / total).collect() };
-        Self { ensemble, chain, members, fusion: Fusion::default(), shortlist: Shortlist::new(), sampler: Sampler::new() }
+        let members =
+            Members { names: ensemble.names(), weights: weights.iter().map(|weight| weight / total).collect() };
+        Self {
+            ensemble,
+            chain,
+            members,
+            fusion: Fusion::default(),
+            shortlist: Shortlist::new(),
+            sampler: Sampler::new(),
+        }
     }
 
     /// Names and weights of the members.
@@ -235,7 +243,8 @@ impl Reply<'_> {
                     self.tell_dropped(shifted.messages);
                 }
                 if shifted.units > 0 {
-                    let text = format!("the context is full: the first {} tokens of the reply are out of sight", self.hidden);
+                    let text =
+                        format!("the context is full: the first {} tokens of the reply are out of sight", self.hidden);
                     (self.observer)(&Event::Notice { text: &text });
                 }
                 Continue(())
@@ -292,7 +301,8 @@ impl Reply<'_> {
                     return Continue(forced);
                 }
                 Action::Force(forced) => {
-                    let text = format!("`{}` forced token {forced}, which cannot be written; it is ignored", merged.policy);
+                    let text =
+                        format!("`{}` forced token {forced}, which cannot be written; it is ignored", merged.policy);
                     (self.observer)(&Event::Notice { text: &text });
                     return Continue(unit);
                 }
@@ -310,13 +320,23 @@ impl Reply<'_> {
         let index = self.window.len();
         let confidence = decoder.fusion.probability(unit);
         let (entropy, agreement) = (decoder.fusion.statistics.entropy, decoder.fusion.agreement);
-        self.window.push(UnitRecord { unit, confidence, entropy, agreement, leader, member_probabilities: &probabilities });
+        self.window.push(UnitRecord {
+            unit,
+            confidence,
+            entropy,
+            agreement,
+            leader,
+            member_probabilities: &probabilities,
+        });
         let pushed = self.text.push(decoder.ensemble.vocabulary().bytes(unit));
         let (text, stopped) = (pushed.text.to_string(), pushed.stopped);
         self.certain = self.window.len() - self.retractable();
         let names = &self.decoder.members.names;
-        let members: Vec<MemberProbability> =
-            names.iter().zip(&probabilities).map(|(name, &probability)| MemberProbability { name, probability }).collect();
+        let members: Vec<MemberProbability> = names
+            .iter()
+            .zip(&probabilities)
+            .map(|(name, &probability)| MemberProbability { name, probability })
+            .collect();
         (self.observer)(&Event::Token {
             index: index as u32,
             text: &text,
@@ -338,7 +358,9 @@ impl Reply<'_> {
     fn assess(&mut self) -> Flow {
         let step = self.where_it_stands();
         let chain = &mut self.decoder.chain;
-        let Some(merged) = self.window.assess(|assessment| chain.on_assessment(&step, assessment)) else { return Continue(()) };
+        let Some(merged) = self.window.assess(|assessment| chain.on_assessment(&step, assessment)) else {
+            return Continue(());
+        };
         self.adjust(&merged);
         match merged.action {
             Action::Stop => Break(self.stopped(&merged)),

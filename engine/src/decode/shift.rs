@@ -35,7 +35,11 @@ pub(super) fn prime(
 }
 
 /// Makes room in the middle of a reply of `units`. `None` when there is nothing left to drop.
-pub(super) fn make_room(ensemble: &mut Ensemble, prompt: &mut Prompt, units: &[Unit]) -> Result<Option<Shifted>, MemberError> {
+pub(super) fn make_room(
+    ensemble: &mut Ensemble,
+    prompt: &mut Prompt,
+    units: &[Unit],
+) -> Result<Option<Shifted>, MemberError> {
     let mut messages = 0;
     loop {
         let dropped = drop_oldest_turn(prompt);

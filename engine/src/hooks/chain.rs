@@ -99,7 +99,8 @@ impl Chain {
 
     /// Lets a policy run or stops it; a parked one gets another chance. False when there is none of that name.
     pub fn set_running(&mut self, name: &str, running: bool) -> bool {
-        let found = self.slots.iter_mut().rev().find(|slot| slot.hook.role() == Role::Policy && slot.hook.name() == name);
+        let found =
+            self.slots.iter_mut().rev().find(|slot| slot.hook.role() == Role::Policy && slot.hook.name() == name);
         let Some(slot) = found else { return false };
         slot.running = running;
         slot.parked = None;
@@ -238,11 +239,9 @@ impl Slot {
     /// Counts a failure or forgets the ones before; what a call gave, if it counts.
     fn settle<T>(&mut self, outcome: Result<T, HookError>, time: Duration, notices: &mut Vec<String>) -> Option<T> {
         let outcome = match outcome {
-            Ok(_) if time > BUDGET => Err(HookError(format!(
-                "it took {} ms, the limit is {} ms",
-                time.as_millis(),
-                BUDGET.as_millis()
-            ))),
+            Ok(_) if time > BUDGET => {
+                Err(HookError(format!("it took {} ms, the limit is {} ms", time.as_millis(), BUDGET.as_millis())))
+            }
             other => other,
         };
         let error = match outcome {
@@ -276,9 +275,15 @@ impl Point {
     fn check(self, verdict: &Verdict) -> Result<(), HookError> {
         let wrong = |text: &str| Err(HookError(text.to_string()));
         match (self, verdict.action) {
-            (Self::Token, Action::Retract(_)) => return wrong("it answered `retract` from on_token; that belongs to on_assessment"),
-            (Self::Assessment, Action::Resample) => return wrong("it answered `resample` from on_assessment; that belongs to on_token"),
-            (Self::Assessment, Action::Force(_)) => return wrong("it answered `force` from on_assessment; that belongs to on_token"),
+            (Self::Token, Action::Retract(_)) => {
+                return wrong("it answered `retract` from on_token; that belongs to on_assessment")
+            }
+            (Self::Assessment, Action::Resample) => {
+                return wrong("it answered `resample` from on_assessment; that belongs to on_token")
+            }
+            (Self::Assessment, Action::Force(_)) => {
+                return wrong("it answered `force` from on_assessment; that belongs to on_token")
+            }
             (_, Action::Retract(0)) => return wrong("it asked to retract 0 units"),
             _ => {}
         }
@@ -342,7 +347,11 @@ mod tests {
 
     #[test]
     fn of_several_retractions_the_deepest_wins_and_bans_are_united() {
-        let merged = merge(&[Verdict::retract(2, "a").ban(&[1]), Verdict::retract(5, "b").ban(&[2]), Verdict::retract(3, "c").ban(&[3])]);
+        let merged = merge(&[
+            Verdict::retract(2, "a").ban(&[1]),
+            Verdict::retract(5, "b").ban(&[2]),
+            Verdict::retract(3, "c").ban(&[3]),
+        ]);
         assert_eq!((merged.action, merged.policy.as_str()), (Action::Retract(5), "hook1"));
         assert_eq!(merged.bans, [1, 2, 3]);
     }

@@ -56,7 +56,8 @@ impl Context {
         // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` non-null pointer to the llama.cpp model,
         // so reading it as that pointer is sound; the model lives as long as `self.model`, longer than the context.
         let raw = unsafe {
-            let model: *mut sys::llama_model = std::ptr::from_ref::<LlamaModel>(&model).cast::<*mut sys::llama_model>().read();
+            let model: *mut sys::llama_model =
+                std::ptr::from_ref::<LlamaModel>(&model).cast::<*mut sys::llama_model>().read();
             sys::llama_init_from_model(model, parameters)
         };
         let raw = std::ptr::NonNull::new(raw)?;
@@ -130,7 +131,8 @@ impl Context {
                 sys::llama_memory_clear(memory, true);
                 return true;
             }
-            sys::llama_memory_seq_rm(memory, 0, start as i32, -1) && sys::llama_memory_seq_pos_max(memory, 0) < start as i32
+            sys::llama_memory_seq_rm(memory, 0, start as i32, -1)
+                && sys::llama_memory_seq_pos_max(memory, 0) < start as i32
         }
     }
 
@@ -141,7 +143,8 @@ impl Context {
         unsafe {
             let size = sys::llama_state_seq_get_size_ext(raw, 0, PARTIAL);
             let mut bytes = vec![0u8; size];
-            (sys::llama_state_seq_get_data_ext(raw, bytes.as_mut_ptr(), size, 0, PARTIAL) == size).then_some(Checkpoint(bytes))
+            (sys::llama_state_seq_get_data_ext(raw, bytes.as_mut_ptr(), size, 0, PARTIAL) == size)
+                .then_some(Checkpoint(bytes))
         }
     }
 
@@ -150,9 +153,8 @@ impl Context {
     pub fn restore(&mut self, checkpoint: &Checkpoint, len: usize) -> bool {
         let Checkpoint(bytes) = checkpoint;
         // SAFETY: a valid context; the bytes come from `checkpoint` of this very context.
-        let read = unsafe {
-            sys::llama_state_seq_set_data_ext(self.raw.as_ptr(), bytes.as_ptr(), bytes.len(), 0, PARTIAL)
-        };
+        let read =
+            unsafe { sys::llama_state_seq_set_data_ext(self.raw.as_ptr(), bytes.as_ptr(), bytes.len(), 0, PARTIAL) };
         read == bytes.len() && self.cut(len)
     }
 }

@@ -53,12 +53,20 @@ impl Ensemble {
     }
 
     /// As [`Ensemble::new`], with the schedules to choose from.
-    pub fn with_schedules(members: Vec<Box<dyn Member>>, vocabulary: Arc<Vocabulary>, schedules: Vec<Schedule>) -> Self {
+    pub fn with_schedules(
+        members: Vec<Box<dyn Member>>,
+        vocabulary: Arc<Vocabulary>,
+        schedules: Vec<Schedule>,
+    ) -> Self {
         let parallel = schedules.iter().any(Schedule::is_parallel);
         Self {
             threads: vec![0; members.len()],
             // The first member of a group runs on the loop's own thread.
-            workers: if parallel { members.iter().map(|member| Worker::new(member.name())).collect() } else { Vec::new() },
+            workers: if parallel {
+                members.iter().map(|member| Worker::new(member.name())).collect()
+            } else {
+                Vec::new()
+            },
             outcomes: Vec::with_capacity(members.len()),
             members: members.into_iter().map(Some).collect(),
             vocabulary,

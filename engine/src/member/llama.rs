@@ -8,8 +8,12 @@ use crate::fuse;
 use crate::settings::{Message, Prompt, Speaker};
 use std::sync::Arc;
 
-/// Over how many of the last prompt tokens the evidence is taken: what lies further back has decayed to 3 %.
-const EVIDENCE_TOKENS: usize = 32;
+/// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 14 %, and each row
+/// costs an output layer.
+const EVIDENCE_TOKENS: usize = 64;
+
+/// Least log-probability that counts: one unit that a member thought impossible must not silence it for the whole text.
+const LEAST_EVIDENCE: f32 = -20.0;
 
 /// Units between two checkpoints of a recurrent state. A rewind decodes at most this many again, in one batch.
 const CHECKPOINT_EVERY: usize = 8;
@@ -79,7 +83,10 @@ impl LlamaMember {
             }
             _ => messages,
         };
-        let failed = |error: super::template::TemplateError| MemberError::Template { member: self.name.clone(), why: error.to_string() };
+        let failed = |error: super::template::TemplateError| MemberError::Template {
+            member: self.name.clone(),
+            why: error.to_string(),
+        };
         match (prompt, &self.form.template) {
             (Prompt::Text(text), None) => {
                 let text = match &self.form.system {
@@ -290,7 +297,10 @@ impl Member for LlamaMember {
         let known = self.evidence.last().copied().unwrap_or(0.0);
         self.evidence.resize(len + 1 - predicted.len(), known);
         for log_probability in predicted {
-            self.evidence.push(plugin_api::abi::EVIDENCE_DECAY * self.evidence[self.evidence.len() - 1] + log_probability);
+            self.evidence.push(
+                plugin_api::abi::EVIDENCE_DECAY * self.evidence[self.evidence.len() - 1]
+                    + log_probability.max(LEAST_EVIDENCE),
+            );
         }
         self.show_row(len)?;
         self.prompt_row.0 = len;
@@ -313,7 +323,7 @@ impl Member for LlamaMember {
             self.sequence.push(unit as i32);
             self.decode_up_to(len + 1, 1)?;
             self.evidence.truncate(len + 1);
-            let log_probability = probability.max(f32::MIN_POSITIVE).ln();
+            let log_probability = probability.ln().max(LEAST_EVIDENCE);
             self.evidence.push(plugin_api::abi::EVIDENCE_DECAY * self.evidence[len] + log_probability);
             if self.recurrent && self.decoded - self.checkpoints.last().map_or(0, |(at, _)| *at) >= CHECKPOINT_EVERY {
                 self.save_checkpoint();

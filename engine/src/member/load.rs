@@ -46,7 +46,13 @@ impl Loaded {
         if let Some(character) = self.vocabulary.inexpressible(text) {
             return Err(Error::Input(format!("the models have no token for `{character}`; leave it out of the text")));
         }
-        Ok(self.first.vocab().tokenize(text.as_bytes(), false, false).into_iter().map(|token| token.0 as Unit).collect())
+        Ok(self
+            .first
+            .vocab()
+            .tokenize(text.as_bytes(), false, false)
+            .into_iter()
+            .map(|token| token.0 as Unit)
+            .collect())
     }
 }
 
@@ -128,7 +134,8 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         members.push(Box::new(LlamaMember::new(name, llama, vocabulary, form, settings.horizon as usize)));
     }
     let vocabulary = shared.swap_remove(0);
-    let loaded = Loaded { members: infos, notes, context, threads, first: models[0].clone(), vocabulary: vocabulary.clone() };
+    let loaded =
+        Loaded { members: infos, notes, context, threads, first: models[0].clone(), vocabulary: vocabulary.clone() };
     Ok((Ensemble::new(members, vocabulary, threads), loaded))
 }
 
@@ -158,7 +165,10 @@ fn read_models(
         for (index, fraction) in receiver {
             progress(index, fraction);
         }
-        let outcome = |(source, handle): (&ModelSource, std::thread::ScopedJoinHandle<Result<LlamaModel, llama_cpp_2::LlamaModelLoadError>>)| {
+        let outcome = |(source, handle): (
+            &ModelSource,
+            std::thread::ScopedJoinHandle<Result<LlamaModel, llama_cpp_2::LlamaModelLoadError>>,
+        )| {
             let failed = |why: String| {
                 Error::Failure(format!(
                     "llama.cpp could not load `{}`: {why}; LLAMA_SELFMOD_LOG=info shows what it says",
@@ -181,7 +191,9 @@ fn template(settings: &Settings, model: &LlamaModel, name: &str) -> Result<Optio
     let Some(source) = settings.chat_template.clone().or_else(own) else { return Ok(None) };
     let vocabulary = model.vocab();
     ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos())).map(Some).map_err(|error| {
-        Error::Input(format!("the chat template of `{name}` cannot be used: {error}; give another with --chat-template, or --raw"))
+        Error::Input(format!(
+            "the chat template of `{name}` cannot be used: {error}; give another with --chat-template, or --raw"
+        ))
     })
 }
 
@@ -190,7 +202,8 @@ fn cache_bytes(model: &LlamaModel, context: u32) -> u64 {
     if model.is_recurrent() {
         return 0;
     }
-    let (layers, heads, kv_heads) = (u64::from(model.n_layer()), u64::from(model.n_head()), u64::from(model.n_head_kv()));
+    let (layers, heads, kv_heads) =
+        (u64::from(model.n_layer()), u64::from(model.n_head()), u64::from(model.n_head_kv()));
     let width = model.n_embd().unsigned_abs() as u64;
     layers * u64::from(context) * (width / heads.max(1) * kv_heads) * 2 * 2
 }

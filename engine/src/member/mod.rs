@@ -3,17 +3,17 @@
 //! The only code that names llama-cpp-2. [`Member`] is the seam: an attention model, a recurrent one or a scripted double
 //! look the same from outside. [`ensemble`] runs several of them side by side.
 
+mod context;
 pub mod ensemble;
 pub mod inspect;
 pub(crate) mod llama;
-pub mod sampler;
-pub mod template;
-pub mod schedule;
 pub(crate) mod load;
+mod rows;
+pub mod sampler;
+pub mod schedule;
+pub mod template;
 mod tokens;
 pub mod vocabulary;
-mod context;
-mod rows;
 
 pub use ensemble::Ensemble;
 pub use rows::MemberRow;

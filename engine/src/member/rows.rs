@@ -42,7 +42,11 @@ impl KeptRows {
 
     /// A buffer for the row of position `len`, reusing the oldest one when all are taken. Positions come in rising order.
     pub fn slot(&mut self, len: usize) -> &mut Vec<f32> {
-        let buffer = if self.rows.len() < self.capacity { Vec::new() } else { self.rows.pop_front().map_or_else(Vec::new, |(_, row)| row) };
+        let buffer = if self.rows.len() < self.capacity {
+            Vec::new()
+        } else {
+            self.rows.pop_front().map_or_else(Vec::new, |(_, row)| row)
+        };
         self.rows.push_back((len, buffer));
         let newest = self.rows.len() - 1;
         &mut self.rows[newest].1
@@ -52,5 +56,4 @@ impl KeptRows {
     pub fn get(&self, len: usize) -> Option<&[f32]> {
         self.rows.iter().rev().find(|(at, _)| *at == len).map(|(_, row)| row.as_slice())
     }
-
 }

@@ -22,7 +22,9 @@ pub(super) fn tokenise(model: &LlamaModel, vocabulary: &Vocabulary, pieces: &[Pi
     }
     let begins_itself = || {
         let bos = model.vocab().text(model.vocab().bos()).map(|bos| bos.to_string_lossy().into_owned());
-        bos.is_some_and(|bos| !bos.is_empty() && rest.first().is_some_and(|(text, trusted)| *trusted && text.starts_with(&bos)))
+        bos.is_some_and(|bos| {
+            !bos.is_empty() && rest.first().is_some_and(|(text, trusted)| *trusted && text.starts_with(&bos))
+        })
     };
     let add_special = from == 0 && !begins_itself();
     let tokens = |text: &str, add_special: bool, parse_special: bool| -> Vec<i32> {
@@ -47,7 +49,11 @@ pub(super) fn tokenise(model: &LlamaModel, vocabulary: &Vocabulary, pieces: &[Pi
     }
     let mut all = Vec::new();
     for (index, (text, trusted)) in rest.iter().enumerate() {
-        all.extend(if index == 0 && from == 0 { tokens(text, add_special, *trusted) } else { continued(text, *trusted) });
+        all.extend(if index == 0 && from == 0 {
+            tokens(text, add_special, *trusted)
+        } else {
+            continued(text, *trusted)
+        });
     }
     all
 }

@@ -182,7 +182,8 @@ impl Vocabulary {
             vocabulary.end = end;
             // Where one has padding and the other has nothing, both have a masked unit.
             let known = vocabulary.len() as Unit..units as Unit;
-            vocabulary.masked = all.iter().copied().chain(known).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+            vocabulary.masked =
+                all.iter().copied().chain(known).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
             vocabulary.ends.resize(units, vocabulary.bytes.len() as u32);
         }
         Ok(())
@@ -225,7 +226,13 @@ fn characters_without_fallback(model: &LlamaModel) -> std::collections::HashSet<
     if (0..=255u8).all(|byte| texts.contains(&format!("<0x{byte:02X}>"))) {
         return Default::default();
     }
-    texts.iter().filter_map(|text| { let mut characters = text.chars(); characters.next().filter(|_| characters.next().is_none()) }).collect()
+    texts
+        .iter()
+        .filter_map(|text| {
+            let mut characters = text.chars();
+            characters.next().filter(|_| characters.next().is_none())
+        })
+        .collect()
 }
 
 #[cfg(test)]
@@ -252,16 +259,20 @@ mod tests {
 
     #[test]
     fn another_piece_at_the_same_id_is_refused_and_named() {
-        let mut members =
-            vec![("one".into(), vocabulary(&["", "a", "b"], &[], &[0])), ("two".into(), vocabulary(&["", "a", "c"], &[], &[0]))];
+        let mut members = vec![
+            ("one".into(), vocabulary(&["", "a", "b"], &[], &[0])),
+            ("two".into(), vocabulary(&["", "a", "c"], &[], &[0])),
+        ];
         let message = Vocabulary::unify(&mut members).unwrap_err().to_string();
         assert!(message.contains("token 2") && message.contains("\"b\"") && message.contains("\"c\""), "{message}");
     }
 
     #[test]
     fn padding_of_different_length_is_no_difference() {
-        let mut members =
-            vec![("one".into(), vocabulary(&["", "a", "b", ""], &[3], &[0])), ("two".into(), vocabulary(&["", "a", "b"], &[], &[0]))];
+        let mut members = vec![
+            ("one".into(), vocabulary(&["", "a", "b", ""], &[3], &[0])),
+            ("two".into(), vocabulary(&["", "a", "b"], &[], &[0])),
+        ];
         Vocabulary::unify(&mut members).unwrap();
         let mut row = [0.0; 4];
         members[1].1.mask(&mut row);
@@ -271,15 +282,19 @@ mod tests {
 
     #[test]
     fn a_longer_vocabulary_with_real_tokens_is_refused() {
-        let mut members =
-            vec![("one".into(), vocabulary(&["", "a"], &[], &[0])), ("two".into(), vocabulary(&["", "a", "b"], &[], &[0]))];
+        let mut members = vec![
+            ("one".into(), vocabulary(&["", "a"], &[], &[0])),
+            ("two".into(), vocabulary(&["", "a", "b"], &[], &[0])),
+        ];
         assert!(Vocabulary::unify(&mut members).unwrap_err().to_string().contains("missing"));
     }
 
     #[test]
     fn each_member_keeps_its_own_ends_of_text() {
-        let mut members =
-            vec![("one".into(), vocabulary(&["", "", "a"], &[1], &[0])), ("two".into(), vocabulary(&["", "", "a"], &[], &[0, 1]))];
+        let mut members = vec![
+            ("one".into(), vocabulary(&["", "", "a"], &[1], &[0])),
+            ("two".into(), vocabulary(&["", "", "a"], &[], &[0, 1])),
+        ];
         Vocabulary::unify(&mut members).unwrap();
         let mut row = [0.0, 5.0, 0.0];
         members[0].1.mask(&mut row);

@@ -3,15 +3,6 @@
 /// Scores in a lane: sums over lanes vectorise, a sum over one number does not (floating point keeps its order).
 const LANES: usize = 16;
 
-/// `log Σ_i weights[i] · rows[i]` for weights that sum to 1 and rows of probabilities.
-pub(super) fn mix(rows: &[&[f32]], weights: &[f32], fused: &mut [f32]) {
-    fused.fill(0.0);
-    for (row, weight) in rows.iter().zip(weights) {
-        fused.iter_mut().zip(*row).for_each(|(sum, probability)| *sum += weight * probability);
-    }
-    fused.iter_mut().for_each(|sum| *sum = sum.ln());
-}
-
 /// `Σ_i weights[i] · log p_i` from logits and their log-sum-exp. A unit that one member rules out is ruled out.
 pub(super) fn product(rows: &[(&[f32], f32)], weights: &[f32], fused: &mut [f32]) {
     fused.fill(0.0);
@@ -114,13 +105,6 @@ mod tests {
 
     fn close(left: f64, right: f64) -> bool {
         (left - right).abs() < 1e-5
-    }
-
-    #[test]
-    fn a_mixture_is_the_log_of_the_weighted_mean() {
-        let mut fused = [0.0; 2];
-        mix(&[&[0.2, 0.8], &[0.6, 0.4]], &[0.5, 0.5], &mut fused);
-        assert!(close(fused[0].exp().into(), 0.4) && close(fused[1].exp().into(), 0.6), "{fused:?}");
     }
 
     #[test]

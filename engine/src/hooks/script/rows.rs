@@ -214,7 +214,7 @@ fn register_fused(engine: &mut Engine) {
         .register_fn("mix", |fused: &mut FusedHandle, rows: RowsHandle, weights: Array| {
             combine(*fused, rows, &weights, |rows, weights, fused| {
                 let rows: Vec<&[f32]> = rows.iter().map(|row| row.probabilities()).collect();
-                arithmetic::mix(&rows, weights, fused);
+                crate::fuse::mix(&rows, weights, fused);
             })
         })
         .register_fn("product", |fused: &mut FusedHandle, rows: RowsHandle, weights: Array| {

@@ -1,0 +1,87 @@
+//! What a file is, before the system's linker opens it: the linker's words help nobody with a text file, and it ends the
+//! program with SIGBUS where a library was cut off.
+
+/// What a file is that cannot be a shared library, by its first bytes; `None` for one that can.
+pub(super) fn other_kind(start: &[u8]) -> Option<&'static str> {
+    const LIBRARIES: [&[u8]; 4] = [b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"];
+    match start {
+        [] => Some("an empty file"),
+        _ if LIBRARIES.iter().any(|magic| start.starts_with(magic)) => None,
+        _ if start.starts_with(b"GGUF") => Some("a GGUF model, which goes to `--model`"),
+        _ if start.starts_with(b"!<arch>") => Some("a static library; build it as a `cdylib`"),
+        _ if start.starts_with(b"MZ") => Some("a file for Windows"),
+        _ if is_text(start) => Some("a text file; a Rhai script goes to `--policy`"),
+        _ => Some("a file of another kind"),
+    }
+}
+
+fn is_text(start: &[u8]) -> bool {
+    // The last character may be cut in the middle.
+    let whole = std::str::from_utf8(start).map_or_else(|error| error.valid_up_to(), |text| text.len());
+    !start.contains(&0) && start.len() - whole < 4
+}
+
+/// True for a 64-bit ELF library with a segment beyond the end of the file. Other formats are left to the linker.
+pub(super) fn is_cut_off(library: &[u8]) -> bool {
+    const ELF_64_LITTLE_ENDIAN: &[u8] = b"\x7fELF\x02\x01";
+    library.starts_with(ELF_64_LITTLE_ENDIAN) && segments_are_whole(library) != Some(true)
+}
+
+/// `None` where the headers themselves are cut off or impossible.
+fn segments_are_whole(library: &[u8]) -> Option<bool> {
+    const PT_LOAD: u64 = 1;
+    let number = |start: usize, bytes: usize| {
+        let field = library.get(start..start.checked_add(bytes)?)?;
+        Some(field.iter().rev().fold(0u64, |number, byte| number << 8 | u64::from(*byte)))
+    };
+    // Offsets in `Elf64_Ehdr` and `Elf64_Phdr`.
+    let (headers, header_size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    for index in 0..count {
+        let header = usize::try_from(headers.checked_add(index * header_size)?).ok()?;
+        let (kind, offset, size) = (number(header, 4)?, number(header + 8, 8)?, number(header + 32, 8)?);
+        if kind == PT_LOAD && offset.checked_add(size)? > library.len() as u64 {
+            return Some(false);
+        }
+    }
+    Some(true)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_of_other_kinds_are_recognised() {
+        assert_eq!(other_kind(b"\x7fELF\x02\x01"), None);
+        assert_eq!(other_kind(b""), Some("an empty file"));
+        assert!(other_kind(b"GGUF\x03\0\0\0").unwrap().contains("--model"));
+        assert!(other_kind("fn on_assessment(step, a) { } // é".as_bytes()).unwrap().contains("text"));
+        assert!(other_kind("cut in a character: é".as_bytes().split_last().unwrap().1).unwrap().contains("text"));
+        assert_eq!(other_kind(&[0x89, 0, 1, 2, 3, 4]), Some("a file of another kind"));
+    }
+
+    /// A header and one segment of 100 bytes from byte 120 on.
+    fn library(length: usize) -> Vec<u8> {
+        let mut bytes = vec![0; 220];
+        bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
+        (bytes[32], bytes[54], bytes[56]) = (64, 56, 1);
+        (bytes[64], bytes[64 + 8], bytes[64 + 32]) = (1, 120, 100);
+        bytes.truncate(length);
+        bytes
+    }
+
+    #[test]
+    fn a_library_is_whole_with_its_last_segment() {
+        assert!(!is_cut_off(&library(220)));
+        for length in [219, 121, 100, 63, 10] {
+            assert!(is_cut_off(&library(length)), "{length}");
+        }
+    }
+
+    #[test]
+    fn impossible_headers_are_no_library() {
+        let mut bytes = library(220);
+        bytes[32..40].fill(0xff);
+        assert!(is_cut_off(&bytes));
+    }
+}

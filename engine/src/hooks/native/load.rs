@@ -1,0 +1,234 @@
+//! From a file to the plugins in it. Magic, major version and size are checked before anything else is believed.
+
+use super::{host, image, NativeHook};
+use crate::hooks::Origin;
+use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
+use plugin_api::abi::{self, Library, PluginEntry};
+use plugin_api::Role;
+use std::ffi::{c_char, CStr};
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::mem::{offset_of, size_of, MaybeUninit};
+use std::path::{Path, PathBuf};
+
+/// More plugins than this in one library is a table that is not one.
+const MOST_PLUGINS: u32 = 1000;
+/// An entry that ends before its first hook is of no use.
+const SMALLEST_ENTRY: u32 = offset_of!(PluginEntry, on_logits) as u32;
+
+/// Why a plugin is not there. `place` is a path in backticks, or the binary.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs)]
+pub enum LoadError {
+    #[error("`{}` does not exist; give the path of a shared library", .0.display())]
+    Missing(PathBuf),
+    #[error("`{}` is a folder; give the path of a shared library", .0.display())]
+    Folder(PathBuf),
+    #[error("`{}` cannot be read: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    #[error("`{}` is not a shared library; it is {found}", path.display())]
+    NotALibrary { path: PathBuf, found: &'static str },
+    #[error("`{}` cannot be loaded: {reason}", path.display())]
+    Refused { path: PathBuf, reason: String },
+    #[error("`{}` is a shared library, but not a llama_selfmod plugin: it has no symbol `llama_selfmod_plugin_v1`; \
+             `export_plugin!` of the plugin API makes it", .0.display())]
+    NotAPlugin(PathBuf),
+    #[error("`{}` has a symbol `llama_selfmod_plugin_v1`, but not a plugin's table behind it: its magic number is \
+             {found:#018x}", path.display())]
+    Magic { path: PathBuf, found: u64 },
+    #[error("`{}` is built for version {found} of the plugin ABI, this program has version {}; build it again with the \
+             plugin API of this program", path.display(), abi::ABI_MAJOR)]
+    AbiMajor { path: PathBuf, found: u32 },
+    #[error("the {table} of {place} says it has {found} bytes; it needs at least {least}")]
+    TooSmall { place: String, table: &'static str, found: u32, least: u32 },
+    #[error("`{}` says it has {found} plugins; it needs 1 to {MOST_PLUGINS} and a table of them", path.display())]
+    PluginCount { path: PathBuf, found: u32 },
+    #[error("a plugin of {place} has {problem}")]
+    Entry { place: String, problem: String },
+    #[error("the plugin `{name}` of {place} could not start: {reason}")]
+    Create { name: String, place: String, reason: String },
+}
+
+/// What a plugin says about itself.
+#[derive(Debug)]
+pub(super) struct PluginTexts {
+    pub name: String,
+    pub version: String,
+    pub description: String,
+}
+
+/// Every plugin of a shared library. `settings` is a JSON object that all of them get.
+///
+/// The file is copied before it is opened, so that a newer build can overwrite it, and stays loaded until the program
+/// ends. What lies beside it is not copied: a library it needs has to be found by the system.
+pub fn load_library(path: &Path, settings: &str) -> Result<Vec<NativeHook>, LoadError> {
+    let library = open_copy(path)?;
+    // SAFETY: only the symbol's address is taken; a plugin's symbol is a `Library`, which `read_library` checks.
+    let table = unsafe { library.get::<*const Library>(abi::SYMBOL) }.map(|symbol| *symbol);
+    // Never unloaded: entries, code and thread-locals of it are in use until the end.
+    let _ = library.into_raw();
+    let table = table.map_err(|_| LoadError::NotAPlugin(path.into()))?;
+    // SAFETY: the address of a symbol of a library that stays loaded.
+    let entries = unsafe { read_library(table, path) }?;
+    let place = format!("`{}`", path.display());
+    entries
+        .iter()
+        // SAFETY: an entry of a table that passed its checks.
+        .map(|&entry| unsafe { instantiate(entry, &place, Origin::Library(path.into()), settings) })
+        .collect()
+}
+
+/// An instance of the plugin behind `entry`.
+///
+/// # Safety
+/// `entry` is null or points to a plugin's entry, of any minor version, that is never written and never goes.
+pub(super) unsafe fn instantiate(
+    entry: *const PluginEntry,
+    place: &str,
+    origin: Origin,
+    settings: &str,
+) -> Result<NativeHook, LoadError> {
+    // SAFETY: as the caller promises.
+    let entry = unsafe { read_entry(entry, place) }?;
+    let problem = |problem: &str| LoadError::Entry { place: place.into(), problem: problem.into() };
+    // SAFETY: texts of an entry are NUL-terminated and constant, by the ABI.
+    let text = |text, what| unsafe { read_text(text) }.map_err(|()| problem(&format!("a {what} that is not UTF-8")));
+    let texts = PluginTexts {
+        name: text(entry.name, "name")?,
+        version: text(entry.version, "version")?,
+        description: text(entry.description, "description")?,
+    };
+    if texts.name.is_empty() {
+        return Err(problem("no name"));
+    }
+    let role = match entry.role {
+        abi::ROLE_FUSION => Role::Fusion,
+        abi::ROLE_POLICY => Role::Policy,
+        other => return Err(problem(&format!("the role {other}, which is neither fusion (1) nor policy (2)"))),
+    };
+    let Some(create) = entry.create else { return Err(problem("no function `create`")) };
+    host::forget_error();
+    // SAFETY: the host is static, the settings are borrowed for the call.
+    let instance = unsafe { create(&host::HOST, settings.as_ptr(), settings.len()) };
+    if instance.is_null() {
+        let reason = host::take_error().unwrap_or_else(|| "it gave no reason".into());
+        return Err(LoadError::Create { name: texts.name, place: place.into(), reason });
+    }
+    Ok(NativeHook { entry, instance, texts, role, origin })
+}
+
+/// Opens a copy under a fresh name. The same name again would give the code that is open already, and overwriting a file
+/// that is mapped ends the program.
+fn open_copy(path: &Path) -> Result<OpenLibrary, LoadError> {
+    let unreadable = |error| LoadError::Unreadable { path: path.into(), error };
+    let metadata = path.metadata().map_err(|error| match error.kind() {
+        io::ErrorKind::NotFound => LoadError::Missing(path.into()),
+        _ => unreadable(error),
+    })?;
+    if metadata.is_dir() {
+        return Err(LoadError::Folder(path.into()));
+    }
+    if !metadata.is_file() {
+        return Err(LoadError::NotALibrary { path: path.into(), found: "not a regular file" });
+    }
+    let mut file = File::open(path).map_err(unreadable)?;
+    let mut bytes = Vec::new();
+    (&file).take(256).read_to_end(&mut bytes).map_err(unreadable)?;
+    if let Some(found) = image::other_kind(&bytes) {
+        return Err(LoadError::NotALibrary { path: path.into(), found });
+    }
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    let refused = |reason| LoadError::Refused { path: path.into(), reason };
+    if image::is_cut_off(&bytes) {
+        return Err(refused("its end is missing; copy or build it again".into()));
+    }
+    let uncopied =
+        |error| refused(format!("no copy of it could be made in `{}`: {error}", std::env::temp_dir().display()));
+    let mut copy = tempfile::Builder::new().prefix("llama_selfmod-").suffix(".so").tempfile().map_err(uncopied)?;
+    copy.write_all(&bytes).map_err(uncopied)?;
+    // SAFETY: runs the library's initialisers, which is what the user asked for. The copy is deleted when this function
+    // ends; what is mapped stays.
+    unsafe { OpenLibrary::open(Some(copy.path()), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+        // The linker names the copy, which nobody knows.
+        let own_name = format!("{}: ", copy.path().display());
+        refused(linker_text(&error).replace(&own_name, ""))
+    })
+}
+
+fn linker_text(error: &libloading::Error) -> String {
+    match error {
+        libloading::Error::DlOpen { desc } => format!("{desc:?}").trim_matches('"').to_string(),
+        other => other.to_string(),
+    }
+}
+
+/// The entries of a library's table.
+///
+/// # Safety
+/// `table` is the address of a symbol named as the ABI says.
+unsafe fn read_library(table: *const Library, path: &Path) -> Result<Vec<*const PluginEntry>, LoadError> {
+    let not_a_table = |found| LoadError::Magic { path: path.into(), found };
+    if table.is_null() || !table.is_aligned() {
+        return Err(not_a_table(0));
+    }
+    // SAFETY: each field is read only after what stands before it was found to be as the ABI says.
+    unsafe {
+        if (*table).magic != abi::MAGIC {
+            return Err(not_a_table((*table).magic));
+        }
+        let found = (*table).abi_major;
+        if found != abi::ABI_MAJOR {
+            return Err(LoadError::AbiMajor { path: path.into(), found });
+        }
+        let (found, least) = ((*table).struct_size, size_of::<Library>() as u32);
+        if found < least {
+            let place = format!("`{}`", path.display());
+            return Err(LoadError::TooSmall { place, table: "plugin table", found, least });
+        }
+        let found = (*table).plugin_count;
+        if found == 0 || found > MOST_PLUGINS || (*table).plugins.is_null() {
+            return Err(LoadError::PluginCount { path: path.into(), found });
+        }
+        Ok(std::slice::from_raw_parts((*table).plugins, found as usize).to_vec())
+    }
+}
+
+/// The fields of an entry that its plugin knows; the others are null.
+///
+/// # Safety
+/// As for [`instantiate`].
+unsafe fn read_entry(entry: *const PluginEntry, place: &str) -> Result<PluginEntry, LoadError> {
+    if entry.is_null() || !entry.is_aligned() {
+        return Err(LoadError::Entry { place: place.into(), problem: "no entry behind its pointer".into() });
+    }
+    // SAFETY: `struct_size` is the first field in every version, and says how many bytes there are to copy. What is not
+    // copied is zero, which is null for a pointer and `None` for a hook.
+    unsafe {
+        let found = (*entry).struct_size;
+        if found < SMALLEST_ENTRY {
+            return Err(LoadError::TooSmall {
+                place: place.into(),
+                table: "plugin entry",
+                found,
+                least: SMALLEST_ENTRY,
+            });
+        }
+        let mut known = MaybeUninit::<PluginEntry>::zeroed();
+        let size = (found as usize).min(size_of::<PluginEntry>());
+        std::ptr::copy_nonoverlapping(entry.cast::<u8>(), known.as_mut_ptr().cast::<u8>(), size);
+        Ok(known.assume_init())
+    }
+}
+
+/// A text of an entry; empty where there is none.
+///
+/// # Safety
+/// `text` is null or NUL-terminated.
+unsafe fn read_text(text: *const c_char) -> Result<String, ()> {
+    if text.is_null() {
+        return Ok(String::new());
+    }
+    // SAFETY: as the caller promises.
+    let text = unsafe { CStr::from_ptr(text) };
+    text.to_str().map(str::to_string).map_err(|_| ())
+}

@@ -1,0 +1,101 @@
+//! One recorded trace: what a policy was told at every step of two replies, to be replayed through any hook.
+//!
+//! `tests/fixtures/trace.jsonl` has one step and its assessment per line. Confidences, entropies and agreement are those
+//! of stories-260k and stories-280k, fused by `confidence`, reading two texts: a story that falls into a loop and then
+//! into something that is no story, and one with a word said fourteen times. The parameters and the retractions are what
+//! the stock policy made of them; the seeds are random.
+
+use llama_selfmod::hooks::{Hook, HookError};
+use plugin_api::{Assessment, Parameters, Step, Verdict};
+use serde::Deserialize;
+use std::mem::size_of;
+
+/// What a policy is told after a unit.
+#[derive(Deserialize)]
+pub struct Record {
+    step: RecordedStep,
+    assessment: RecordedAssessment,
+}
+
+#[derive(Deserialize)]
+struct RecordedStep {
+    position: u32,
+    attempt: u32,
+    retractable: u32,
+    retractions_left: u32,
+    seed: u64,
+    temperature: f32,
+    repeat_penalty: f32,
+}
+
+#[derive(Deserialize)]
+struct RecordedAssessment {
+    unit: u32,
+    confidence: f32,
+    mean_confidence: f32,
+    slope: f32,
+    minimum: f32,
+    minimum_back: u32,
+    entropy: f32,
+    agreement: f32,
+    leader: u32,
+    unique: u32,
+    unique_of: u32,
+    repeated: u32,
+    period: u32,
+    confidences: Vec<f32>,
+    units: Vec<u32>,
+}
+
+/// The trace.
+pub fn load() -> Vec<Record> {
+    include_str!("../fixtures/trace.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+/// What `hook` answers at each step of the trace.
+pub fn replay(trace: &[Record], hook: &mut dyn Hook) -> Vec<Result<Verdict, HookError>> {
+    trace.iter().map(|record| hook.on_assessment(&record.step(), &record.assessment())).collect()
+}
+
+impl Record {
+    fn step(&self) -> Step {
+        let base = Parameters { temperature: 0.7, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.1, top_k: 40 };
+        let RecordedStep { temperature, repeat_penalty, .. } = self.step;
+        Step {
+            struct_size: size_of::<Step>() as u32,
+            position: self.step.position,
+            attempt: self.step.attempt,
+            retractable: self.step.retractable,
+            retractions_left: self.step.retractions_left,
+            members: 2,
+            seed: self.step.seed,
+            parameters: Parameters { temperature, repeat_penalty, ..base },
+            base,
+        }
+    }
+
+    /// Valid as long as the record.
+    fn assessment(&self) -> Assessment {
+        let a = &self.assessment;
+        Assessment {
+            struct_size: size_of::<Assessment>() as u32,
+            unit: a.unit,
+            confidence: a.confidence,
+            mean_confidence: a.mean_confidence,
+            slope: a.slope,
+            minimum: a.minimum,
+            minimum_back: a.minimum_back,
+            entropy: a.entropy,
+            agreement: a.agreement,
+            leader: a.leader,
+            unique: a.unique,
+            unique_of: a.unique_of,
+            repeated: a.repeated,
+            period: a.period,
+            confidences: a.confidences.as_ptr(),
+            units: a.units.as_ptr(),
+            window: a.units.len() as u32,
+            reserved: 0,
+        }
+    }
+}
