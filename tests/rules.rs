@@ -60,7 +60,7 @@ fn bans_of_all_retractions_are_united() {
     // At position 3 the member prefers `d`, then every letter alike; a, b and c are banned by policies.
     let policies = vec![ban("one", 1), ban("two", 2), ban("three", 3)];
     let (outcome, _) = run(&mut decoder(vec![Scripted::new("m", alphabet(0.9))], policies), &request());
-    assert!(!(0..5).contains(&outcome.units[3]) || outcome.units[3] == 0, "{:?}", outcome.units);
+    assert!(outcome.units[3] > 4, "{:?}", outcome.units);
 }
 
 #[test]

@@ -120,10 +120,8 @@ impl Member for Scripted {
 /// Logits that prefer `unit` with `probability`, the rest spread evenly over the other letters.
 pub fn prefer(unit: Unit, probability: f32) -> Vec<f32> {
     let mut row = vec![f32::NEG_INFINITY; PIECES.len()];
-    let letters: Vec<usize> = (0..9).collect();
-    for &letter in &letters {
-        row[letter] = ((1.0 - probability) / (letters.len() - 1) as f32).ln();
-    }
+    let others = (1..9).filter(|&letter| letter != unit as usize).count();
+    row[1..9].fill(((1.0 - probability) / others as f32).ln());
     row[unit as usize] = probability.ln();
     row
 }
