@@ -18,9 +18,6 @@ use plugin_api::{Action, Adjustment, Parameters, Retraction, Step, Token};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Over how many of the newest units of the reply the repeat penalty counts.
-const PENALTY_UNITS: usize = 64;
-
 /// Bounds of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -265,7 +262,7 @@ impl Reply<'_> {
             let step = self.where_it_stands();
             let parameters = self.parameters.now();
             let decoder = &mut *self.decoder;
-            let recent = &self.window.units()[self.window.len().saturating_sub(PENALTY_UNITS)..];
+            let recent = self.window.units();
             let bans = self.attempts.bans(step.position);
             let fusion = &decoder.fusion;
             let selection = decoder.shortlist.select(&fusion.row, fusion.offset, bans, recent, &parameters);

@@ -11,4 +11,4 @@ mod vector;
 
 pub use mix::{agreement, mix};
 pub use row::{check, log_probability, normalise, softmax, InvalidRow, RowStatistics};
-pub use shortlist::{Selection, Shortlist, PENALTY_WINDOW};
+pub use shortlist::{is_greedy, Selection, Shortlist, PENALTY_WINDOW};

@@ -22,6 +22,12 @@ use plugin_api::Parameters;
 /// How many of the newest units the repeat penalty counts.
 pub const PENALTY_WINDOW: usize = 64;
 
+/// Whether the likeliest unit is taken without a draw. Below a thousandth the draw decides nothing but ties, and dividing
+/// by less than that leaves the range of `f32`.
+pub fn is_greedy(parameters: &Parameters) -> bool {
+    parameters.temperature < 1e-3
+}
+
 /// Units in a segment. Its lanes' maxima, each of 32 units, say whether it has to be looked at again.
 const SEGMENT: usize = 32 * LANES;
 
@@ -85,7 +91,7 @@ impl Shortlist {
 
     /// Fills `keys` with the candidates, the best first.
     fn fill(&mut self, row: Row, parameters: &Parameters) {
-        let greedy = parameters.temperature <= 0.0;
+        let greedy = is_greedy(parameters);
         if greedy || parameters.top_k > 0 {
             let keep = if greedy { 1 } else { parameters.top_k as usize };
             self.best(row, keep.saturating_add(self.penalised.len()));

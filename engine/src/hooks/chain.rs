@@ -13,13 +13,11 @@ const FAULTS: u32 = 3;
 /// Generous, because a loaded machine must not change the text.
 const BUDGET: Duration = Duration::from_millis(250);
 
-/// Highest value a verdict can give to the temperature or the repeat penalty.
-const HIGHEST: f32 = 10.0;
-
 struct Slot {
     hook: Box<dyn Hook>,
     running: bool,
-    faults: u32,
+    /// Failures in a row, by [`Call`]: one that fails in one hook and does well in another is no good hook.
+    faults: [u32; 5],
     parked: Option<String>,
     last_notice: String,
 }
@@ -71,7 +69,7 @@ pub struct Chain {
 impl Chain {
     /// Adds a hook at the end. A fusion runs once it is chosen by [`Chain::set_fusion`], a policy when `running`.
     pub fn add(&mut self, hook: Box<dyn Hook>, running: bool) {
-        self.slots.push(Slot { hook, running, faults: 0, parked: None, last_notice: String::new() });
+        self.slots.push(Slot { hook, running, faults: [0; 5], parked: None, last_notice: String::new() });
     }
 
     /// Names of all fusions or all policies.
@@ -85,8 +83,7 @@ impl Chain {
         let Some(chosen) = chosen else { return false };
         for (index, slot) in self.slots.iter_mut().enumerate().filter(|(_, slot)| slot.hook.role() == Role::Fusion) {
             slot.running = index == chosen;
-            slot.parked = None;
-            slot.faults = 0;
+            slot.revive();
         }
         self.fusion = name.to_string();
         true
@@ -103,8 +100,7 @@ impl Chain {
             self.slots.iter_mut().rev().find(|slot| slot.hook.role() == Role::Policy && slot.hook.name() == name);
         let Some(slot) = found else { return false };
         slot.running = running;
-        slot.parked = None;
-        slot.faults = 0;
+        slot.revive();
         true
     }
 
@@ -150,7 +146,7 @@ impl Chain {
         let notices = &mut self.notices;
         for slot in self.slots.iter_mut().filter(|slot| slot.is_live()) {
             let outcome = slot.hook.reset();
-            slot.settle(outcome, Duration::ZERO, notices);
+            slot.settle(Call::Reset, outcome, Duration::ZERO, notices);
         }
     }
 
@@ -169,8 +165,7 @@ impl Chain {
             match look(&mut *slot.hook) {
                 Reload::Unchanged => {}
                 Reload::Swapped { version, milliseconds } => {
-                    slot.parked = None;
-                    slot.faults = 0;
+                    slot.revive();
                     told(slot.hook.name(), version, milliseconds);
                 }
                 Reload::Refused(why) => self.notices.push(why),
@@ -191,7 +186,7 @@ impl Chain {
                 .hook
                 .on_logits(step, rows, fused)
                 .and_then(|()| fuse::check(fused).map_err(|error| HookError(format!("it left a row that {error}"))));
-            if slot.settle(outcome, start.elapsed(), notices).is_none() {
+            if slot.settle(Call::Logits, outcome, start.elapsed(), notices).is_none() {
                 fused.copy_from_slice(before);
             }
         }
@@ -213,7 +208,7 @@ impl Chain {
         for slot in self.slots.iter_mut().filter(|slot| slot.is_live()) {
             let start = Instant::now();
             let outcome = slot.hook.on_retract(step, retraction);
-            slot.settle(outcome, start.elapsed(), notices);
+            slot.settle(Call::Retract, outcome, start.elapsed(), notices);
         }
     }
 
@@ -223,7 +218,7 @@ impl Chain {
         for slot in self.slots.iter_mut().filter(|slot| slot.is_live()) {
             let start = Instant::now();
             let outcome = call(&mut *slot.hook).and_then(|verdict| point.check(&verdict).map(|()| verdict));
-            if let Some(verdict) = slot.settle(outcome, start.elapsed(), notices) {
+            if let Some(verdict) = slot.settle(point.into(), outcome, start.elapsed(), notices) {
                 merged.take(slot.hook.name(), verdict);
             }
         }
@@ -236,8 +231,20 @@ impl Slot {
         self.running && self.parked.is_none()
     }
 
+    /// Another chance.
+    fn revive(&mut self) {
+        self.parked = None;
+        self.faults = [0; 5];
+    }
+
     /// Counts a failure or forgets the ones before; what a call gave, if it counts.
-    fn settle<T>(&mut self, outcome: Result<T, HookError>, time: Duration, notices: &mut Vec<String>) -> Option<T> {
+    fn settle<T>(
+        &mut self,
+        call: Call,
+        outcome: Result<T, HookError>,
+        time: Duration,
+        notices: &mut Vec<String>,
+    ) -> Option<T> {
         let outcome = match outcome {
             Ok(_) if time > BUDGET => {
                 Err(HookError(format!("it took {} ms, the limit is {} ms", time.as_millis(), BUDGET.as_millis())))
@@ -246,14 +253,15 @@ impl Slot {
         };
         let error = match outcome {
             Ok(value) => {
-                self.faults = 0;
+                self.faults[call as usize] = 0;
                 return Some(value);
             }
             Err(error) => error,
         };
-        self.faults += 1;
+        let faults = &mut self.faults[call as usize];
+        *faults += 1;
         let name = self.hook.name();
-        if self.faults >= FAULTS {
+        if *faults >= FAULTS {
             self.parked = Some(error.to_string());
             notices.push(format!("`{name}` failed {FAULTS} times in a row and is parked: {error}"));
         } else if self.last_notice != error.0 {
@@ -261,6 +269,25 @@ impl Slot {
         }
         self.last_notice = error.0;
         None
+    }
+}
+
+/// What a hook was called for.
+#[derive(Clone, Copy)]
+enum Call {
+    Logits,
+    Token,
+    Assessment,
+    Retract,
+    Reset,
+}
+
+impl From<Point> for Call {
+    fn from(point: Point) -> Self {
+        match point {
+            Point::Token => Self::Token,
+            Point::Assessment => Self::Assessment,
+        }
     }
 }
 
@@ -287,19 +314,7 @@ impl Point {
             (_, Action::Retract(0)) => return wrong("it asked to retract 0 units"),
             _ => {}
         }
-        let adjustment = &verdict.adjustment;
-        let checks = [
-            ("temperature", adjustment.temperature, 0.0, HIGHEST),
-            ("top_p", adjustment.top_p, f32::MIN_POSITIVE, 1.0),
-            ("min_p", adjustment.min_p, 0.0, 1.0),
-            ("repeat_penalty", adjustment.repeat_penalty, 1.0, HIGHEST),
-        ];
-        for (name, value, low, high) in checks {
-            if let Some(value) = value.filter(|value| !(low..=high).contains(value)) {
-                return Err(HookError(format!("it set {name} to {value}, which is not between {low} and {high}")));
-            }
-        }
-        Ok(())
+        verdict.adjustment.check().map_err(HookError)
     }
 }
 

@@ -1,7 +1,7 @@
 //! The random draw: llama.cpp's own sampler chain, on a shortlist.
 
 use crate::fuse::shortlist::penalty_window;
-use crate::fuse::PENALTY_WINDOW;
+use crate::fuse::{is_greedy, PENALTY_WINDOW};
 use llama_cpp_2::sampling::LlamaSampler;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
@@ -54,7 +54,7 @@ fn chain(recent: &[u32], parameters: &Parameters, seed: u32) -> LlamaSampler {
     // The number of units is only used by llama.cpp's sampling on a GPU.
     let mut penalties = LlamaSampler::penalties(0, PENALTY_WINDOW as i32, parameters.repeat_penalty, 0.0, 0.0);
     penalties.accept_many(penalty_window(recent).iter().map(|&unit| LlamaToken(unit as i32)));
-    if parameters.temperature <= 0.0 {
+    if is_greedy(parameters) {
         return LlamaSampler::chain([penalties, LlamaSampler::greedy()], true);
     }
     LlamaSampler::chain(
@@ -161,7 +161,7 @@ mod tests {
             let drawn = of_list.draw(selection.candidates, &recent, &parameters, seed);
             prop_assert_eq!(drawn, of_row.draw(&row, &recent, &parameters, seed));
             prop_assert!(!bans.contains(&drawn));
-            if parameters.temperature > 0.0 {
+            if !is_greedy(&parameters) {
                 prop_assert_eq!(distribution(&of_list), distribution(&of_row));
             }
         }
