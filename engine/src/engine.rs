@@ -47,6 +47,10 @@ impl Engine {
         self.loaded.context
     }
 
+    pub(crate) fn resident_after_loading(&self) -> f64 {
+        self.loaded.resident
+    }
+
     /// CPU threads in all.
     pub fn threads(&self) -> usize {
         self.loaded.threads

@@ -8,9 +8,9 @@ use crate::fuse;
 use crate::settings::{Message, Prompt, Speaker};
 use std::sync::Arc;
 
-/// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 14 %, and each row
+/// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 38 %, and each row
 /// costs an output layer.
-const EVIDENCE_TOKENS: usize = 64;
+const EVIDENCE_TOKENS: usize = 32;
 
 /// Least log-probability that counts: one unit that a member thought impossible must not silence it for the whole text.
 const LEAST_EVIDENCE: f32 = -20.0;

@@ -36,6 +36,9 @@ pub(crate) struct Loaded {
     pub notes: Vec<String>,
     pub context: u32,
     pub threads: usize,
+    /// Resident memory once the weights and llama.cpp's tables of the vocabularies were read, in MiB; 0 where the system
+    /// does not tell.
+    pub resident: f64,
     first: Arc<LlamaModel>,
     vocabulary: Arc<Vocabulary>,
 }
@@ -91,6 +94,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         );
     }
     let models = read_models(backend, &settings.models, progress)?;
+    let resident = crate::bench::resident("VmRSS:");
 
     let trained = models.iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
     let context = if trained > 0 { settings.ctx_size.min(trained) } else { settings.ctx_size };
@@ -135,7 +139,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     }
     let vocabulary = shared.swap_remove(0);
     let loaded =
-        Loaded { members: infos, notes, context, threads, first: models[0].clone(), vocabulary: vocabulary.clone() };
+        Loaded { members: infos, notes, context, threads, resident, first: models[0].clone(), vocabulary: vocabulary.clone() };
     Ok((Ensemble::new(members, vocabulary, threads), loaded))
 }
 

@@ -23,9 +23,9 @@ pub(super) struct KeptRows {
     capacity: usize,
 }
 
-/// Memory for kept rows of one member. A retraction of the stock policy goes back five units at most; three members of
-/// 152,000 units keep eight positions in this, and deeper retractions cost one forward pass.
-const BYTES: usize = 5 << 20;
+/// Memory for kept rows of one member. A retraction of the stock policy goes back five units at most; a vocabulary of
+/// 152,000 units leaves room for six positions, and deeper retractions cost one forward pass.
+const BYTES: usize = 4 << 20;
 
 impl KeptRows {
     pub fn new(units: usize, horizon: usize) -> Self {
