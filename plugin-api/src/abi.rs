@@ -30,6 +30,8 @@ pub const OK: i32 = 0;
 pub const FAILED: i32 = 1;
 /// Status of a call: the plugin panicked; the message went through [`Host::set_error`].
 pub const PANICKED: i32 = 2;
+/// Status of a call: the plugin does nothing in this hook; the host need not call it again.
+pub const ABSENT: i32 = 3;
 
 /// [`PluginEntry::role`]: computes the fused row. Runs only when it is the chosen fusion mode.
 pub const ROLE_FUSION: u32 = 1;

@@ -9,6 +9,9 @@ use std::panic::{catch_unwind, set_hook, take_hook, AssertUnwindSafe};
 use std::sync::Once;
 
 thread_local! {
+    /// Set by the trait's own hooks, which do nothing: nobody needs to call them twice.
+    static ABSENT: Cell<bool> = const { Cell::new(false) };
+
     /// The host of the call in progress: what `Rows::mix` and errors go to. It has no destructor, so it does not keep
     /// a library mapped.
     static HOST: Cell<*const Host> = const { Cell::new(std::ptr::null()) };
@@ -56,12 +59,19 @@ pub(crate) fn with_host<T>(host: *const Host, body: impl FnOnce() -> T) -> T {
     outcome
 }
 
+/// Says that the hook in progress is the trait's own.
+pub(crate) fn absent() {
+    ABSENT.set(true);
+}
+
 /// Runs a hook: the host set, panics caught, errors told.
 fn guarded(host: *const Host, hook: impl FnOnce() -> Result<(), String>) -> i32 {
     let before = CATCHING.replace(true);
+    ABSENT.set(false);
     let outcome = with_host(host, || catch_unwind(AssertUnwindSafe(hook)));
     CATCHING.set(before);
     match outcome {
+        Ok(Ok(())) if ABSENT.take() => abi::ABSENT,
         Ok(Ok(())) => abi::OK,
         Ok(Err(text)) => {
             fail(host, &text);

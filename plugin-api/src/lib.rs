@@ -71,21 +71,25 @@ pub trait Plugin: Sized + Send + 'static {
     /// Writes the fused row: log-probabilities, or scores that differ from them by a constant; −∞ masks a unit. On
     /// entry it holds what the chain has made so far, the weighted mean of the members at its start.
     fn on_logits(&mut self, _step: &Step, _rows: &Rows, _fused: &mut [f32]) -> Result<(), String> {
+        export::absent();
         Ok(())
     }
 
     /// Judges a candidate that is drawn and not yet decoded.
     fn on_token(&mut self, _step: &Step, _token: &Token) -> Result<Verdict, String> {
+        export::absent();
         Ok(Verdict::proceed())
     }
 
     /// Judges the recent window after a unit was accepted.
     fn on_assessment(&mut self, _step: &Step, _assessment: &Assessment) -> Result<Verdict, String> {
+        export::absent();
         Ok(Verdict::proceed())
     }
 
     /// Hears that units were taken back: state about them must go.
     fn on_retract(&mut self, _step: &Step, _retraction: &Retraction) -> Result<(), String> {
+        export::absent();
         Ok(())
     }
 

@@ -33,7 +33,8 @@ impl Fusion {
         let units = ensemble.vocabulary().len();
         self.row.resize(units, 0.0);
         let probabilities: Vec<&[f32]> = ensemble.rows().map(|row| row.probabilities.as_slice()).collect();
-        fuse::mix(&probabilities, &members.weights, &mut self.row);
+        let mean = |row: &mut [f32]| fuse::mix(&probabilities, &members.weights, row);
+        mean(&mut self.row);
         let table: Vec<Row> = ensemble
             .rows()
             .zip(members.names.iter().zip(&members.weights))
@@ -58,7 +59,7 @@ impl Fusion {
             reserved: 0,
             rows: table.as_ptr(),
         };
-        chain.on_logits(step, &rows, &mut self.row);
+        chain.on_logits(step, &rows, &mut self.row, &mean);
         // The chain leaves a valid row, and so does the mean of valid rows.
         self.statistics = fuse::normalise(&mut self.row).unwrap_or_default();
         self.agreement = fuse::agreement(&probabilities);

@@ -381,6 +381,7 @@ impl Reply<'_> {
                 Ok(()) => {}
                 Err(error @ MemberError::CannotRewind { .. }) => {
                     self.can_retract = false;
+                    self.note("refused", error.to_string());
                     (self.observer)(&Event::Notice { text: &format!("{error}; nothing is taken back in this reply") });
                     return Continue(());
                 }

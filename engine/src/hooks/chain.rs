@@ -173,21 +173,26 @@ impl Chain {
         }
     }
 
-    /// Runs the fusion and the filters over `fused`, which starts as the members' weighted mean. A hook that fails or leaves
-    /// nonsense leaves the row as it was before.
-    pub fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) {
+    /// Runs the fusion and the filters over `fused`, which starts as the members' weighted mean; `mean` writes that again. A
+    /// hook that fails or leaves nonsense leaves the row as it was before.
+    pub fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32], mean: &dyn Fn(&mut [f32])) {
         let Self { slots, before, notices, .. } = self;
-        let editing = slots.iter_mut().filter(|slot| slot.is_live() && slot.hook.edits_logits());
-        for slot in editing {
-            before.clear();
-            before.extend_from_slice(fused);
+        // The row is the mean until the first hook is through, and only when it fails that is needed again.
+        let mut is_mean = true;
+        for slot in slots.iter_mut().filter(|slot| slot.is_live() && slot.hook.edits_logits()) {
+            if !is_mean {
+                before.clear();
+                before.extend_from_slice(fused);
+            }
             let start = Instant::now();
             let outcome = slot
                 .hook
                 .on_logits(step, rows, fused)
                 .and_then(|()| fuse::check(fused).map_err(|error| HookError(format!("it left a row that {error}"))));
-            if slot.settle(Call::Logits, outcome, start.elapsed(), notices).is_none() {
-                fused.copy_from_slice(before);
+            match slot.settle(Call::Logits, outcome, start.elapsed(), notices) {
+                Some(()) => is_mean = false,
+                None if is_mean => mean(fused),
+                None => fused.copy_from_slice(before),
             }
         }
     }

@@ -45,12 +45,12 @@ pub fn built_in(entry: &'static PluginEntry, settings: &str) -> Result<NativeHoo
 }
 
 impl NativeHook {
-    /// Calls into the plugin and turns its status into a result.
-    fn call(&mut self, hook: impl FnOnce(*mut c_void) -> i32) -> Result<(), HookError> {
+    /// Calls into the plugin and turns its status into a result: whether there is anything to call again.
+    fn call(&mut self, hook: impl FnOnce(*mut c_void) -> i32) -> Result<bool, HookError> {
         host::forget_error();
         let status = hook(self.instance);
-        if status == abi::OK {
-            return Ok(());
+        if status == abi::OK || status == abi::ABSENT {
+            return Ok(status == abi::OK);
         }
         let text = host::take_error();
         Err(HookError(match status {
@@ -84,14 +84,19 @@ impl Hook for NativeHook {
     fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
         let Some(hook) = self.entry.on_logits else { return Ok(()) };
         // SAFETY: all pointers are of live references; `instance` was made by this entry.
-        self.call(|instance| unsafe { hook(instance, step, rows, fused.as_mut_ptr(), fused.len()) })
+        if !self.call(|instance| unsafe { hook(instance, step, rows, fused.as_mut_ptr(), fused.len()) })? {
+            self.entry.on_logits = None;
+        }
+        Ok(())
     }
 
     fn on_token(&mut self, step: &Step, token: &Token) -> Result<Verdict, HookError> {
         let Some(hook) = self.entry.on_token else { return Ok(Verdict::proceed()) };
         let mut verdict = RawVerdict::NOTHING;
         // SAFETY: as in `on_logits`.
-        self.call(|instance| unsafe { hook(instance, step, token, &mut verdict) })?;
+        if !self.call(|instance| unsafe { hook(instance, step, token, &mut verdict) })? {
+            self.entry.on_token = None;
+        }
         Ok(verdict.get()?)
     }
 
@@ -99,14 +104,19 @@ impl Hook for NativeHook {
         let Some(hook) = self.entry.on_assessment else { return Ok(Verdict::proceed()) };
         let mut verdict = RawVerdict::NOTHING;
         // SAFETY: as in `on_logits`.
-        self.call(|instance| unsafe { hook(instance, step, assessment, &mut verdict) })?;
+        if !self.call(|instance| unsafe { hook(instance, step, assessment, &mut verdict) })? {
+            self.entry.on_assessment = None;
+        }
         Ok(verdict.get()?)
     }
 
     fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError> {
         let Some(hook) = self.entry.on_retract else { return Ok(()) };
         // SAFETY: as in `on_logits`.
-        self.call(|instance| unsafe { hook(instance, step, retraction) })
+        if !self.call(|instance| unsafe { hook(instance, step, retraction) })? {
+            self.entry.on_retract = None;
+        }
+        Ok(())
     }
 
     fn edits_logits(&self) -> bool {
@@ -187,6 +197,20 @@ mod tests {
         for (score, mean) in fused.iter().zip(members.mean()) {
             assert!((score - mean).abs() < 1e-5);
         }
+    }
+
+    #[test]
+    fn a_hook_that_the_author_did_not_write_is_called_once() {
+        let mut policy = stock("retraction");
+        assert!(policy.edits_logits());
+        let members = Members::new(&[&[1.0, 2.0]]);
+        let mut fused = vec![7.0; 2];
+        policy.on_logits(&step(), &members.rows(), &mut fused).unwrap();
+        assert!(!policy.edits_logits());
+        assert_eq!(fused, [7.0, 7.0]);
+        let mut fusion = stock("average");
+        fusion.on_logits(&step(), &members.rows(), &mut fused).unwrap();
+        assert!(fusion.edits_logits());
     }
 
     #[test]

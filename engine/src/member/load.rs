@@ -138,8 +138,15 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         members.push(Box::new(LlamaMember::new(name, llama, vocabulary, form, settings.horizon as usize)));
     }
     let vocabulary = shared.swap_remove(0);
-    let loaded =
-        Loaded { members: infos, notes, context, threads, resident, first: models[0].clone(), vocabulary: vocabulary.clone() };
+    let loaded = Loaded {
+        members: infos,
+        notes,
+        context,
+        threads,
+        resident,
+        first: models[0].clone(),
+        vocabulary: vocabulary.clone(),
+    };
     Ok((Ensemble::new(members, vocabulary, threads), loaded))
 }
 

@@ -18,7 +18,7 @@ pub struct Vocabulary {
     masked: Vec<Unit>,
     /// Tokens that end the text; all masked, their probability goes to `end`.
     ends_of_text: Vec<Unit>,
-    /// The one unit that stands for the end of the text.
+    /// The one unit that stands for the end of the text; no unit at all when nothing ends it.
     end: Unit,
     /// What control tokens look like as text.
     control_texts: Vec<String>,
@@ -75,7 +75,7 @@ impl Vocabulary {
             masked.pop();
             ends.pop();
         }
-        let end = ends_of_text.iter().copied().min().unwrap_or(0);
+        let end = ends_of_text.iter().copied().min().unwrap_or(Unit::MAX);
         Self { bytes, ends, masked, ends_of_text, end, control_texts, characters: characters_without_fallback(model) }
     }
 
@@ -94,7 +94,7 @@ impl Vocabulary {
         Self {
             bytes,
             ends,
-            end: masked.first().copied().unwrap_or(0),
+            end: masked.first().copied().unwrap_or(Unit::MAX),
             ends_of_text: masked.clone(),
             masked,
             control_texts: Vec::new(),
