@@ -45,9 +45,15 @@ impl Ensemble {
     /// Members that share `vocabulary`, on `threads` threads in all.
     pub fn new(members: Vec<Box<dyn Member>>, vocabulary: Arc<Vocabulary>, threads: usize) -> Self {
         let costs: Vec<u64> = members.iter().map(|member| member.cost()).collect();
-        let mut candidates = vec![Schedule::in_turn(members.len(), threads)];
+        // The first one also reads the first prompt: side by side does it as fast, and needs nobody to wait at a barrier.
+        let mut candidates = Vec::new();
         if members.len() > 1 && threads > 1 {
             candidates.push(Schedule::side_by_side(&costs, threads));
+        }
+        candidates.push(Schedule::in_turn(members.len(), threads));
+        if threads > 1 {
+            // For small models, and where another program has the other cores.
+            candidates.push(Schedule::in_turn(members.len(), 1));
         }
         Self::with_schedules(members, vocabulary, candidates)
     }
@@ -120,7 +126,7 @@ impl Ensemble {
 
     /// The schedule in force.
     pub fn schedule(&self) -> &Schedule {
-        self.tuner.schedule(self.tuner.current())
+        self.tuner.schedule()
     }
 
     /// Whether the schedule was chosen by now.
@@ -138,7 +144,7 @@ impl Ensemble {
 
     /// Every member decodes `unit` and makes no row; for measurements.
     pub fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError> {
-        self.run(&Command::DecodeOnly(unit), self.tuner.current())
+        self.run(&Command::DecodeOnly(unit))
     }
 
     /// What a step costs each member, in relation.
@@ -148,7 +154,7 @@ impl Ensemble {
 
     /// Every member reads the prompt.
     pub fn prime(&mut self, prompt: &Prompt) -> Result<Vec<Primed>, MemberError> {
-        self.run(&Command::Prime(Arc::new(prompt.clone())), self.tuner.current())?;
+        self.run(&Command::Prime(Arc::new(prompt.clone())))?;
         self.outcomes.drain(..).collect()
     }
 
@@ -156,7 +162,7 @@ impl Ensemble {
     pub fn extend(&mut self, unit: Unit) -> Result<(), MemberError> {
         let before = self.len();
         let start = Instant::now();
-        let outcome = self.run(&Command::Extend(unit), self.tuner.current());
+        let outcome = self.run(&Command::Extend(unit));
         self.tuner.report(start.elapsed());
         if outcome.is_err() {
             for member in self.iter_mut() {
@@ -173,7 +179,7 @@ impl Ensemble {
         for member in self.iter() {
             member.can_rewind(len)?;
         }
-        self.run(&Command::Rewind(len), self.tuner.current())
+        self.run(&Command::Rewind(len))
     }
 
     /// The reply is over and is exactly these units with this text.
@@ -183,12 +189,12 @@ impl Ensemble {
         }
     }
 
-    /// Runs a command in all members by a schedule; the first error in the members' order.
-    fn run(&mut self, command: &Command, schedule: usize) -> Result<(), MemberError> {
+    /// Runs a command in all members by the schedule in force; the first error in the members' order.
+    fn run(&mut self, command: &Command) -> Result<(), MemberError> {
         let Self { members, workers, tuner, threads, outcomes, .. } = self;
         outcomes.clear();
         outcomes.resize(members.len(), Ok(Primed::default()));
-        for group in &tuner.schedule(schedule).groups {
+        for group in &tuner.schedule().groups {
             for &(index, wanted) in group {
                 if threads[index] != wanted {
                     if let Some(member) = &mut members[index] {

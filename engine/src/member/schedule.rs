@@ -42,52 +42,103 @@ impl Schedule {
     }
 }
 
-/// Tries the schedules in the first steps and keeps the fastest.
+/// Tries the schedules in the first steps and keeps the fastest; tries again when that one has become slow.
 #[derive(Debug)]
 pub(super) struct Tuner {
-    candidates: Vec<Schedule>,
-    best: Vec<Duration>,
+    candidates: Vec<Candidate>,
+    current: usize,
+    /// Steps under `current` since its turn began.
     steps: usize,
+    /// Blocks that the candidate has still to be measured in; 0 once one is chosen.
+    blocks: usize,
+    /// Slow steps in a row under the chosen one.
+    slow: usize,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    schedule: Schedule,
+    best: Duration,
+    /// Too slow to be worth another look.
+    out: bool,
 }
 
 /// Steps of one candidate before the next one's turn; the first of them is not counted, it wakes threads up.
 const BLOCK: usize = 4;
 /// How often each candidate gets a block: machines have other work, and the best block is what counts.
 const ROUNDS: usize = 3;
+/// What waking threads can cost in the first step of a block.
+const WAKING: Duration = Duration::from_millis(5);
+/// When another program takes a core, llama.cpp's threads wait for each other at every layer, and a step takes ten times
+/// as long and more. After so many slow steps in a row another schedule may do better.
+const SLOW: usize = 16;
 
 impl Tuner {
-    pub fn new(candidates: Vec<Schedule>) -> Self {
-        Self { best: vec![Duration::MAX; candidates.len()], candidates, steps: 0 }
+    pub fn new(schedules: Vec<Schedule>) -> Self {
+        let candidate = |schedule| Candidate { schedule, best: Duration::MAX, out: false };
+        let mut tuner = Self {
+            candidates: schedules.into_iter().map(candidate).collect(),
+            current: 0,
+            steps: 0,
+            blocks: 0,
+            slow: 0,
+        };
+        tuner.start();
+        tuner
+    }
+
+    fn start(&mut self) {
+        for candidate in &mut self.candidates {
+            candidate.best = Duration::MAX;
+            candidate.out = false;
+        }
+        self.blocks = if self.candidates.len() > 1 { ROUNDS * self.candidates.len() } else { 0 };
+        self.steps = 0;
+        self.slow = 0;
     }
 
     /// The schedule for the next step.
-    pub fn current(&self) -> usize {
-        let block = self.steps / BLOCK;
-        if self.is_settled() {
-            (0..self.candidates.len()).min_by_key(|&candidate| self.best[candidate]).unwrap_or(0)
-        } else {
-            block % self.candidates.len()
-        }
-    }
-
-    pub fn schedule(&self, index: usize) -> &Schedule {
-        &self.candidates[index]
+    pub fn schedule(&self) -> &Schedule {
+        &self.candidates[self.current].schedule
     }
 
     pub fn is_settled(&self) -> bool {
-        self.candidates.len() < 2 || self.steps >= BLOCK * ROUNDS * self.candidates.len()
+        self.blocks == 0
     }
 
-    /// Reports the time of a step under [`Tuner::current`].
+    /// Reports the time of a step under [`Tuner::schedule`].
     pub fn report(&mut self, time: Duration) {
+        let fastest = self.candidates.iter().map(|candidate| candidate.best).min().unwrap_or(Duration::MAX);
         if self.is_settled() {
+            self.slow = if self.candidates.len() > 1 && time > fastest * 4 { self.slow + 1 } else { 0 };
+            if self.slow >= SLOW {
+                self.start();
+            }
             return;
         }
-        let candidate = self.current();
-        if self.steps % BLOCK > 0 {
-            self.best[candidate] = self.best[candidate].min(time);
-        }
+        let candidate = &mut self.candidates[self.current];
         self.steps += 1;
+        if self.steps > 1 {
+            candidate.best = candidate.best.min(time);
+        }
+        let hopeless = fastest < Duration::MAX && time > fastest * 2 + WAKING;
+        candidate.out |= hopeless || self.steps == BLOCK && candidate.best > fastest.saturating_mul(3) / 2;
+        if self.steps < BLOCK && !hopeless {
+            return;
+        }
+        self.steps = 0;
+        self.blocks -= 1;
+        // Round and round among those that are still in the running.
+        let count = self.candidates.len();
+        let next = (1..=count).map(|step| (self.current + step) % count).find(|&next| !self.candidates[next].out);
+        let rivals = self.candidates.iter().filter(|candidate| !candidate.out).count();
+        if rivals < 2 && self.candidates.iter().all(|candidate| candidate.out || candidate.best < Duration::MAX) {
+            self.blocks = 0;
+        }
+        self.current = match next {
+            Some(next) if self.blocks > 0 => next,
+            _ => (0..count).min_by_key(|&index| self.candidates[index].best).unwrap_or(0),
+        };
     }
 }
 
@@ -123,15 +174,50 @@ mod tests {
         }
     }
 
+    /// Runs steps until the tuner has settled, each as long as its schedule says, and counts them.
+    fn settle(tuner: &mut Tuner, time: impl Fn(&Schedule, usize) -> u64) -> usize {
+        let mut steps = 0;
+        while !tuner.is_settled() && steps < 1000 {
+            tuner.report(Duration::from_millis(time(tuner.schedule(), steps)));
+            steps += 1;
+        }
+        steps
+    }
+
     #[test]
     fn the_faster_schedule_wins_though_one_step_was_disturbed() {
         let mut tuner = Tuner::new(vec![Schedule::in_turn(2, 2), Schedule::side_by_side(&[1, 1], 2)]);
-        let mut step = 0;
+        settle(&mut tuner, |schedule, step| match (step, schedule.is_parallel()) {
+            (5, _) => 14,
+            (_, true) => 8,
+            (_, false) => 10,
+        });
+        assert!(tuner.schedule().is_parallel());
+    }
+
+    #[test]
+    fn a_hopeless_schedule_costs_one_step() {
+        let mut tuner = Tuner::new(vec![Schedule::in_turn(1, 8), Schedule::in_turn(1, 1)]);
+        let mut slow_steps = 0;
         while !tuner.is_settled() {
-            let time = if tuner.current() == 1 { 8 } else { 10 };
-            tuner.report(Duration::from_millis(if step == 6 { 500 } else { time }));
-            step += 1;
+            let slow = tuner.schedule().groups[0][0].1 == 1;
+            slow_steps += usize::from(slow);
+            tuner.report(Duration::from_millis(if slow { 700 } else { 100 }));
         }
-        assert!(tuner.schedule(tuner.current()).is_parallel());
+        assert_eq!(slow_steps, 1);
+        assert_eq!(tuner.schedule(), &Schedule::in_turn(1, 8));
+    }
+
+    #[test]
+    fn a_schedule_that_has_become_slow_is_left() {
+        let mut tuner = Tuner::new(vec![Schedule::in_turn(1, 2), Schedule::in_turn(1, 1)]);
+        settle(&mut tuner, |schedule, _| if schedule.groups[0][0].1 == 2 { 10 } else { 14 });
+        assert_eq!(tuner.schedule(), &Schedule::in_turn(1, 2));
+        // Another program takes a core.
+        let busy = |schedule: &Schedule| Duration::from_millis(if schedule.groups[0][0].1 == 2 { 300 } else { 20 });
+        for _ in 0..200 {
+            tuner.report(busy(&tuner.schedule().clone()));
+        }
+        assert_eq!(tuner.schedule(), &Schedule::in_turn(1, 1));
     }
 }
