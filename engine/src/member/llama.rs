@@ -8,9 +8,12 @@ use crate::fuse;
 use crate::settings::{Message, Prompt, Speaker};
 use std::sync::Arc;
 
-/// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 14 %, and each row
-/// costs an output layer.
-const EVIDENCE_TOKENS: usize = 64;
+/// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 15 %, and each
+/// costs an output layer. Always as many, whatever is known of more: a reply does not depend on what was asked before.
+const EVIDENCE_TOKENS: usize = 63;
+
+/// Tokens of a reply over which it is taken: what lies further back has decayed to 10⁻¹³.
+const MOST_EVIDENCE_TOKENS: usize = 1000;
 
 /// Least log-probability that counts: one unit that a member thought impossible must not silence it for the whole text.
 const LEAST_EVIDENCE: f32 = -20.0;
@@ -44,12 +47,10 @@ pub(crate) struct LlamaMember {
     /// continues this text keeps its tokens, whatever a tokenizer would make of the whole.
     known: String,
     marks: Vec<(usize, usize)>,
-    /// `evidence[n]`: after n tokens.
-    evidence: Vec<f32>,
+    /// What the member thought of each token of `sequence` before it saw it; NaN where it was not asked.
+    log_probabilities: Vec<f32>,
     row: MemberRow,
     kept: KeptRows,
-    /// The row after the prompt, so that a regenerate decodes nothing.
-    prompt_row: (usize, Vec<f32>),
     /// Of a recurrent state: at the end of the prompt and every few units. Empty for attention models.
     checkpoints: Vec<(usize, Checkpoint)>,
     recurrent: bool,
@@ -70,10 +71,9 @@ impl LlamaMember {
             prompt_len: 0,
             known: String::new(),
             marks: Vec::new(),
-            evidence: vec![0.0],
+            log_probabilities: Vec::new(),
             row: MemberRow { logits: vec![0.0; units], probabilities: vec![0.0; units], ..MemberRow::default() },
             kept: KeptRows::new(units, horizon),
-            prompt_row: (usize::MAX, Vec::new()),
             checkpoints: Vec::new(),
             recurrent,
             vocabulary,
@@ -129,10 +129,9 @@ impl LlamaMember {
         Ok(tokens)
     }
 
-    /// Decodes `sequence[decoded..end]`, with rows for the last `rows` tokens of it, and keeps the last row. Returns the
-    /// log-probabilities those rows gave to the tokens that followed: `rows − 1` of them.
-    fn decode_up_to(&mut self, end: usize, rows: usize) -> Result<Vec<f32>, MemberError> {
-        let mut predicted = Vec::new();
+    /// Decodes `sequence[decoded..end]`, with rows for the last `rows` tokens of it: notes what they say of the tokens that
+    /// follow, and keeps the last one.
+    fn decode_up_to(&mut self, end: usize, rows: usize) -> Result<(), MemberError> {
         while self.decoded < end {
             let start = self.decoded;
             let without_rows = (end - rows).saturating_sub(start);
@@ -159,13 +158,14 @@ impl LlamaMember {
                     return Err(self.failed("llama.cpp gave no logits".into()));
                 };
                 if next < end {
-                    predicted.push(fuse::log_probability(row, self.sequence[next] as usize));
+                    let log_probability = fuse::log_probability(row, self.sequence[next] as usize);
+                    self.log_probabilities[next] = log_probability;
                 } else {
                     self.vocabulary.row_of_units(row, self.kept.slot(next));
                 }
             }
         }
-        Ok(predicted)
+        Ok(())
     }
 
     fn failed(&self, why: String) -> MemberError {
@@ -174,30 +174,41 @@ impl LlamaMember {
 
     /// Makes `row` from the kept logits of length `len`.
     fn show_row(&mut self, len: usize) -> Result<(), MemberError> {
-        let logits = match self.kept.get(len) {
-            Some(row) => row,
-            None if self.prompt_row.0 == len => &self.prompt_row.1,
-            None => return Err(self.failed(format!("no row is kept at {len}"))),
+        let Some(logits) = self.kept.get(len) else {
+            return Err(self.failed(format!("no row is kept at {len}")));
         };
         self.row.logits.copy_from_slice(logits);
         self.row.statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities)
             .map_err(|error| self.failed(format!("its logits are no distribution: {error}")))?;
-        self.row.evidence = self.evidence.get(len).copied().unwrap_or(0.0);
+        self.row.evidence = self.evidence(len);
         Ok(())
     }
 
-    fn has_row(&self, len: usize) -> bool {
-        self.kept.get(len).is_some() || self.prompt_row.0 == len
+    /// Of the first `len` tokens. Only what can be emitted counts: the other tokens are the prompt's form.
+    fn evidence(&self, len: usize) -> f32 {
+        let first = self.prompt_len.saturating_sub(EVIDENCE_TOKENS).max(len.saturating_sub(MOST_EVIDENCE_TOKENS));
+        let counted = |token: i32| self.vocabulary.can_emit(token as Unit) && token as Unit != self.vocabulary.end();
+        self.sequence[first..len].iter().zip(&self.log_probabilities[first..len]).fold(0.0, |sum, (&token, &known)| {
+            let own = if counted(token) && !known.is_nan() { known.max(LEAST_EVIDENCE) } else { 0.0 };
+            plugin_api::abi::EVIDENCE_DECAY * sum + own
+        })
+    }
+
+    /// What the row of length `len` says of `token`; NaN when it is not kept.
+    fn known_log_probability(&self, len: usize, token: i32) -> f32 {
+        match self.kept.get(len) {
+            Some(row) if (token as usize) < row.len() => fuse::log_probability(row, token as usize),
+            // Padding; it does not count.
+            Some(_) => f32::NEG_INFINITY,
+            None => f32::NAN,
+        }
     }
 
     /// Keeps the first `len` tokens, and of the context at most these.
     fn forget_after(&mut self, len: usize) {
         self.sequence.truncate(len);
-        self.evidence.truncate(len + 1);
+        self.log_probabilities.truncate(len);
         self.kept.drop_after(len);
-        if self.prompt_row.0 > len {
-            self.prompt_row.0 = usize::MAX;
-        }
         self.cut(len);
     }
 
@@ -241,18 +252,6 @@ impl LlamaMember {
             self.checkpoints.remove(of_reply);
         }
     }
-
-    /// The evidence of `len` tokens and of one more that had this log-probability.
-    fn add_evidence(&mut self, len: usize, log_probability: f32) {
-        self.fill_evidence(len);
-        self.evidence.push(plugin_api::abi::EVIDENCE_DECAY * self.evidence[len] + log_probability.max(LEAST_EVIDENCE));
-    }
-
-    /// Of tokens that no row was made for nothing is known: up to `len` the evidence stays as it was.
-    fn fill_evidence(&mut self, len: usize) {
-        let known = self.evidence.last().copied().unwrap_or(0.0);
-        self.evidence.resize(len + 1, known);
-    }
 }
 
 impl Member for LlamaMember {
@@ -279,25 +278,26 @@ impl Member for LlamaMember {
             return Err(MemberError::PromptTooLong { member: self.name.clone(), tokens: len, room });
         }
         let common = self.sequence.iter().zip(&tokens).take_while(|(a, b)| a == b).count();
+        // The row where the new tokens begin may fall out when others are made.
+        let first_new = tokens.get(common).map(|&token| self.known_log_probability(common, token));
         self.forget_after(common);
         self.sequence = tokens;
         self.prompt_len = len;
         if !self.known.is_empty() && self.marks.last() != Some(&(self.known.len(), len)) {
             self.marks.push((self.known.len(), len));
         }
-        let has_row = self.has_row(len);
-        // Without its row the last token is decoded once more.
-        self.cut(len - usize::from(!has_row));
+        self.log_probabilities.extend(first_new);
+        self.log_probabilities.resize(len, f32::NAN);
+        // From the first token of the evidence on that has no log-probability; the one before it makes the row for that.
+        let unknown = |&token: &usize| self.log_probabilities[token].is_nan();
+        let first = (len.saturating_sub(EVIDENCE_TOKENS).max(1)..len).find(unknown).unwrap_or(len);
+        let from = if first < len || self.kept.get(len).is_none() { first - 1 } else { len };
+        self.cut(from);
         let decoded = len - self.decoded;
-        let rows = if has_row { 0 } else { EVIDENCE_TOKENS.min(decoded) };
-        let predicted = self.decode_up_to(len, rows)?;
-        for (index, log_probability) in predicted.iter().enumerate() {
-            self.add_evidence(len - predicted.len() + index, *log_probability);
-        }
-        self.fill_evidence(len);
+        self.decode_up_to(len, len - from)?;
         self.show_row(len)?;
-        self.prompt_row.0 = len;
-        self.prompt_row.1.clone_from(&self.row.logits);
+        // A regenerate decodes nothing.
+        self.kept.pin(len);
         // One from before the end of the prompt, for the case that it is taken back.
         let earlier = self.checkpoints.partition_point(|(at, _)| *at < len);
         self.checkpoints.drain(..earlier.saturating_sub(1));
@@ -317,7 +317,7 @@ impl Member for LlamaMember {
                 self.sequence.truncate(len);
                 return Err(error);
             }
-            self.add_evidence(len, probability.ln());
+            self.log_probabilities.push(probability.ln());
             self.keep_checkpoint(self.horizon.div_ceil(CHECKPOINTS).max(LEAST_DISTANCE));
             self.show_row(len + 1)?;
         }
@@ -328,7 +328,7 @@ impl Member for LlamaMember {
         let outcome = self.context.decode(&[unit as i32], self.decoded, 1);
         outcome.map_err(|error| self.failed(format!("{error:?}")))?;
         self.sequence.push(unit as i32);
-        self.evidence.push(0.0);
+        self.log_probabilities.push(f32::NAN);
         self.decoded += 1;
         Ok(())
     }
@@ -358,7 +358,7 @@ impl Member for LlamaMember {
         let len = self.prompt_len + len;
         self.marks.retain(|&(_, tokens)| tokens <= len);
         self.forget_after(len);
-        let rows = usize::from(!self.has_row(len));
+        let rows = usize::from(self.kept.get(len).is_none());
         // Without its row the last token is decoded once more.
         self.cut(len.saturating_sub(rows));
         self.decode_up_to(len, rows)?;
@@ -374,7 +374,12 @@ impl Member for LlamaMember {
         let same = reply.zip(units).take_while(|(&token, &unit)| token == unit as i32).count();
         // After a context shift the members have seen the end of the reply alone.
         self.forget_after(self.prompt_len + same);
-        self.sequence.extend(units[same..].iter().map(|&unit| unit as i32));
+        // The newest unit, which nothing needed decoded.
+        for &unit in &units[same..] {
+            let log_probability = self.known_log_probability(self.sequence.len(), unit as i32);
+            self.log_probabilities.push(log_probability);
+            self.sequence.push(unit as i32);
+        }
         if !self.known.is_empty() {
             self.known.push_str(text);
             self.marks.push((self.known.len(), self.sequence.len()));

@@ -206,7 +206,11 @@ fn read_models(
 }
 
 fn template(settings: &Settings, model: &LlamaModel, name: &str) -> Result<Option<ChatTemplate>, Error> {
-    let own = || model.chat_template(None).ok().and_then(|template| template.to_string().ok());
+    // Some files name a form that llama.cpp knows (`rwkv-world`) in place of a template.
+    let own = || {
+        let template = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
+        template.filter(|source| source.contains("{{"))
+    };
     let Some(source) = settings.chat_template.clone().or_else(own) else { return Ok(None) };
     let vocabulary = model.vocab();
     let text = |token| text_of(model, token);

@@ -101,12 +101,17 @@ fn append(model: &LlamaModel, vocabulary: &Vocabulary, all: &mut Vec<i32>, text:
         tokens.into_iter().map(|token| token.0).collect()
     };
     // SentencePiece puts a space before each text that it is given and after each special token. In the middle of a text
-    // there is none: a newline in front takes it, and both go.
-    let newline = tokens("\n", false);
-    let adds_space = newline.iter().flat_map(|&token| vocabulary.bytes(token as u32)).ne(b"\n");
-    if adds_space && all.last().is_some_and(|&token| !is_special(model, token)) {
-        let continued = tokens(&format!("\n{text}"), parse_special);
-        if let Some(rest) = continued.strip_prefix(newline.as_slice()) {
+    // there is none: something in front takes it, and both go. What that is must not grow together with the text.
+    let goes_on = all.last().is_some_and(|&token| !is_special(model, token));
+    for before in ["\n", ".", "a", "0"] {
+        if !goes_on || vocabulary.inexpressible(before).is_some() {
+            continue;
+        }
+        let own = tokens(before, false);
+        if own.iter().flat_map(|&token| vocabulary.bytes(token as u32)).eq(before.as_bytes()) {
+            break;
+        }
+        if let Some(rest) = tokens(&format!("{before}{text}"), parse_special).strip_prefix(own.as_slice()) {
             all.extend(rest);
             return;
         }

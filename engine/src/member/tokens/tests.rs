@@ -134,6 +134,23 @@ fn the_tokens_of_a_text_that_goes_on_are_those_of_the_whole() {
 }
 
 #[test]
+fn without_bytes_a_text_goes_on_as_well() {
+    let mut all = gguf::Vocabulary::bytes();
+    all.truncate(3);
+    for (piece, score) in [("▁", -9.0), ("a", -9.0), ("b", -9.0), ("ab", -1.0), ("▁a", -2.0)] {
+        all.push((piece.into(), score, PieceType::Normal));
+    }
+    let model = load(gguf::Vocabulary::of_pieces(&all));
+    for (first, second) in [("a", "b"), ("a", " b"), ("ab", "ab"), ("b ", "b")] {
+        let known = model.tokenise(&["", first]);
+        let text = pieces(&["", &format!("{first}{second}")]);
+        let continued = tokenise(&model.model, &model.vocabulary, &text, first.len(), &known);
+        assert_eq!(model.spelled(&continued), format!("{{bos}} {first}{second}"));
+        assert_eq!(continued[..known.len()], known);
+    }
+}
+
+#[test]
 fn sentence_piece_puts_a_space_at_the_start_and_after_control_tokens_only() {
     let model = chatty(true, false);
     let tokens = model.tokenise(&["<|im_start|>", "a"]);
