@@ -87,6 +87,23 @@ fn a_recurrent_model_of_every_type_decodes() {
 }
 
 #[test]
+fn a_hybrid_model_decodes() {
+    let row = logits_of_written(&RandomModel::tiny(Architecture::Jamba, Vocabulary::copied_from(&stories()), 1));
+    assert_eq!(row.len(), 512);
+    assert!(row.iter().all(|x| x.is_finite()));
+}
+
+#[test]
+fn a_vocabulary_of_bytes_tokenises_byte_by_byte() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    RandomModel::tiny(Architecture::Llama, Vocabulary::of_bytes("gpt-2"), 1).write(&path);
+    let ids: Vec<i32> =
+        load(&path).vocab().tokenize("é b\n".as_bytes(), true, false).iter().map(|token| token.0).collect();
+    assert_eq!(ids, [0xc3, 0xa9, 0x20, 0x62, 0x0a]);
+}
+
+#[test]
 fn the_seed_decides_the_weights() {
     let of_seed = |seed| {
         let folder = tempfile::tempdir().unwrap();

@@ -11,6 +11,18 @@ pub enum Architecture {
     Llama,
     /// A recurrent state that cannot be cut.
     Mamba,
+    /// A hybrid: layers of attention and of recurrence in turn.
+    Jamba,
+}
+
+impl Architecture {
+    fn name(self) -> &'static str {
+        match self {
+            Self::Llama => "llama",
+            Self::Mamba => "mamba",
+            Self::Jamba => "jamba",
+        }
+    }
 }
 
 /// What to write; change the fields of [`RandomModel::tiny`].
@@ -57,9 +69,13 @@ impl RandomModel {
         for layer in 0..self.layers {
             let block = format!("blk.{layer}.");
             weights.constant(&format!("{block}attn_norm.weight"), &[self.width], 1.0);
-            match self.architecture {
-                Architecture::Llama => self.attention(&mut weights, &block),
-                Architecture::Mamba => self.recurrence(&mut weights, &block),
+            if self.attends(layer) {
+                self.attention(&mut weights, &block);
+            } else {
+                self.recurrence(&mut weights, &block);
+            }
+            if self.architecture != Architecture::Mamba {
+                self.feed_forward(&mut weights, &block);
             }
         }
         Gguf { metadata: self.metadata(), tensors: weights.tensors }.write(path);
@@ -71,6 +87,9 @@ impl RandomModel {
         weights.matrix(&format!("{block}attn_k.weight"), kv_width, self.width);
         weights.matrix(&format!("{block}attn_v.weight"), kv_width, self.width);
         weights.matrix(&format!("{block}attn_output.weight"), self.width, self.width);
+    }
+
+    fn feed_forward(&self, weights: &mut Weights, block: &str) {
         weights.constant(&format!("{block}ffn_norm.weight"), &[self.width], 1.0);
         weights.matrix(&format!("{block}ffn_gate.weight"), self.feed_forward, self.width);
         weights.matrix(&format!("{block}ffn_up.weight"), self.feed_forward, self.width);
@@ -90,28 +109,33 @@ impl RandomModel {
         weights.plain(&format!("{block}ssm_a"), &[STATE, inner], &decay);
         weights.constant(&format!("{block}ssm_d"), &[inner], 1.0);
         weights.matrix(&format!("{block}ssm_out.weight"), self.width, inner);
+        if self.architecture == Architecture::Jamba {
+            for (name, width) in [("dt", rank), ("b", STATE), ("c", STATE)] {
+                weights.constant(&format!("{block}ssm_{name}_norm.weight"), &[width], 1.0);
+            }
+        }
     }
 
     fn metadata(&self) -> Vec<(String, Value)> {
-        let name = match self.architecture {
-            Architecture::Llama => "llama",
-            Architecture::Mamba => "mamba",
-        };
+        let name = self.architecture.name();
+        let attention = [
+            ("feed_forward_length", self.feed_forward),
+            ("attention.head_count", self.heads),
+            ("attention.head_count_kv", self.kv_heads),
+            ("rope.dimension_count", self.width / self.heads),
+        ];
+        let recurrence = [
+            ("ssm.conv_kernel", CONVOLUTION),
+            ("ssm.inner_size", self.inner()),
+            ("ssm.state_size", STATE),
+            ("ssm.time_step_rank", self.rank()),
+        ];
         let numbers = match self.architecture {
-            Architecture::Llama => vec![
-                ("feed_forward_length", self.feed_forward),
-                ("attention.head_count", self.heads),
-                ("attention.head_count_kv", self.kv_heads),
-                ("rope.dimension_count", self.width / self.heads),
-            ],
-            Architecture::Mamba => vec![
-                ("feed_forward_length", 0),
-                ("attention.head_count", 0),
-                ("ssm.conv_kernel", CONVOLUTION),
-                ("ssm.inner_size", self.inner()),
-                ("ssm.state_size", STATE),
-                ("ssm.time_step_rank", self.rank()),
-            ],
+            Architecture::Llama => attention.to_vec(),
+            Architecture::Mamba => {
+                [&[("feed_forward_length", 0), ("attention.head_count", 0)], &recurrence[..]].concat()
+            }
+            Architecture::Jamba => [attention, recurrence].concat(),
         };
         let mut model = Gguf::default();
         model.set("general.architecture", Value::Text(name.into()));
@@ -125,8 +149,20 @@ impl RandomModel {
         for (key, number) in numbers {
             model.set(&format!("{name}.{key}"), Value::U32(number as u32));
         }
+        if self.architecture == Architecture::Jamba {
+            let heads = (0..self.layers).map(|layer| if self.attends(layer) { self.kv_heads as i32 } else { 0 });
+            model.set("jamba.attention.head_count_kv", Value::Integers(heads.collect()));
+        }
         model.metadata.extend_from_slice(self.vocabulary.metadata());
         model.metadata
+    }
+
+    fn attends(&self, layer: usize) -> bool {
+        match self.architecture {
+            Architecture::Llama => true,
+            Architecture::Mamba => false,
+            Architecture::Jamba => layer % 2 == 0,
+        }
     }
 
     /// llama.cpp knows Mamba with this expansion only.

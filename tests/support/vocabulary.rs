@@ -50,6 +50,29 @@ impl Vocabulary {
         Self(keys)
     }
 
+    /// Byte-level BPE without merges: one token a byte, by value, and `<|endoftext|>`. `splitter` names one of llama.cpp's
+    /// ways to split a text into words.
+    pub fn of_bytes(splitter: &str) -> Self {
+        // GPT-2's spelling of bytes: printable ones as they are, the others from U+0100 on.
+        let printable = |byte: u8| matches!(byte, b'!'..=b'~' | 0xa1..=0xac | 0xae..=0xff);
+        let mut others = 0x100..;
+        let spell = |byte| if printable(byte) { byte.into() } else { others.next().and_then(char::from_u32).unwrap() };
+        let mut texts: Vec<String> = (0..=255).map(spell).map(String::from).collect();
+        texts.push("<|endoftext|>".into());
+        let mut types = vec![PieceType::Normal as i32; 256];
+        types.push(PieceType::Control as i32);
+        let mut keys = Gguf::default();
+        keys.set("tokenizer.ggml.model", Value::Text("gpt2".into()));
+        keys.set("tokenizer.ggml.pre", Value::Text(splitter.into()));
+        keys.set("tokenizer.ggml.tokens", Value::Texts(texts));
+        keys.set("tokenizer.ggml.token_type", Value::Integers(types));
+        keys.set("tokenizer.ggml.merges", Value::Texts(Vec::new()));
+        keys.set("tokenizer.ggml.bos_token_id", Value::U32(256));
+        keys.set("tokenizer.ggml.eos_token_id", Value::U32(256));
+        keys.set("tokenizer.ggml.add_bos_token", Value::Bool(false));
+        Self(keys)
+    }
+
     /// The three control pieces and the 256 bytes, for [`Self::of_pieces`] to go on from.
     pub fn bytes() -> Vec<(String, f32, PieceType)> {
         let mut pieces = vec![

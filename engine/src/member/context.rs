@@ -28,6 +28,7 @@ pub(crate) struct Checkpoint(Vec<u8>);
 pub(crate) struct Context {
     raw: std::ptr::NonNull<sys::llama_context>,
     model: Arc<LlamaModel>,
+    size: usize,
     positions: Vec<i32>,
     outputs: Vec<i8>,
 }
@@ -61,7 +62,9 @@ impl Context {
             sys::llama_init_from_model(model, parameters)
         };
         let raw = std::ptr::NonNull::new(raw)?;
-        Some(Self { raw, model, positions: Vec::with_capacity(BATCH), outputs: Vec::with_capacity(BATCH) })
+        // llama.cpp rounds up to a multiple of 256, which may be more than the model was trained for.
+        let size = size as usize;
+        Some(Self { raw, model, size, positions: Vec::with_capacity(BATCH), outputs: Vec::with_capacity(BATCH) })
     }
 
     pub fn model(&self) -> &LlamaModel {
@@ -70,8 +73,7 @@ impl Context {
 
     /// How many positions there are.
     pub fn size(&self) -> usize {
-        // SAFETY: a valid context.
-        unsafe { sys::llama_n_ctx(self.raw.as_ptr()) as usize }
+        self.size
     }
 
     pub fn set_threads(&mut self, threads: usize) {
@@ -111,13 +113,15 @@ impl Context {
         BATCH
     }
 
-    /// Row `index` of the last batch, counted over its tokens; `units` floats. `None` when no row was asked for there.
-    pub fn row(&mut self, index: usize, units: usize) -> Option<&[f32]> {
-        // SAFETY: a valid context; null when the index has no row. A row has as many floats as the vocabulary has tokens,
-        // and `units` is at most that; it stays until the next decode, which needs `&mut self`.
+    /// Row `index` of the last batch, counted over its tokens: a logit for each token of the model. `None` when no row was
+    /// asked for there.
+    pub fn row(&mut self, index: usize) -> Option<&[f32]> {
+        let tokens = self.model.n_vocab().unsigned_abs() as usize;
+        // SAFETY: a valid context; null when the index has no row. A row has as many floats as the vocabulary has tokens; it
+        // stays until the next decode, which needs `&mut self`.
         unsafe {
             let row = sys::llama_get_logits_ith(self.raw.as_ptr(), index as i32);
-            (!row.is_null()).then(|| std::slice::from_raw_parts(row, units))
+            (!row.is_null()).then(|| std::slice::from_raw_parts(row, tokens))
         }
     }
 
@@ -127,13 +131,15 @@ impl Context {
         // SAFETY: a valid context and its memory.
         unsafe {
             let memory = sys::llama_get_memory(self.raw.as_ptr());
-            if start == 0 {
-                sys::llama_memory_clear(memory, true);
-                return true;
-            }
             sys::llama_memory_seq_rm(memory, 0, start as i32, -1)
                 && sys::llama_memory_seq_pos_max(memory, 0) < start as i32
         }
+    }
+
+    /// Removes everything, which no memory refuses.
+    pub fn clear(&mut self) {
+        // SAFETY: a valid context and its memory.
+        unsafe { sys::llama_memory_clear(sys::llama_get_memory(self.raw.as_ptr()), true) }
     }
 
     /// Saves the state that cannot be cut: a recurrent state, without the KV cache.
@@ -148,7 +154,8 @@ impl Context {
         }
     }
 
-    /// Goes back to a saved state, after which positions from `len` on are gone. False when it did not work.
+    /// Goes back to a saved state, after which positions from `len` on are gone. False when it did not work. In a hybrid
+    /// this puts the recurrent half back alone; with that at `len`, llama.cpp no longer refuses to cut the other.
     #[must_use]
     pub fn restore(&mut self, checkpoint: &Checkpoint, len: usize) -> bool {
         let Checkpoint(bytes) = checkpoint;

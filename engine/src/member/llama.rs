@@ -8,15 +8,21 @@ use crate::fuse;
 use crate::settings::{Message, Prompt, Speaker};
 use std::sync::Arc;
 
-/// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 38 %, and each row
-/// costs an output layer.
-const EVIDENCE_TOKENS: usize = 32;
+/// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 39 %, and each
+/// costs an output layer. Always as many, whatever is known of more: a reply does not depend on what was asked before.
+const EVIDENCE_TOKENS: usize = 31;
+
+/// Tokens of a reply over which it is taken: what lies further back has decayed to 10⁻¹³.
+const MOST_EVIDENCE_TOKENS: usize = 1000;
 
 /// Least log-probability that counts: one unit that a member thought impossible must not silence it for the whole text.
 const LEAST_EVIDENCE: f32 = -20.0;
 
-/// Units between two checkpoints of a recurrent state. A rewind decodes at most this many again, in one batch.
-const CHECKPOINT_EVERY: usize = 8;
+/// Least number of units between two checkpoints of a recurrent state. A rewind decodes as many again, in one batch.
+const LEAST_DISTANCE: usize = 8;
+
+/// Checkpoints that share the horizon between them; one is some 20 MB for a model of 3 billion parameters.
+const CHECKPOINTS: usize = 4;
 
 /// How a member sees a prompt.
 pub(crate) struct PromptForm {
@@ -32,20 +38,19 @@ pub(crate) struct LlamaMember {
     vocabulary: Arc<Vocabulary>,
     form: PromptForm,
     horizon: usize,
-    /// Prompt and reply in tokens; the first `decoded` of them are in the context.
+    /// Prompt and reply in tokens: what stands.
     sequence: Vec<i32>,
+    /// How many of them the context holds. Fewer than all only after an error, or when nothing needed the last one's row.
     decoded: usize,
     prompt_len: usize,
-    /// The text that `sequence` was made from, and where in both a prompt or a reply ended: a prompt that continues this
-    /// text keeps its tokens, whatever a tokenizer would make of the whole.
+    /// The text that `sequence` was made from, and where in both (bytes, tokens) a prompt or a reply ended: a prompt that
+    /// continues this text keeps its tokens, whatever a tokenizer would make of the whole.
     known: String,
     marks: Vec<(usize, usize)>,
-    /// `evidence[n]`: after n tokens.
-    evidence: Vec<f32>,
+    /// What the member thought of each token of `sequence` before it saw it; NaN where it was not asked.
+    log_probabilities: Vec<f32>,
     row: MemberRow,
     kept: KeptRows,
-    /// The row after the prompt, so that a regenerate decodes nothing.
-    prompt_row: (usize, Vec<f32>),
     /// Of a recurrent state: at the end of the prompt and every few units. Empty for attention models.
     checkpoints: Vec<(usize, Checkpoint)>,
     recurrent: bool,
@@ -54,6 +59,7 @@ pub(crate) struct LlamaMember {
 impl LlamaMember {
     pub fn new(name: String, context: Context, vocabulary: Arc<Vocabulary>, form: PromptForm, horizon: usize) -> Self {
         let units = vocabulary.len();
+        // Hybrids too: their recurrent half cannot be cut.
         let recurrent = context.model().is_recurrent() || context.model().is_hybrid();
         Self {
             name,
@@ -65,10 +71,9 @@ impl LlamaMember {
             prompt_len: 0,
             known: String::new(),
             marks: Vec::new(),
-            evidence: vec![0.0],
+            log_probabilities: Vec::new(),
             row: MemberRow { logits: vec![0.0; units], probabilities: vec![0.0; units], ..MemberRow::default() },
             kept: KeptRows::new(units, horizon),
-            prompt_row: (usize::MAX, Vec::new()),
             checkpoints: Vec::new(),
             recurrent,
             vocabulary,
@@ -118,19 +123,15 @@ impl LlamaMember {
             self.marks.pop();
         }
         let (bytes, count) = self.marks.last().copied().unwrap_or((0, 0));
-        let mut tokens = self.sequence[..count.min(self.sequence.len())].to_vec();
-        tokens.extend(super::tokens::tokenise(self.context.model(), &self.vocabulary, pieces, bytes));
+        let known = &self.sequence[..count];
+        let tokens = super::tokens::tokenise(self.context.model(), &self.vocabulary, pieces, bytes, known);
         self.known = text;
-        self.marks.push((self.known.len(), tokens.len()));
-        self.marks.dedup();
         Ok(tokens)
     }
 
-    /// Decodes `sequence[decoded..end]`, with rows for the last `rows` tokens of it, and keeps the last row. Returns the
-    /// log-probabilities those rows gave to the tokens that followed: `rows − 1` of them.
-    fn decode_up_to(&mut self, end: usize, rows: usize) -> Result<Vec<f32>, MemberError> {
-        let units = self.vocabulary.len();
-        let mut predicted = Vec::new();
+    /// Decodes `sequence[decoded..end]`, with rows for the last `rows` tokens of it: notes what they say of the tokens that
+    /// follow, and keeps the last one.
+    fn decode_up_to(&mut self, end: usize, rows: usize) -> Result<(), MemberError> {
         while self.decoded < end {
             let start = self.decoded;
             let without_rows = (end - rows).saturating_sub(start);
@@ -143,8 +144,7 @@ impl LlamaMember {
             if let Err(error) = self.context.decode(&self.sequence[start..start + count], start, wanted) {
                 // Part of the batch may be kept; what stood before it stays.
                 if !self.context.cut(start) {
-                    let _ = self.context.cut(0);
-                    self.decoded = 0;
+                    self.go_back_without_cutting(start);
                 }
                 return Err(match error {
                     DecodeError::Full => MemberError::Full(self.name.clone()),
@@ -154,20 +154,18 @@ impl LlamaMember {
             self.decoded += count;
             for index in count - wanted..count {
                 let next = start + index + 1;
-                let Some(row) = self.context.row(index, units) else {
+                let Some(row) = self.context.row(index) else {
                     return Err(self.failed("llama.cpp gave no logits".into()));
                 };
                 if next < end {
-                    predicted.push(fuse::log_probability(row, self.sequence[next] as usize));
+                    let log_probability = fuse::log_probability(row, self.sequence[next] as usize);
+                    self.log_probabilities[next] = log_probability;
                 } else {
-                    let slot = self.kept.slot(next);
-                    slot.clear();
-                    slot.extend_from_slice(row);
-                    self.vocabulary.mask(slot);
+                    self.vocabulary.row_of_units(row, self.kept.slot(next));
                 }
             }
         }
-        Ok(predicted)
+        Ok(())
     }
 
     fn failed(&self, why: String) -> MemberError {
@@ -176,70 +174,82 @@ impl LlamaMember {
 
     /// Makes `row` from the kept logits of length `len`.
     fn show_row(&mut self, len: usize) -> Result<(), MemberError> {
-        let logits = match self.kept.get(len) {
-            Some(row) => row,
-            None if self.prompt_row.0 == len => &self.prompt_row.1,
-            None => return Err(self.failed(format!("no row is kept at {len}"))),
+        let Some(logits) = self.kept.get(len) else {
+            return Err(self.failed(format!("no row is kept at {len}")));
         };
         self.row.logits.copy_from_slice(logits);
         self.row.statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities)
             .map_err(|error| self.failed(format!("its logits are no distribution: {error}")))?;
-        self.row.evidence = self.evidence.get(len).copied().unwrap_or(0.0);
+        self.row.evidence = self.evidence(len);
         Ok(())
     }
 
-    fn has_row(&self, len: usize) -> bool {
-        self.kept.get(len).is_some() || self.prompt_row.0 == len
+    /// Of the first `len` tokens. Only what can be emitted counts: the other tokens are the prompt's form.
+    fn evidence(&self, len: usize) -> f32 {
+        let first = self.prompt_len.saturating_sub(EVIDENCE_TOKENS).max(len.saturating_sub(MOST_EVIDENCE_TOKENS));
+        let counted = |token: i32| self.vocabulary.can_emit(token as Unit) && token as Unit != self.vocabulary.end();
+        self.sequence[first..len].iter().zip(&self.log_probabilities[first..len]).fold(0.0, |sum, (&token, &known)| {
+            let own = if counted(token) && !known.is_nan() { known.max(LEAST_EVIDENCE) } else { 0.0 };
+            plugin_api::abi::EVIDENCE_DECAY * sum + own
+        })
     }
 
-    /// Brings the context to exactly the first `len` tokens of `sequence`, with a row there.
-    fn back_to(&mut self, len: usize) -> Result<(), MemberError> {
-        self.evidence.truncate(len + 1);
-        let have_row = self.has_row(len);
-        if len < self.decoded || !have_row {
-            // Without a kept row the last token is decoded once more.
-            let keep = if have_row { len } else { len.saturating_sub(1).min(self.decoded) };
-            self.cut(keep);
-            self.decode_up_to(len, usize::from(!have_row))?;
+    /// What the row of length `len` says of `token`; NaN when it is not kept.
+    fn known_log_probability(&self, len: usize, token: i32) -> f32 {
+        match self.kept.get(len) {
+            Some(row) if (token as usize) < row.len() => fuse::log_probability(row, token as usize),
+            // Padding; it does not count.
+            Some(_) => f32::NEG_INFINITY,
+            None => f32::NAN,
         }
-        self.show_row(len)
     }
 
-    /// Shortens the context to at most `len` tokens: by cutting, from a checkpoint, or else by forgetting everything, which
-    /// costs time and no text: what is missing is decoded again.
+    /// Keeps the first `len` tokens, and of the context at most these.
+    fn forget_after(&mut self, len: usize) {
+        self.sequence.truncate(len);
+        self.log_probabilities.truncate(len);
+        self.kept.drop_after(len);
+        self.cut(len);
+    }
+
+    /// Shortens the context to at most `len` tokens; what is missing then is decoded again by [`Self::decode_up_to`].
     fn cut(&mut self, len: usize) {
         if len >= self.decoded {
             return;
         }
         if !self.recurrent && self.context.cut(len) {
             self.decoded = len;
-            return;
+        } else {
+            self.go_back_without_cutting(len);
         }
-        while self.checkpoints.last().is_some_and(|(at, _)| *at > len) {
-            self.checkpoints.pop();
-        }
-        if let Some((at, checkpoint)) = self.checkpoints.last() {
-            if self.context.restore(checkpoint, *at) {
+    }
+
+    /// To a checkpoint, or by forgetting everything, which costs time and no text.
+    fn go_back_without_cutting(&mut self, len: usize) {
+        while let Some((at, checkpoint)) = self.checkpoints.last() {
+            if *at <= len && self.context.restore(checkpoint, *at) {
                 self.decoded = *at;
                 return;
             }
+            self.checkpoints.pop();
         }
-        self.checkpoints.clear();
-        let _ = self.context.cut(0);
+        self.context.clear();
         self.decoded = 0;
     }
 
-    fn save_checkpoint(&mut self) {
-        if !self.recurrent {
+    /// Keeps the state of a model that cannot be cut, `distance` units or more after the last one.
+    fn keep_checkpoint(&mut self, distance: usize) {
+        let last = self.checkpoints.last().map_or(0, |(at, _)| *at);
+        if !self.recurrent || self.decoded < last + distance {
             return;
         }
         if let Some(checkpoint) = self.context.checkpoint() {
             self.checkpoints.push((self.decoded, checkpoint));
-            // The one at the end of the prompt serves regenerates; the others the horizon.
-            let most = self.horizon.div_ceil(CHECKPOINT_EVERY) + 2;
-            if self.checkpoints.len() > most {
-                self.checkpoints.remove(1);
-            }
+        }
+        // Those up to the end of the prompt serve regenerates, the others the horizon.
+        let of_reply = self.checkpoints.partition_point(|(at, _)| *at <= self.prompt_len);
+        if self.checkpoints.len() - of_reply > CHECKPOINTS + 1 {
+            self.checkpoints.remove(of_reply);
         }
     }
 }
@@ -251,105 +261,84 @@ impl Member for LlamaMember {
 
     fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError> {
         let (tokens, stop) = if let Prompt::Tokens(units) = prompt {
+            self.known.clear();
             self.marks.clear();
-            let vocabulary = self.context.model().vocab();
-            let begin = vocabulary.should_add_bos().then(|| vocabulary.bos().0);
+            let begin = super::tokens::beginning(self.context.model());
             (begin.into_iter().chain(units.iter().map(|&unit| unit as i32)).collect(), Vec::new())
         } else {
             let (pieces, stop) = self.render(prompt)?;
             (self.tokens_of(&pieces)?, stop)
         };
-        if tokens.is_empty() {
+        let len = tokens.len();
+        if len == 0 {
             return Err(MemberError::EmptyPrompt(self.name.clone()));
         }
-        if tokens.len() >= self.context.size() {
-            let (tokens, room) = (tokens.len(), self.context.size() - 1);
-            self.marks.pop();
-            return Err(MemberError::PromptTooLong { member: self.name.clone(), tokens, room });
+        if len >= self.context.size() {
+            let room = self.context.size() - 1;
+            return Err(MemberError::PromptTooLong { member: self.name.clone(), tokens: len, room });
         }
-        let common = self.sequence[..self.decoded].iter().zip(&tokens).take_while(|(a, b)| a == b).count();
-        let len = tokens.len();
+        let common = self.sequence.iter().zip(&tokens).take_while(|(a, b)| a == b).count();
+        // The row where the new tokens begin may fall out when others are made.
+        let first_new = tokens.get(common).map(|&token| self.known_log_probability(common, token));
+        self.forget_after(common);
         self.sequence = tokens;
         self.prompt_len = len;
-        let before = self.decoded;
-        if common < before {
-            self.kept.drop_after(common);
+        if !self.known.is_empty() && self.marks.last() != Some(&(self.known.len(), len)) {
+            self.marks.push((self.known.len(), len));
         }
-        if self.prompt_row.0 > common {
-            self.prompt_row.0 = usize::MAX;
-        }
-        self.evidence.truncate(common + 1);
-        if common == len && self.has_row(len) {
-            self.cut(len);
-            // A recurrent state goes back to a checkpoint, which may lie before the end of the prompt.
-            let decoded = len - self.decoded;
-            self.decode_up_to(len, 0)?;
-            self.show_row(len)?;
-            return Ok(Primed { tokens: len, decoded, stop });
-        }
-        self.cut(common.min(len - 1));
+        self.log_probabilities.extend(first_new);
+        self.log_probabilities.resize(len, f32::NAN);
+        // From the first token of the evidence on that has no log-probability; the one before it makes the row for that.
+        let unknown = |&token: &usize| self.log_probabilities[token].is_nan();
+        let first = (len.saturating_sub(EVIDENCE_TOKENS).max(1)..len).find(unknown).unwrap_or(len);
+        let from = if first < len || self.kept.get(len).is_none() { first - 1 } else { len };
+        self.cut(from);
         let decoded = len - self.decoded;
-        if self.decoded == 0 {
-            self.checkpoints.clear();
-        }
-        let predicted = self.decode_up_to(len, EVIDENCE_TOKENS.min(decoded))?;
-        // Of the tokens before those nothing is known: the evidence stays as it was.
-        let known = self.evidence.last().copied().unwrap_or(0.0);
-        self.evidence.resize(len + 1 - predicted.len(), known);
-        for log_probability in predicted {
-            self.evidence.push(
-                plugin_api::abi::EVIDENCE_DECAY * self.evidence[self.evidence.len() - 1]
-                    + log_probability.max(LEAST_EVIDENCE),
-            );
-        }
+        self.decode_up_to(len, len - from)?;
         self.show_row(len)?;
-        self.prompt_row.0 = len;
-        self.prompt_row.1.clear();
-        self.prompt_row.1.extend_from_slice(&self.row.logits);
-        self.checkpoints.retain(|(at, _)| *at < len);
-        self.checkpoints.drain(..self.checkpoints.len().saturating_sub(1));
-        self.save_checkpoint();
+        // A regenerate decodes nothing.
+        self.kept.pin(len);
+        // One from before the end of the prompt, for the case that it is taken back.
+        let earlier = self.checkpoints.partition_point(|(at, _)| *at < len);
+        self.checkpoints.drain(..earlier.saturating_sub(1));
+        self.keep_checkpoint(1);
         Ok(Primed { tokens: len, decoded, stop })
     }
 
     fn extend(&mut self, units: &[Unit]) -> Result<(), MemberError> {
         for &unit in units {
-            let len = self.decoded;
+            let len = self.sequence.len();
             if len >= self.context.size() {
                 return Err(MemberError::Full(self.name.clone()));
             }
             let probability = self.row.probabilities.get(unit as usize).copied().unwrap_or(0.0);
-            self.sequence.truncate(len);
             self.sequence.push(unit as i32);
-            self.decode_up_to(len + 1, 1)?;
-            self.evidence.truncate(len + 1);
-            let log_probability = probability.ln().max(LEAST_EVIDENCE);
-            self.evidence.push(plugin_api::abi::EVIDENCE_DECAY * self.evidence[len] + log_probability);
-            if self.recurrent && self.decoded - self.checkpoints.last().map_or(0, |(at, _)| *at) >= CHECKPOINT_EVERY {
-                self.save_checkpoint();
+            if let Err(error) = self.decode_up_to(len + 1, 1) {
+                self.sequence.truncate(len);
+                return Err(error);
             }
+            self.log_probabilities.push(probability.ln());
+            self.keep_checkpoint(self.horizon.div_ceil(CHECKPOINTS).max(LEAST_DISTANCE));
+            self.show_row(len + 1)?;
         }
-        self.show_row(self.decoded)
+        Ok(())
     }
 
     fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError> {
         let outcome = self.context.decode(&[unit as i32], self.decoded, 1);
         outcome.map_err(|error| self.failed(format!("{error:?}")))?;
-        let len = self.decoded;
-        // What was decoded here never stood in the text.
-        self.decoded += 1;
-        self.sequence.truncate(len);
         self.sequence.push(unit as i32);
-        self.evidence.resize(self.decoded + 1, 0.0);
+        self.log_probabilities.push(f32::NAN);
+        self.decoded += 1;
         Ok(())
     }
 
     fn len(&self) -> usize {
-        self.decoded - self.prompt_len
+        self.sequence.len() - self.prompt_len
     }
 
     fn room(&self) -> usize {
-        self.context.size() - self.decoded
+        self.context.size().saturating_sub(self.sequence.len())
     }
 
     fn can_rewind(&self, len: usize) -> Result<(), MemberError> {
@@ -367,9 +356,13 @@ impl Member for LlamaMember {
     fn rewind(&mut self, len: usize) -> Result<(), MemberError> {
         self.can_rewind(len)?;
         let len = self.prompt_len + len;
-        self.kept.drop_after(len);
-        self.sequence.truncate(len);
-        self.back_to(len)
+        self.marks.retain(|&(_, tokens)| tokens <= len);
+        self.forget_after(len);
+        let rows = usize::from(self.kept.get(len).is_none());
+        // Without its row the last token is decoded once more.
+        self.cut(len.saturating_sub(rows));
+        self.decode_up_to(len, rows)?;
+        self.show_row(len)
     }
 
     fn row(&self) -> &MemberRow {
@@ -377,10 +370,20 @@ impl Member for LlamaMember {
     }
 
     fn adopt(&mut self, units: &[Unit], text: &str) {
-        self.sequence.truncate(self.prompt_len);
-        self.sequence.extend(units.iter().map(|&unit| unit as i32));
-        self.known.push_str(text);
-        self.marks.push((self.known.len(), self.sequence.len()));
+        let reply = self.sequence[self.prompt_len..].iter();
+        let same = reply.zip(units).take_while(|(&token, &unit)| token == unit as i32).count();
+        // After a context shift the members have seen the end of the reply alone.
+        self.forget_after(self.prompt_len + same);
+        // The newest unit, which nothing needed decoded.
+        for &unit in &units[same..] {
+            let log_probability = self.known_log_probability(self.sequence.len(), unit as i32);
+            self.log_probabilities.push(log_probability);
+            self.sequence.push(unit as i32);
+        }
+        if !self.known.is_empty() {
+            self.known.push_str(text);
+            self.marks.push((self.known.len(), self.sequence.len()));
+        }
     }
 
     fn set_threads(&mut self, threads: usize) {

@@ -4,6 +4,7 @@ use super::context::Context;
 use super::inspect;
 use super::llama::{LlamaMember, PromptForm};
 use super::template::ChatTemplate;
+use super::tokens::{text_of, tokenise_text};
 use super::{Ensemble, Member, Unit, Vocabulary};
 use crate::error::Error;
 use crate::settings::{ModelSource, Settings};
@@ -49,18 +50,19 @@ impl Loaded {
         if let Some(character) = self.vocabulary.inexpressible(text) {
             return Err(Error::Input(format!("the models have no token for `{character}`; leave it out of the text")));
         }
-        Ok(self
-            .first
-            .vocab()
-            .tokenize(text.as_bytes(), false, false)
-            .into_iter()
-            .map(|token| token.0 as Unit)
-            .collect())
+        let tokens = tokenise_text(&self.first, &self.vocabulary, text);
+        let units: Vec<Unit> = tokens.into_iter().map(|token| token as Unit).collect();
+        match units.iter().all(|&unit| (unit as usize) < self.vocabulary.len()) {
+            true => Ok(units),
+            false => Err(Error::Input(
+                "the models have no tokens for all of the text; leave out what is unusual in it".into(),
+            )),
+        }
     }
 }
 
 /// llama.cpp, which starts once in a process.
-fn backend() -> Result<&'static LlamaBackend, Error> {
+pub(super) fn backend() -> Result<&'static LlamaBackend, Error> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let start = || {
         llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
@@ -71,10 +73,28 @@ fn backend() -> Result<&'static LlamaBackend, Error> {
 
 /// Threads for decoding when the user gives none: one per physical core; two threads of one core only wait for each other.
 fn default_threads() -> usize {
-    let logical = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let siblings = std::fs::read_to_string("/sys/devices/system/cpu/cpu0/topology/thread_siblings_list")
-        .map_or(1, |list| list.trim().split([',', '-']).count());
-    (logical / siblings.max(1)).max(1)
+    // What this process may use; less than all processors in a container.
+    let most = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    let siblings = |processor| {
+        let path = format!("/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list");
+        std::fs::read_to_string(path).ok()
+    };
+    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
+    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
+    physical_cores(allowed, siblings).map_or(most, |cores| cores.min(most))
+}
+
+/// How many cores the processors of a list like `0-3,8` are, where `siblings` tells the processors of one's core. `None`
+/// when that is not known.
+fn physical_cores(processors: &str, siblings: impl Fn(usize) -> Option<String>) -> Option<usize> {
+    let mut cores = std::collections::HashSet::new();
+    for range in processors.trim().split(',') {
+        let (first, last) = range.split_once('-').unwrap_or((range, range));
+        for processor in first.parse::<usize>().ok()?..=last.parse().ok()? {
+            cores.insert(siblings(processor)?);
+        }
+    }
+    Some(cores.len())
 }
 
 /// Loads all members side by side.
@@ -197,10 +217,14 @@ fn read_models(
 }
 
 fn template(settings: &Settings, model: &LlamaModel, name: &str) -> Result<Option<ChatTemplate>, Error> {
-    let text = |token| model.vocab().text(token).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
-    let own = || model.chat_template(None).ok().and_then(|template| template.to_string().ok());
+    // Some files name a form that llama.cpp knows (`rwkv-world`) in place of a template.
+    let own = || {
+        let template = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
+        template.filter(|source| source.contains("{{"))
+    };
     let Some(source) = settings.chat_template.clone().or_else(own) else { return Ok(None) };
     let vocabulary = model.vocab();
+    let text = |token| text_of(model, token);
     ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos())).map(Some).map_err(|error| {
         Error::Input(format!(
             "the chat template of `{name}` cannot be used: {error}; give another with --chat-template, or --raw"
@@ -233,4 +257,29 @@ fn unique_names(models: &[ModelSource]) -> Vec<String> {
         names.push(name);
     }
     names
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_core_counts_once_however_many_threads_it_has() {
+        let cores = |processors: &str, list: &[&str]| {
+            physical_cores(processors, |processor| list.get(processor).map(|siblings| siblings.to_string()))
+        };
+        assert_eq!(cores("0-1\n", &["0-1", "0-1"]), Some(1), "two threads of one core");
+        assert_eq!(cores("0-3", &["0,2", "1,3", "0,2", "1,3"]), Some(2), "numbered core by core");
+        assert_eq!(cores("0-3", &["0-3", "0-3", "0-3", "0-3"]), Some(1), "four threads a core");
+        assert_eq!(cores("0-3", &["0-1", "0-1", "2", "3"]), Some(3), "large cores and small ones");
+        assert_eq!(cores("1,3", &["0-1", "0-1", "2", "3"]), Some(2), "some processors are others' ");
+        assert_eq!(cores("0-1", &["0"]), None);
+        assert_eq!(cores("", &["0"]), None);
+    }
+
+    #[test]
+    fn names_are_unique() {
+        let models = ["a/m.gguf", "b/m.gguf", "m#2.gguf", "a/m.gguf", "n.v1.gguf"].map(ModelSource::new);
+        assert_eq!(unique_names(&models), ["m", "m#2", "m#2#2", "m#3", "n.v1"]);
+    }
 }

@@ -3,59 +3,130 @@
 use super::template::Piece;
 use super::Vocabulary;
 use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
+use llama_cpp_2::token_type::LlamaTokenAttr;
 
-/// Tokens of the pieces' text from byte `from` on. At 0 the model's own beginning-of-text token is put in front, unless the
-/// template has written one.
-pub(super) fn tokenise(model: &LlamaModel, vocabulary: &Vocabulary, pieces: &[Piece], from: usize) -> Vec<i32> {
+/// Longest run of letters and signs without white space, or of white space alone, that is tokenised at once, in characters.
+/// Many of llama.cpp's byte-level tokenizers split a text with `std::regex`, which calls itself for every character of a
+/// match: from 6,000 to 8,000 on, a thread's 2 MB of stack are used up and the process ends. One match can take two runs.
+const LONGEST_RUN: usize = 2000;
+
+/// The token that this model begins every text with.
+pub(super) fn beginning(model: &LlamaModel) -> Option<i32> {
+    let vocabulary = model.vocab();
+    Some(vocabulary.bos().0).filter(|&token| token >= 0 && vocabulary.should_add_bos())
+}
+
+/// What a special token looks like as text; empty for a model that has no such token, where llama.cpp ends the process.
+pub(super) fn text_of(model: &LlamaModel, token: LlamaToken) -> String {
+    let vocabulary = model.vocab();
+    let text = if token.0 < 0 { None } else { vocabulary.text(token) };
+    text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
+}
+
+/// Tokens of the pieces' text; `known` are those of its first `from` bytes. Where nothing is known the model's own
+/// beginning-of-text token is put in front, unless the template has written one. An end-of-text token never follows,
+/// whatever the model file asks for: the text goes on.
+pub(super) fn tokenise(
+    model: &LlamaModel,
+    vocabulary: &Vocabulary,
+    pieces: &[Piece],
+    from: usize,
+    known: &[i32],
+) -> Vec<i32> {
     let mut rest = Vec::new();
     let mut at = 0;
     for piece in pieces {
-        let end = at + piece.text.len();
-        if end > from {
-            rest.push((&piece.text[from.saturating_sub(at).min(piece.text.len())..], piece.trusted));
+        let text = &piece.text[from.saturating_sub(at).min(piece.text.len())..];
+        if !text.is_empty() {
+            rest.push((text, piece.trusted));
         }
-        at = end;
+        at += piece.text.len();
+    }
+    let mut all = known.to_vec();
+    let Some((first, trusted)) = rest.first() else { return all };
+    if from == 0 {
+        let written = text_of(model, model.vocab().bos());
+        let is_written = *trusted && !written.is_empty() && first.starts_with(&written);
+        all.extend(beginning(model).filter(|_| !is_written));
     }
     let text: String = rest.iter().map(|(text, _)| *text).collect();
-    if text.is_empty() {
-        return Vec::new();
-    }
-    let begins_itself = || {
-        let bos = model.vocab().text(model.vocab().bos()).map(|bos| bos.to_string_lossy().into_owned());
-        bos.is_some_and(|bos| {
-            !bos.is_empty() && rest.first().is_some_and(|(text, trusted)| *trusted && text.starts_with(&bos))
-        })
-    };
-    let add_special = from == 0 && !begins_itself();
-    let tokens = |text: &str, add_special: bool, parse_special: bool| -> Vec<i32> {
-        model.vocab().tokenize(text.as_bytes(), add_special, parse_special).into_iter().map(|token| token.0).collect()
-    };
-    // SentencePiece puts a space before each text it is given; in the middle of a prompt there is none. A newline in front
-    // takes the space, and both go.
-    let continued = |text: &str, parse_special: bool| -> Vec<i32> {
-        let newline = tokens("\n", false, false);
-        let mut all = tokens(&format!("\n{text}"), false, parse_special);
-        if all.starts_with(&newline) {
-            all.drain(..newline.len());
-            all
-        } else {
-            tokens(text, false, parse_special)
+    if control_in_untrusted(vocabulary, &rest, &text) || short_runs(&text).len() > 1 {
+        for (text, trusted) in rest {
+            append_piece(model, vocabulary, &mut all, text, trusted);
         }
-    };
-    // Mostly nobody writes control tokens, and then the text is tokenised as one, as the model knows it.
-    if !control_in_untrusted(vocabulary, &rest, &text) {
-        let parse_special = rest.iter().any(|(_, trusted)| *trusted);
-        return if from == 0 { tokens(&text, add_special, parse_special) } else { continued(&text, parse_special) };
-    }
-    let mut all = Vec::new();
-    for (index, (text, trusted)) in rest.iter().enumerate() {
-        all.extend(if index == 0 && from == 0 {
-            tokens(text, add_special, *trusted)
-        } else {
-            continued(text, *trusted)
-        });
+    } else {
+        // Mostly nobody writes control tokens, and then the text is tokenised as one, as the model knows it.
+        append(model, vocabulary, &mut all, &text, rest.iter().any(|(_, trusted)| *trusted));
     }
     all
+}
+
+/// Tokens of a text of a person alone, without a beginning-of-text token.
+pub(super) fn tokenise_text(model: &LlamaModel, vocabulary: &Vocabulary, text: &str) -> Vec<i32> {
+    let mut all = Vec::new();
+    append_piece(model, vocabulary, &mut all, text, false);
+    all
+}
+
+fn append_piece(model: &LlamaModel, vocabulary: &Vocabulary, all: &mut Vec<i32>, text: &str, trusted: bool) {
+    // The template's text stays whole: a cut could go through a control token.
+    let parts = if trusted { vec![text] } else { short_runs(text) };
+    for part in parts {
+        append(model, vocabulary, all, part, trusted);
+    }
+}
+
+/// `text` in parts, none of which has a run of more than [`LONGEST_RUN`] characters; mostly one part.
+fn short_runs(text: &str) -> Vec<&str> {
+    let (mut parts, mut start) = (Vec::new(), 0);
+    let (mut run, mut in_space) = (0, false);
+    for (at, character) in text.char_indices() {
+        let is_space = character.is_whitespace();
+        run = if is_space == in_space { run + 1 } else { 1 };
+        in_space = is_space;
+        if run > LONGEST_RUN {
+            parts.push(&text[start..at]);
+            (start, run) = (at, 1);
+        }
+    }
+    parts.push(&text[start..]);
+    parts
+}
+
+/// Appends the tokens of `text`, as they are in a text that goes on after `all`.
+fn append(model: &LlamaModel, vocabulary: &Vocabulary, all: &mut Vec<i32>, text: &str, parse_special: bool) {
+    let tokens = |text: &str, parse_special: bool| -> Vec<i32> {
+        let tokens = model.vocab().tokenize(text.as_bytes(), false, parse_special);
+        tokens.into_iter().map(|token| token.0).collect()
+    };
+    // SentencePiece puts a space before each text that it is given and after each special token. In the middle of a text
+    // there is none: something in front takes it, and both go. What that is must not grow together with the text.
+    let goes_on = all.last().is_some_and(|&token| !is_special(model, token));
+    for before in ["\n", ".", "a", "0"] {
+        if !goes_on || vocabulary.inexpressible(before).is_some() {
+            continue;
+        }
+        let own = tokens(before, false);
+        if own.iter().flat_map(|&token| vocabulary.bytes(token as u32)).eq(before.as_bytes()) {
+            break;
+        }
+        if let Some(rest) = tokens(&format!("{before}{text}"), parse_special).strip_prefix(own.as_slice()) {
+            all.extend(rest);
+            return;
+        }
+    }
+    all.extend(tokens(text, parse_special));
+}
+
+/// Whether llama.cpp takes this token out of a text before it tokenises the rest.
+fn is_special(model: &LlamaModel, token: i32) -> bool {
+    // A tokenizer without a token for the unknown gives −1, and llama.cpp ends the process over its attributes.
+    token >= 0
+        && model
+            .vocab()
+            .attr(LlamaToken(token))
+            .intersects(LlamaTokenAttr::Control | LlamaTokenAttr::UserDefined | LlamaTokenAttr::Unknown)
 }
 
 /// Whether a control token's text reaches into a piece that is not the template's.
@@ -74,3 +145,6 @@ fn control_in_untrusted(vocabulary: &Vocabulary, pieces: &[(&str, bool)], text: 
             .any(|(start, found)| untrusted.iter().any(|&(from, to)| start < to && from < start + found.len()))
     })
 }
+
+#[cfg(test)]
+mod tests;

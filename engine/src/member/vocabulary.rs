@@ -3,9 +3,8 @@
 
 use super::Unit;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
-use llama_cpp_2::vocab::VocabType;
+use std::collections::{BTreeSet, HashSet};
 
 /// A member's tokens.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,13 +17,16 @@ pub struct Vocabulary {
     masked: Vec<Unit>,
     /// Tokens that end the text; all masked, their probability goes to `end`.
     ends_of_text: Vec<Unit>,
-    /// The one unit that stands for the end of the text; no unit at all when nothing ends it.
+    /// The one unit that stands for the end of the text; [`NO_END`] when there is none.
     end: Unit,
-    /// What control tokens look like as text.
+    /// What tokens look like that text is searched for when control tokens are allowed in it.
     control_texts: Vec<String>,
-    /// Characters a tokenizer without byte fallback knows; empty when every text can be expressed.
-    characters: std::collections::HashSet<char>,
+    /// Characters a tokenizer without byte fallback knows; `None` when every text can be expressed.
+    characters: Option<HashSet<char>>,
 }
+
+/// Stands for the end of a text in a vocabulary where nothing does.
+const NO_END: Unit = Unit::MAX;
 
 /// Two members whose token ids do not mean the same bytes.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -49,14 +51,12 @@ impl Vocabulary {
         for token in vocabulary.tokens() {
             let unit = token.0 as Unit;
             let attributes = vocabulary.attr(token);
-            let text = vocabulary.text(token).map(|text| text.to_string_lossy().into_owned()).unwrap_or_default();
             let control = attributes.contains(LlamaTokenAttr::Control);
-            // A model that begins another document has ended this one: llama2.c's models know no other end.
-            let is_end = vocabulary.is_eog(token) || token == vocabulary.bos();
-            let hidden = control
-                || attributes.contains(LlamaTokenAttr::Unknown)
-                || attributes.contains(LlamaTokenAttr::Unused)
-                || attributes.is_empty();
+            let unknown = attributes.contains(LlamaTokenAttr::Unknown);
+            // A model that begins another document has ended this one: llama2.c's models know no other end. A file that
+            // does not name its beginning gets a default from llama.cpp, which in another vocabulary is a comma.
+            let is_end = vocabulary.is_eog(token) || control && token == vocabulary.bos();
+            let hidden = control || unknown || attributes.contains(LlamaTokenAttr::Unused) || attributes.is_empty();
             if is_end {
                 ends_of_text.push(unit);
             }
@@ -65,8 +65,8 @@ impl Vocabulary {
             } else {
                 bytes.extend(vocabulary.token_to_piece(token, false, None));
             }
-            if control && !text.is_empty() {
-                control_texts.push(text);
+            if control || unknown {
+                control_texts.push(super::tokens::text_of(model, token));
             }
             ends.push(bytes.len() as u32);
         }
@@ -75,7 +75,8 @@ impl Vocabulary {
             masked.pop();
             ends.pop();
         }
-        let end = ends_of_text.iter().copied().min().unwrap_or(Unit::MAX);
+        control_texts.retain(|text| !text.is_empty());
+        let end = ends_of_text.first().copied().unwrap_or(NO_END);
         Self { bytes, ends, masked, ends_of_text, end, control_texts, characters: characters_without_fallback(model) }
     }
 
@@ -94,11 +95,11 @@ impl Vocabulary {
         Self {
             bytes,
             ends,
-            end: masked.first().copied().unwrap_or(Unit::MAX),
+            end: masked.first().copied().unwrap_or(NO_END),
             ends_of_text: masked.clone(),
             masked,
             control_texts: Vec::new(),
-            characters: Default::default(),
+            characters: None,
         }
     }
 
@@ -120,7 +121,8 @@ impl Vocabulary {
         &self.bytes[start as usize..end as usize]
     }
 
-    /// The unit that ends the text. Its row entry is the sum over all tokens that do.
+    /// The unit that ends the text; its row entry is the sum over all tokens that do. Not in the rows of members none of
+    /// which knows an end.
     pub fn end(&self) -> Unit {
         self.end
     }
@@ -137,25 +139,27 @@ impl Vocabulary {
 
     /// The first character of `text` that the tokenizer cannot express. llama.cpp ends the process over one.
     pub fn inexpressible(&self, text: &str) -> Option<char> {
-        if self.characters.is_empty() {
-            return None;
-        }
-        text.chars().find(|character| *character != ' ' && !self.characters.contains(character))
+        let known = self.characters.as_ref()?;
+        // SentencePiece's space.
+        let spelled = |character| if character == ' ' { '▁' } else { character };
+        text.chars().find(|&character| !known.contains(&spelled(character)))
     }
 
-    /// Makes a row of raw logits speak units: all ends of text in one, −∞ where nothing can be emitted.
-    pub fn mask(&self, logits: &mut [f32]) {
-        let ends = || self.ends_of_text.iter().filter_map(|&unit| logits.get(unit as usize).copied());
+    /// Makes the row of units `row` from a model's `logits`: all ends of text in one, −∞ where nothing can be emitted.
+    /// There may be more logits than units, for padding at the end, or fewer, where other members have longer padding.
+    pub fn row_of_units(&self, logits: &[f32], row: &mut Vec<f32>) {
+        row.clear();
+        row.extend_from_slice(&logits[..logits.len().min(self.len())]);
+        row.resize(self.len(), f32::NEG_INFINITY);
+        let ends = || self.ends_of_text.iter().map(|&unit| row[unit as usize]);
         let highest = ends().fold(f32::NEG_INFINITY, f32::max);
         let sum: f32 = ends().map(|logit| (logit - highest).exp()).sum();
         let joined = if highest == f32::NEG_INFINITY { highest } else { highest + sum.ln() };
         for &unit in &self.masked {
-            if let Some(logit) = logits.get_mut(unit as usize) {
-                *logit = f32::NEG_INFINITY;
-            }
+            row[unit as usize] = f32::NEG_INFINITY;
         }
-        if !self.ends_of_text.is_empty() {
-            logits[self.end as usize] = joined;
+        if let Some(end) = row.get_mut(self.end as usize) {
+            *end = joined;
         }
     }
 
@@ -174,16 +178,15 @@ impl Vocabulary {
                 });
             }
         }
-        let end = first.end;
-        let all: std::collections::BTreeSet<Unit> =
-            members.iter().flat_map(|(_, vocabulary)| vocabulary.masked.iter().copied()).collect();
+        let end = members.iter().map(|(_, vocabulary)| vocabulary.end).find(|&end| end != NO_END).unwrap_or(NO_END);
         let units = members.iter().map(|(_, vocabulary)| vocabulary.len()).max().unwrap_or(0);
+        let mut masked: BTreeSet<Unit> =
+            members.iter().flat_map(|(_, vocabulary)| vocabulary.masked.iter().copied()).collect();
+        // Where one has padding and the other has nothing, both have a masked unit.
+        masked.extend(members.iter().map(|(_, vocabulary)| vocabulary.len() as Unit).min().unwrap_or(0)..units as Unit);
         for (_, vocabulary) in members.iter_mut() {
             vocabulary.end = end;
-            // Where one has padding and the other has nothing, both have a masked unit.
-            let known = vocabulary.len() as Unit..units as Unit;
-            vocabulary.masked =
-                all.iter().copied().chain(known).collect::<std::collections::BTreeSet<_>>().into_iter().collect();
+            vocabulary.masked = masked.iter().copied().collect();
             vocabulary.ends.resize(units, vocabulary.bytes.len() as u32);
         }
         Ok(())
@@ -208,31 +211,30 @@ impl Vocabulary {
         } else if !self.can_emit(unit) {
             "a control token".into()
         } else {
-            format!("{:?}", String::from_utf8_lossy(self.bytes(unit)))
+            match std::str::from_utf8(self.bytes(unit)) {
+                Ok(text) => format!("{text:?}"),
+                Err(_) => format!("the bytes {}", self.bytes(unit).escape_ascii()),
+            }
         }
     }
 }
 
-/// The characters that stand in the vocabulary, when some byte does not.
-fn characters_without_fallback(model: &LlamaModel) -> std::collections::HashSet<char> {
-    let vocabulary = model.vocab();
-    if vocabulary.vocab_type() != VocabType::SPM {
-        return Default::default();
+/// The characters that stand in the vocabulary, when some byte does not. Of llama.cpp's tokenizers only SentencePiece's
+/// needs this: the others leave out what they do not know, or have a token for it.
+fn characters_without_fallback(model: &LlamaModel) -> Option<HashSet<char>> {
+    // llama-cpp-2 has a function for the kind of tokenizer, which panics on all but two.
+    if model.meta_val_str("tokenizer.ggml.model").ok()? != "llama" {
+        return None;
     }
-    let texts: std::collections::HashSet<String> = vocabulary
-        .tokens()
-        .filter_map(|token: LlamaToken| vocabulary.text(token).map(|text| text.to_string_lossy().into_owned()))
-        .collect();
+    let texts: HashSet<String> = model.vocab().tokens().map(|token| super::tokens::text_of(model, token)).collect();
     if (0..=255u8).all(|byte| texts.contains(&format!("<0x{byte:02X}>"))) {
-        return Default::default();
+        return None;
     }
-    texts
-        .iter()
-        .filter_map(|text| {
-            let mut characters = text.chars();
-            characters.next().filter(|_| characters.next().is_none())
-        })
-        .collect()
+    let only_character = |text: &String| {
+        let mut characters = text.chars();
+        characters.next().filter(|_| characters.next().is_none())
+    };
+    Some(texts.iter().filter_map(only_character).collect())
 }
 
 #[cfg(test)]
@@ -247,11 +249,16 @@ mod tests {
         vocabulary
     }
 
+    fn row(vocabulary: &Vocabulary, logits: &[f32]) -> Vec<f32> {
+        let mut row = vec![0.25; 3];
+        vocabulary.row_of_units(logits, &mut row);
+        row
+    }
+
     #[test]
     fn all_ends_of_text_are_one_unit() {
         let vocabulary = vocabulary(&["", "", "a", "b"], &[], &[0, 1]);
-        let mut row = [1.0, 2.0, 0.5, 0.5];
-        vocabulary.mask(&mut row);
+        let row = row(&vocabulary, &[1.0, 2.0, 0.5, 0.5]);
         assert!((row[0] - (1f32.exp() + 2f32.exp()).ln()).abs() < 1e-6);
         assert_eq!(row[1], f32::NEG_INFINITY);
         assert_eq!(&row[2..], &[0.5, 0.5]);
@@ -274,10 +281,10 @@ mod tests {
             ("two".into(), vocabulary(&["", "a", "b"], &[], &[0])),
         ];
         Vocabulary::unify(&mut members).unwrap();
-        let mut row = [0.0; 4];
-        members[1].1.mask(&mut row);
-        assert_eq!(row[3], f32::NEG_INFINITY);
-        assert_eq!(members[0].1.len(), members[1].1.len());
+        for (_, vocabulary) in &members {
+            assert!(row(vocabulary, &[0.0; 3]) == [0.0, 0.0, 0.0, f32::NEG_INFINITY]);
+            assert!(row(vocabulary, &[0.0; 5]) == [0.0, 0.0, 0.0, f32::NEG_INFINITY]);
+        }
     }
 
     #[test]
@@ -296,11 +303,29 @@ mod tests {
             ("two".into(), vocabulary(&["", "", "a"], &[], &[0, 1])),
         ];
         Vocabulary::unify(&mut members).unwrap();
-        let mut row = [0.0, 5.0, 0.0];
-        members[0].1.mask(&mut row);
-        assert_eq!(row, [0.0, f32::NEG_INFINITY, 0.0]);
-        let mut row = [0.0, 5.0, 0.0];
-        members[1].1.mask(&mut row);
+        assert_eq!(row(&members[0].1, &[0.0, 5.0, 0.0]), [0.0, f32::NEG_INFINITY, 0.0]);
+        let row = row(&members[1].1, &[0.0, 5.0, 0.0]);
         assert!(row[0] > 5.0 && row[1] == f32::NEG_INFINITY);
+    }
+
+    #[test]
+    fn an_end_that_only_a_later_member_knows_is_the_end_of_all() {
+        let mut members = vec![
+            ("one".into(), vocabulary(&["a", "b", "</s>"], &[], &[])),
+            ("two".into(), vocabulary(&["a", "b", ""], &[], &[2])),
+        ];
+        assert!(!members[0].1.can_emit(members[0].1.end()));
+        Vocabulary::unify(&mut members).unwrap();
+        assert_eq!((members[0].1.end(), members[1].1.end()), (2, 2));
+        assert_eq!(row(&members[0].1, &[1.0, 2.0, 3.0]), [1.0, 2.0, f32::NEG_INFINITY]);
+        assert_eq!(row(&members[1].1, &[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
+    }
+
+    #[test]
+    fn bytes_that_are_no_text_are_named_as_bytes() {
+        let of = |bytes: &[u8]| Vocabulary::from_pieces(&[b"", bytes], &[0]);
+        let mut members = vec![("one".into(), of(b"\xc3")), ("two".into(), of(b"\xe2"))];
+        let message = Vocabulary::unify(&mut members).unwrap_err().to_string();
+        assert!(message.contains(r"\xe2 there") && message.contains(r"\xc3 here"), "{message}");
     }
 }

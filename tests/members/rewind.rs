@@ -1,0 +1,162 @@
+//! After going back everything is as if what was taken back had never been.
+
+use super::*;
+use crate::scripted::Policy;
+use llama_selfmod::decode::{Limits, Request};
+use llama_selfmod::settings::Prompt;
+use plugin_api::{Parameters, Verdict};
+use proptest::prelude::*;
+use std::sync::atomic::AtomicBool;
+
+#[derive(Debug, Clone)]
+enum Action {
+    Write(Vec<usize>),
+    /// To this part of what stands, in percent.
+    GoBack(usize),
+}
+
+fn actions() -> impl Strategy<Value = Vec<Action>> {
+    let action = prop_oneof![
+        prop::collection::vec(0..253usize, 1..20).prop_map(Action::Write),
+        (0..100usize).prop_map(Action::GoBack),
+        // Shallow, as policies do it.
+        (80..100usize).prop_map(Action::GoBack),
+    ];
+    prop::collection::vec(action, 1..8)
+}
+
+/// Random texts with random retractions leave the rows of fresh members that were given what stands.
+fn rewinds_leave_no_trace(models: &[PathBuf], horizon: u32) {
+    let load = || Engine::load(Settings { horizon, ..settings(models) }, &|_, _| {}).unwrap();
+    let used = std::cell::RefCell::new(load());
+    let config = ProptestConfig { cases: 10, failure_persistence: None, ..ProptestConfig::default() };
+    proptest!(config, |(prompt in prop::collection::vec(0..9usize, 0..30), actions in actions())| {
+        let prompt = Prompt::Tokens(units(prompt));
+        let mut used = used.borrow_mut();
+        let ensemble = &mut used.decoder().ensemble;
+        ensemble.prime(&prompt).unwrap();
+        let mut standing = Vec::new();
+        for action in &actions {
+            match action {
+                Action::Write(numbers) => for unit in units(numbers.iter().copied()) {
+                    ensemble.extend(unit).unwrap();
+                    standing.push(unit);
+                },
+                Action::GoBack(percent) => {
+                    standing.truncate(standing.len() * percent / 100);
+                    ensemble.rewind(standing.len()).unwrap();
+                }
+            }
+        }
+        let mut fresh = load();
+        fresh.decoder().ensemble.prime(&prompt).unwrap();
+        for &unit in &standing {
+            fresh.decoder().ensemble.extend(unit).unwrap();
+        }
+        assert_same(&rows(&mut used), &rows(&mut fresh), "after the last action");
+        // And what follows is right too.
+        used.decoder().ensemble.extend(300).unwrap();
+        fresh.decoder().ensemble.extend(300).unwrap();
+        assert_same(&rows(&mut used), &rows(&mut fresh), "one unit later");
+    });
+}
+
+#[test]
+fn of_attention_members() {
+    let models = Models::new();
+    rewinds_leave_no_trace(&[models.random(Architecture::Llama, 1)], 32);
+    // Nearly no row is kept.
+    rewinds_leave_no_trace(&[models.random(Architecture::Llama, 1)], 1);
+    rewinds_leave_no_trace(&[stories("260k"), stories("280k")], 32);
+}
+
+#[test]
+fn of_recurrent_members() {
+    let models = Models::new();
+    rewinds_leave_no_trace(&[models.random(Architecture::Mamba, 1)], 32);
+    rewinds_leave_no_trace(&[models.random(Architecture::Mamba, 1)], 1);
+}
+
+#[test]
+fn of_hybrid_members() {
+    let models = Models::new();
+    rewinds_leave_no_trace(&[models.random(Architecture::Jamba, 1)], 32);
+    rewinds_leave_no_trace(&[models.random(Architecture::Jamba, 1)], 1);
+}
+
+#[test]
+fn of_members_of_every_kind_together() {
+    let models = Models::new();
+    let architectures = [Architecture::Mamba, Architecture::Llama, Architecture::Jamba];
+    rewinds_leave_no_trace(&architectures.map(|architecture| models.random(architecture, 2)), 32);
+}
+
+#[test]
+fn a_recurrent_member_goes_back_to_the_start_of_the_reply_again_and_again() {
+    let models = Models::new();
+    for architecture in [Architecture::Mamba, Architecture::Jamba] {
+        let mut engine = engine(&[models.random(architecture, 3)]);
+        let ensemble = &mut engine.decoder().ensemble;
+        ensemble.prime(&Prompt::Tokens(units(0..70))).unwrap();
+        let start = ensemble.rows().next().unwrap().clone();
+        for attempt in 0..4 {
+            for unit in units(attempt * 100..attempt * 100 + 90) {
+                ensemble.extend(unit).unwrap();
+            }
+            assert!(deviation(ensemble.rows().next().unwrap(), &start) > 0.5, "the test can fail");
+            ensemble.rewind(0).unwrap();
+            ensemble.extend(300).unwrap();
+            ensemble.rewind(0).unwrap();
+            assert_same(&[ensemble.rows().next().unwrap().clone()], &[start.clone()], "attempt");
+        }
+        let again = ensemble.prime(&Prompt::Tokens(units(0..70))).unwrap();
+        assert_eq!(again[0].decoded, 0, "the state at the end of the prompt is kept");
+    }
+}
+
+/// The text and the units of a greedy reply in which a policy takes much back.
+fn reply_with_retractions(models: &[PathBuf], horizon: u32) -> (Engine, Vec<u32>, Vec<u32>) {
+    let mut engine = Engine::load(Settings { horizon, ..settings(models) }, &|_, _| {}).unwrap();
+    let mut plan = vec![(40, 30), (20, 7), (12, 4)];
+    let policy = Policy::new("plan").assess(move |step, _| {
+        Ok(match plan.last() {
+            Some(&(position, units)) if step.position == position => {
+                plan.pop();
+                Verdict::retract(units, "as planned")
+            }
+            _ => Verdict::proceed(),
+        })
+    });
+    engine.decoder().chain.add(Box::new(policy), true);
+    let prompt = units(0..20);
+    let request = Request {
+        prompt: Prompt::Tokens(prompt.clone()),
+        parameters: Parameters { temperature: 0.0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.3, top_k: 0 },
+        limits: Limits { n_predict: 60, horizon, max_retractions: 3 },
+        seed: 1,
+        stop: Vec::new(),
+        context_shift: false,
+    };
+    let outcome = engine.decoder().reply(&request, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    assert_eq!(outcome.reply.retractions.len(), 3);
+    (engine, prompt, outcome.units)
+}
+
+#[test]
+fn a_reply_of_recurrent_members_is_the_same_whatever_was_kept_of_their_states() {
+    let models = Models::new();
+    let paths = [models.random(Architecture::Mamba, 4), models.random(Architecture::Jamba, 5)];
+    let (mut engine, prompt, written) = reply_with_retractions(&paths, 32);
+    for horizon in [64, 500] {
+        assert_eq!(reply_with_retractions(&paths, horizon).2, written, "horizon {horizon}");
+    }
+    // What the members hold is what stands.
+    let all = Prompt::Tokens([prompt, written].concat());
+    let primed = engine.decoder().ensemble.prime(&all).unwrap();
+    assert!(primed.iter().all(|primed| primed.decoded == 1), "{primed:?}");
+    let mut fresh = super::engine(&paths);
+    fresh.decoder().ensemble.prime(&all).unwrap();
+    for (found, expected) in rows(&mut engine).iter().zip(&rows(&mut fresh)) {
+        assert!(deviation(found, expected) < 0.02);
+    }
+}
