@@ -1,7 +1,7 @@
 //! A member that llama.cpp runs.
 
 use super::context::{Checkpoint, Context, DecodeError, MOST_OUTPUTS};
-use super::rows::KeptRows;
+use super::rows::{KeptRows, NOWHERE};
 use super::template::{ChatTemplate, Piece};
 use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
 use crate::fuse;
@@ -50,6 +50,8 @@ pub(crate) struct LlamaMember {
     /// What the member thought of each token of `sequence` before it saw it; NaN where it was not asked.
     log_probabilities: Vec<f32>,
     row: MemberRow,
+    /// The length that `row` belongs to, or [`NOWHERE`].
+    shown: usize,
     kept: KeptRows,
     /// Of a recurrent state: at the end of the prompt and every few units. Empty for attention models.
     checkpoints: Vec<(usize, Checkpoint)>,
@@ -72,7 +74,8 @@ impl LlamaMember {
             known: String::new(),
             marks: Vec::new(),
             log_probabilities: Vec::new(),
-            row: MemberRow { logits: vec![0.0; units], probabilities: vec![0.0; units], ..MemberRow::default() },
+            row: MemberRow { probabilities: vec![0.0; units], ..MemberRow::default() },
+            shown: NOWHERE,
             kept: KeptRows::new(units, horizon),
             checkpoints: Vec::new(),
             recurrent,
@@ -174,10 +177,10 @@ impl LlamaMember {
 
     /// Makes `row` from the kept logits of length `len`.
     fn show_row(&mut self, len: usize) -> Result<(), MemberError> {
-        let Some(logits) = self.kept.get(len) else {
+        if self.shown != len && !self.kept.lend(len, self.shown, &mut self.row.logits) {
             return Err(self.failed(format!("no row is kept at {len}")));
-        };
-        self.row.logits.copy_from_slice(logits);
+        }
+        self.shown = len;
         self.row.statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities)
             .map_err(|error| self.failed(format!("its logits are no distribution: {error}")))?;
         self.row.evidence = self.evidence(len);
@@ -194,9 +197,17 @@ impl LlamaMember {
         })
     }
 
+    /// The row of length `len`, if it is kept.
+    fn logits(&self, len: usize) -> Option<&[f32]> {
+        if self.shown == len {
+            return Some(&self.row.logits);
+        }
+        self.kept.get(len)
+    }
+
     /// What the row of length `len` says of `token`; NaN when it is not kept.
     fn known_log_probability(&self, len: usize, token: i32) -> f32 {
-        match self.kept.get(len) {
+        match self.logits(len) {
             Some(row) if (token as usize) < row.len() => fuse::log_probability(row, token as usize),
             // Padding; it does not count.
             Some(_) => f32::NEG_INFINITY,
@@ -209,6 +220,9 @@ impl LlamaMember {
         self.sequence.truncate(len);
         self.log_probabilities.truncate(len);
         self.kept.drop_after(len);
+        if self.shown > len {
+            self.shown = NOWHERE;
+        }
         self.cut(len);
     }
 
@@ -291,13 +305,13 @@ impl Member for LlamaMember {
         // From the first token of the evidence on that has no log-probability; the one before it makes the row for that.
         let unknown = |&token: &usize| self.log_probabilities[token].is_nan();
         let first = (len.saturating_sub(EVIDENCE_TOKENS).max(1)..len).find(unknown).unwrap_or(len);
-        let from = if first < len || self.kept.get(len).is_none() { first - 1 } else { len };
+        let from = if first < len || self.logits(len).is_none() { first - 1 } else { len };
         self.cut(from);
         let decoded = len - self.decoded;
         self.decode_up_to(len, len - from)?;
         self.show_row(len)?;
         // A regenerate decodes nothing.
-        self.kept.pin(len);
+        self.kept.pin(len, &self.row.logits);
         // One from before the end of the prompt, for the case that it is taken back.
         let earlier = self.checkpoints.partition_point(|(at, _)| *at < len);
         self.checkpoints.drain(..earlier.saturating_sub(1));
@@ -358,7 +372,7 @@ impl Member for LlamaMember {
         let len = self.prompt_len + len;
         self.marks.retain(|&(_, tokens)| tokens <= len);
         self.forget_after(len);
-        let rows = usize::from(self.kept.get(len).is_none());
+        let rows = usize::from(self.logits(len).is_none());
         // Without its row the last token is decoded once more.
         self.cut(len.saturating_sub(rows));
         self.decode_up_to(len, rows)?;
