@@ -27,7 +27,7 @@ pub enum EndReason {
     Interrupted,
     /// A member failed; the text so far stands.
     Failed,
-    /// A policy ended it, for this reason.
+    /// A policy ended it, for this reason; in JSON the reason itself.
     #[serde(untagged)]
     Policy(String),
 }
@@ -131,7 +131,7 @@ pub enum Event<'a> {
     },
 }
 
-/// "retraction.rhai reloaded (3rd version, 0.2 ms)".
+/// "calm reloaded (3rd version, 0.2 ms)".
 pub fn reload_line(hook: &str, version: u32, milliseconds: f64) -> String {
     let ending = match (version % 10, version % 100) {
         (_, 11..=13) => "th",

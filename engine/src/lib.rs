@@ -1,4 +1,31 @@
 //! Several GGUF language models decode one text together, and take back what goes wrong.
+//!
+//! ```
+//! use llama_selfmod::settings::{ModelSource, Prompt, Settings};
+//! use llama_selfmod::{events::Event, Engine, Error};
+//! use std::sync::atomic::AtomicBool;
+//!
+//! fn main() -> Result<(), Error> {
+//!     let models = ["models/stories-260k.gguf", "models/stories-280k.gguf"].map(ModelSource::new).to_vec();
+//!     let settings = Settings { models, n_predict: 40, ..Settings::default() };
+//!     let mut engine = Engine::load(settings, &|_member, _part| {})?;
+//!     let mut text = String::new();
+//!     let prompt = Prompt::Text("Once upon a time".into());
+//!     let reply = engine.reply(&prompt, &AtomicBool::new(false), &mut |event| match event {
+//!         Event::Token { text: new, .. } => text.push_str(new),
+//!         Event::Retract { bytes, .. } => text.truncate(text.len() - bytes),
+//!         _ => {}
+//!     })?;
+//!     assert_eq!(text, reply.text);
+//!     Ok(())
+//! }
+//! ```
+//!
+//! [`Engine`] is the way in. [`events`] tell what happens while a reply is written, [`reply`] is what is left of it;
+//! [`settings`] say what an engine is made of. [`hooks`] and [`member`] have the traits to implement for a fusion, a policy
+//! or a member of your own, and [`decode`] the loop over them. `engine/ARCHITECTURE.md` explains how the parts fit.
+
+#![warn(missing_docs)]
 
 pub mod bench;
 pub mod cli;

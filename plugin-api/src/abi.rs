@@ -128,7 +128,8 @@ pub struct Row {
     /// Probability of `top_unit`.
     pub top_probability: f32,
     /// How well this member has predicted the text that stands: the sum of the log-probabilities it gave to the
-    /// accepted units, the prompt's included, each decayed by [`EVIDENCE_DECAY`] for every unit that came after it. In nats; 0 before any text.
+    /// accepted units and to the last ones of the prompt, each decayed by [`EVIDENCE_DECAY`] for every unit that came after
+    /// it. In nats; 0 before any text.
     pub evidence: f32,
     /// The member's weight as set by the user, scaled so that all weights sum to 1.
     pub weight: f32,
@@ -305,7 +306,7 @@ pub struct PluginEntry {
     pub version: *const c_char,
     /// UTF-8, NUL-terminated: one sentence for `--list-hooks`.
     pub description: *const c_char,
-    /// JSON schema of the settings, UTF-8, NUL-terminated; or null.
+    /// JSON schema of the settings, UTF-8, NUL-terminated; or null. Hosts of version 1.0 do not read it.
     pub settings_schema: *const c_char,
     /// Makes an instance from its settings, a JSON object in UTF-8. Null on failure, after [`Host::set_error`].
     pub create: Option<unsafe extern "C" fn(host: *const Host, settings: *const u8, len: usize) -> *mut c_void>,
@@ -343,7 +344,8 @@ pub struct PluginEntry {
     /// Hears that units were taken back.
     pub on_retract:
         Option<unsafe extern "C" fn(instance: *mut c_void, step: *const Step, retraction: *const Retraction) -> i32>,
-    /// Writes the instance's state; what `restore` of a newer version of the plugin takes.
+    /// Writes the instance's state; what `restore` of a newer version of the plugin takes. Hosts of version 1.0 do not
+    /// reload plugins and call neither.
     pub save: Option<unsafe extern "C" fn(instance: *mut c_void, write: Write, context: *mut c_void) -> i32>,
     /// Takes over a saved state.
     pub restore: Option<unsafe extern "C" fn(instance: *mut c_void, bytes: *const u8, len: usize) -> i32>,

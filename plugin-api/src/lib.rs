@@ -1,14 +1,15 @@
 //! Write a fusion or a self-correction policy for `llama_selfmod`.
 //!
+//! A fusion:
+//!
 //! ```
 //! use plugin_api::{export_plugin, Plugin, Role, Rows, Step};
 //!
-//! /// Every member counts as much as it is sure.
 //! struct Certain;
 //!
 //! impl Plugin for Certain {
 //!     const NAME: &'static str = "certain";
-//!     const DESCRIPTION: &'static str = "weights by certainty alone";
+//!     const DESCRIPTION: &'static str = "Weights by certainty about the next token alone.";
 //!     const ROLE: Role = Role::Fusion;
 //!
 //!     fn create(_settings: &str) -> Result<Self, String> {
@@ -25,7 +26,40 @@
 //! # fn main() {}
 //! ```
 //!
-//! Build it as a `cdylib` and pass it to `llama_selfmod --plugin FILE`.
+//! A policy:
+//!
+//! ```
+//! use plugin_api::{export_plugin, Assessment, Plugin, Role, Step, Verdict};
+//!
+//! /// Takes one token back where it was very unlikely.
+//! struct Careful;
+//!
+//! impl Plugin for Careful {
+//!     const NAME: &'static str = "careful";
+//!     const DESCRIPTION: &'static str = "Takes very unlikely tokens back.";
+//!     const ROLE: Role = Role::Policy;
+//!
+//!     fn create(_settings: &str) -> Result<Self, String> {
+//!         Ok(Careful)
+//!     }
+//!
+//!     fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, String> {
+//!         if assessment.confidence < 0.02 && step.retractable > 0 {
+//!             return Ok(Verdict::retract(1, "an unlikely token"));
+//!         }
+//!         Ok(Verdict::proceed())
+//!     }
+//! }
+//!
+//! export_plugin!(Careful);
+//! # fn main() {}
+//! ```
+//!
+//! Build it as a `cdylib` and pass it to `llama_selfmod --plugin FILE`; `plugins/README.md` tells more. [`testing`] has
+//! members with made-up rows, so that a plugin can be tried without models. [`abi`] is what goes over the border, for
+//! authors in other languages.
+
+#![warn(missing_docs)]
 
 pub mod abi;
 mod export;
@@ -49,9 +83,10 @@ pub enum Role {
 
 /// A fusion or a policy. Implement the hooks you want; the others do nothing.
 ///
-/// The host calls one instance from one thread at a time. It lives as long as the session: a reply begins with
-/// `step.position` and `step.attempt` 0, which is where state of the last reply has to go. A panic is caught, counted and reported; after three
-/// failures in a row the plugin is parked and the text goes on without it.
+/// The host calls one instance from one thread at a time. It lives as long as the session. A reply begins with an
+/// `on_logits` and an `on_token` whose `step.position` and `step.attempt` are 0, which is where state of the last reply has
+/// to go; the first `on_assessment` comes at position 1. A panic is caught, counted and reported; after three failures in a
+/// row at one hook the plugin is parked and the text goes on without it.
 pub trait Plugin: Sized + Send + 'static {
     /// What `--fusion-mode`, events and messages call it.
     const NAME: &'static str;
@@ -61,11 +96,12 @@ pub trait Plugin: Sized + Send + 'static {
     const DESCRIPTION: &'static str;
     /// Fusion or policy.
     const ROLE: Role;
-    /// JSON schema of the settings, or empty.
+    /// JSON schema of the settings, or empty. For people so far: the host does not read it.
     const SETTINGS_SCHEMA: &'static str = "";
 
-    /// Makes an instance. `settings` is a JSON object; the host puts the command line's values for the stock policy
-    /// into it and ignores nothing: an error becomes a message to the user.
+    /// Makes an instance. `settings` is a JSON object with what the command line says for the stock policy,
+    /// `confidence_threshold` and `aggressive`; ignore keys you do not know. An error becomes a message to the user, and
+    /// the program does not start.
     fn create(settings: &str) -> Result<Self, String>;
 
     /// Writes the fused row: log-probabilities, or scores that differ from them by a constant; −∞ masks a unit. On
@@ -93,7 +129,8 @@ pub trait Plugin: Sized + Send + 'static {
         Ok(())
     }
 
-    /// The state that [`Plugin::restore`] of a newer version takes over. Most plugins have none.
+    /// The state that [`Plugin::restore`] of a newer version takes over. Most plugins have none. Hosts of ABI version 1.0
+    /// do not reload plugins and call neither of the two.
     fn save(&self) -> Vec<u8> {
         Vec::new()
     }

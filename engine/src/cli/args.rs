@@ -36,7 +36,7 @@ Examples:
       Two tiny models that are part of the program write a story.
   llama_selfmod -m model.gguf
       A chat with one model that corrects itself.
-  llama_selfmod --models large.gguf,small.gguf --fusion-mode blend --weights 1,0.5 -p \"Explain tides.\"
+  llama_selfmod --models large.gguf,small.gguf --fusion-mode blend -p \"Explain tides.\"
       A leader and a specialist answer together.
   git diff | llama_selfmod -m coder.gguf --system \"Write a commit message for this diff.\" > message.txt
       The prompt comes from standard input; only text that will not be taken back goes into the pipe.
@@ -44,6 +44,10 @@ Examples:
       The built-in policy and a script beside it, which can be edited while text is being written.
   llama_selfmod -m model.gguf -p Hello --json-stream | jq .type
       Every event as one JSON object per line.
+
+Environment:
+  LLAMA_SELFMOD_LOG=info   what llama.cpp and scripts say, on standard error
+  NO_COLOR=1               no colours
 
 Exit codes: 0 for a reply, 2 when something given cannot be used, 1 for anything else, 130 after Ctrl-C.";
 
@@ -78,13 +82,14 @@ pub struct EnsembleArgs {
     /// How the members' distributions become one; see --list-hooks
     ///
     /// `confidence` weighs each member by how well it has predicted the text so far and how certain it is; `average`
-    /// weighs all alike; `voting` lets each member vote for its favourite; `blend` lets the first lead and the others
-    /// add a little. Plugins can bring more.
+    /// weighs all as --weights says; `voting` lets each member vote for its favourite; `blend` lets the first lead and
+    /// the others add a little. Plugins and scripts can bring more.
     #[arg(long, value_name = "NAME", default_value = "confidence")]
     pub fusion_mode: String,
     /// Weights of the members, separated by commas; 0 or more each [default: all alike]
     ///
-    /// They say how much you trust each member before any evidence; only their ratios count.
+    /// They say how much you trust each member before any evidence; only their ratios count. In `blend` the leader's
+    /// share is fixed, and they divide the rest.
     #[arg(
         long,
         value_name = "WEIGHTS",
@@ -146,7 +151,8 @@ pub struct ReplyArgs {
     pub stop: Vec<String>,
     /// When the context is full, drop the oldest turn of the chat and go on
     ///
-    /// Without it the reply ends there with the reason `context`.
+    /// Without it the reply ends there with the reason `context`. When only one turn is left, the older half of the
+    /// reply goes out of the members' sight; what you see stays.
     #[arg(long, help_heading = "Reply")]
     pub context_shift: bool,
 
@@ -165,14 +171,15 @@ pub struct ReplyArgs {
     /// Make tokens that stand in the recent text less likely, 1 (off) to 10
     #[arg(long, value_name = "R", default_value = "1.1", allow_hyphen_values = true, value_parser = ranges::repeat_penalty, help_heading = "Sampling")]
     pub repeat_penalty: f32,
-    /// Of the random draws; the same seed gives the same text [default: random, shown by --verbose and --json-stream]
+    /// Of the random draws; the same seed gives the same text [default: random, shown by --verbose, --json-stream and in the log]
     #[arg(long, value_name = "N", help_heading = "Sampling")]
     pub seed: Option<u64>,
 
     /// A policy: a Rhai script, `retraction` (built in) or `none`; repeat it for several, in order [default: retraction]
     ///
     /// Giving any replaces the default; name `retraction` to keep it beside your own. Scripts are watched: save one
-    /// while text is being written, and its new version takes over between two tokens.
+    /// while text is being written, and its new version takes over between two tokens. A script that is a fusion is
+    /// loaded in this way, too, and chosen with --fusion-mode.
     #[arg(long, value_name = "POLICY", help_heading = "Self-correction")]
     pub policy: Vec<String>,
     /// Mean confidence of the last five tokens below which the built-in policy steps in, 0 to 1
@@ -217,7 +224,7 @@ pub struct ScoreArgs {
     /// A text the models have not seen; UTF-8
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
-    /// One JSON object: members, fused, oracle, headroom_captured
+    /// One JSON object: members, fused, oracle, headroom_captured, bytes, tokens
     #[arg(long)]
     pub json: bool,
 }
@@ -231,7 +238,7 @@ pub struct BenchArgs {
     /// Tokens to measure, 1 to 1000000
     #[arg(short, long, value_name = "TOKENS", default_value = "128", value_parser = ranges::n_predict)]
     pub n_predict: u32,
-    /// One JSON object: members, sequential, parallel, step, overhead
+    /// One JSON object: members, sequential, parallel, step, overhead, speedup, schedule, steps, memory
     #[arg(long)]
     pub json: bool,
 }

@@ -9,8 +9,8 @@ use std::time::{Duration, Instant};
 /// Failures in a row after which a hook is parked.
 const FAULTS: u32 = 3;
 
-/// Longest call. A script is stopped long before; a compiled hook cannot be stopped, only left out from the next call on.
-/// Generous, because a loaded machine must not change the text.
+/// Longest call; a longer one counts as failed. A script is stopped long before; a compiled hook cannot be stopped, only
+/// not listened to. Generous, because a loaded machine must not change the text.
 const BUDGET: Duration = Duration::from_millis(250);
 
 struct Slot {

@@ -1,49 +1,7 @@
 //! Rhai scripts as hooks, the only code that names Rhai. A script can be edited while text is being written.
 //!
-//! # What a script defines
-//!
-//! All functions are optional; a script needs one that begins with `on_`.
-//!
-//! | function | answers |
-//! |---|---|
-//! | `fn init(cfg)` | nothing; fills `this` from the settings |
-//! | `fn reset()` | nothing; a new reply begins |
-//! | `fn on_logits(step, rows, fused)` | nothing; edits `fused` |
-//! | `fn on_token(step, token)` | nothing or a verdict |
-//! | `fn on_assessment(step, a)` | nothing or a verdict |
-//! | `fn on_retract(step, r)` | nothing |
-//!
-//! **State** lives in `this`, a map. It lasts over calls, over replies (a chat's policy may learn; a script that wants to
-//! forget defines `reset`) and over edits: after an edit the new `init` runs on an empty map, and the old state is laid
-//! over what it made, except for values that are still as the old `init` left them. So a counter goes on counting, and
-//! an edited knob takes effect. Only hook functions have `this`; other functions are given what they need.
-//!
-//! **Constants** of the top level (`const LOW = 0.35;`) are seen inside functions; `let` variables are not.
-//!
-//! **Role.** A script is a policy, unless it says `const ROLE = "fusion";`: then it defines `on_logits` and runs when
-//! `--fusion-mode` names it. Its name is the stem of its file; the first line of its opening comment describes it.
-//!
-//! # What a script sees
-//!
-//! * `step`: `position`, `attempt`, `retractable`, `retractions_left`, `members`, `temperature`, `repeat_penalty`,
-//!   `top_p`, `min_p`, `top_k`, `base` (with the same five), `random(draw)`. See [`plugin_api::Step`].
-//! * `token`: `unit`, `text`, `probability`, `entropy`, `agreement`, `leader`, `is_end`, `member_probability(i)`. See
-//!   [`plugin_api::Token`].
-//! * `a`: the fields of [`plugin_api::Assessment`]; `confidences` and `units` as arrays.
-//! * `r`: `units`, `position`, `policy`. See [`plugin_api::Retraction`].
-//! * `rows`: `len`, `units`, `rows[i]`, `for row in rows`. A row: `name`, `weight`, `evidence`, `entropy`, `top_unit`,
-//!   `top_probability`, `log_sum_exp`, `probability(unit)`, `log_probability(unit)`, `top(n)` (maps of `unit` and
-//!   `probability`), `margin()`, `kl(row)`, `js(row)`. See [`plugin_api::Row`].
-//! * `fused`: `mix(rows, weights)`, `product(rows, weights)`, `bias(unit, x)`, `ban(unit)`, `scale(x)`,
-//!   `mask_below(margin)` (what lies further below the best than `margin` nats), `entropy()`, `top(n)`,
-//!   `probability(unit)`. Rows and `fused` live for one call; kept ones give an error.
-//! * Verdicts: `proceed()`, `retract(n)`, `retract(n, reason)`, `adjust(#{ temperature, repeat_penalty, top_p, min_p,
-//!   top_k, hold, reason })`, `resample(reason)`, `force(unit, reason)`, `stop(reason)`; each can go on with
-//!   `.adjust(#{ … })`, `.ban(unit)`, `.ban([units])`, `.reason(text)`. A value that is already in force is dropped.
-//! * `log(text)` writes to the program's log, `fixed(x, decimals)` writes a number for a reason.
-//!
-//! Before a version runs, every function is tried on samples with two members and eight units, and what fails is refused.
-//! There are limits (`limits.rs`): a script can neither run for long, nor take much memory, nor reach a file or the network.
+//! What follows is `policies/README.md`, for authors of scripts.
+#![doc = include_str!("../../../../policies/README.md")]
 
 mod arithmetic;
 mod diagnose;

@@ -1,0 +1,117 @@
+//! The rules of `engine/ARCHITECTURE.md` on who may know whom, read off the sources.
+
+use std::path::{Path, PathBuf};
+
+fn root() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("..")
+}
+
+/// Every Rust file below a folder, or the file itself, with its path from the root. Without its unit tests, which may
+/// print and name what they like.
+fn sources(place: &str) -> Vec<(String, String)> {
+    fn visit(path: &Path, found: &mut Vec<PathBuf>) {
+        if path.is_dir() {
+            std::fs::read_dir(path).unwrap().for_each(|entry| visit(&entry.unwrap().path(), found));
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            found.push(path.to_path_buf());
+        }
+    }
+    let mut found = Vec::new();
+    visit(&root().join(place), &mut found);
+    assert!(!found.is_empty(), "{place} holds no sources; the rule about it has to move with them");
+    found
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(root()).unwrap().to_string_lossy().into_owned();
+            let text = std::fs::read_to_string(path).unwrap();
+            (name, text.split("#[cfg(test)]\nmod tests {").next().unwrap_or_default().to_string())
+        })
+        .collect()
+}
+
+/// Lines of code that contain one of `words`, as `file:line: text`. Comments may name anything.
+fn naming(place: &str, words: &[&str]) -> Vec<String> {
+    let mut found = Vec::new();
+    for (file, text) in sources(place) {
+        for (number, line) in text.lines().enumerate() {
+            let code = line.split("//").next().unwrap_or_default();
+            if words.iter().any(|word| code.contains(word)) {
+                found.push(format!("{file}:{}: {}", number + 1, line.trim()));
+            }
+        }
+    }
+    found
+}
+
+/// `words` stand in these places of the engine and nowhere else in it. A place that no longer names them is a rule that
+/// watches nothing.
+fn only_in(places: &[&str], words: &[&str]) {
+    let elsewhere: Vec<String> = naming("engine/src", words)
+        .into_iter()
+        .filter(|found| !places.iter().any(|place| found.starts_with(&format!("engine/src/{place}"))))
+        .collect();
+    assert!(elsewhere.is_empty(), "{words:?} belongs to {places:?}:\n{}", elsewhere.join("\n"));
+    let inside: Vec<String> = places.iter().flat_map(|place| naming(&format!("engine/src/{place}"), words)).collect();
+    assert!(!inside.is_empty(), "{words:?} stands nowhere in {places:?}");
+}
+
+fn never(place: &str, words: &[&str]) {
+    let found = naming(place, words);
+    assert!(found.is_empty(), "{place} must not name {words:?}:\n{}", found.join("\n"));
+}
+
+#[test]
+fn each_foreign_library_is_named_in_one_place() {
+    only_in(&["member"], &["llama_cpp_2", "llama_cpp_sys_2"]);
+    only_in(&["member/template"], &["minijinja"]);
+    only_in(&["hooks/script"], &["rhai::", "use rhai"]);
+    only_in(&["hooks/native"], &["libloading"]);
+    only_in(&["hooks/watch.rs"], &["notify::"]);
+    only_in(&["memory"], &["sha2::"]);
+    only_in(&["cli"], &["clap", "rustyline", "indicatif", "console::", "ctrlc"]);
+}
+
+#[test]
+fn only_the_command_line_touches_the_terminal() {
+    only_in(&["cli"], &["println!", "print!(", "eprint", "stdout()", "stderr()", "stdin()"]);
+    only_in(&["cli", "main.rs"], &["crate::cli", "llama_selfmod::cli"]);
+}
+
+#[test]
+fn arrows_point_down() {
+    never("engine/src/fuse", &["std::fs", "std::io", "std::thread", "crate::hooks", "crate::member", "crate::decode"]);
+    never("engine/src/member", &["crate::decode", "crate::hooks", "crate::engine", "crate::events"]);
+    never("engine/src/hooks", &["crate::decode", "crate::member", "crate::engine", "crate::settings", "crate::events"]);
+    never("engine/src/decode", &["std::fs", "std::thread", "crate::engine", "crate::memory", "crate::score"]);
+}
+
+#[test]
+fn the_loop_knows_members_and_hooks_only_as_traits() {
+    never("engine/src/decode", &["hooks::script", "hooks::native", "member::llama", "member::load", "rhai", "Llama"]);
+}
+
+#[test]
+fn plugins_know_the_contract_alone() {
+    never("plugin-api/src", &["llama_selfmod::", "llama_cpp", "rhai"]);
+    never("plugins", &["llama_selfmod::", "llama_cpp", "unsafe"]);
+    let manifest = std::fs::read_to_string(root().join("plugin-api/Cargo.toml")).unwrap();
+    assert!(!manifest.contains("dependencies"), "the contract needs the standard library alone");
+}
+
+#[test]
+fn unsafe_code_stands_at_the_borders() {
+    only_in(&["hooks/native", "member"], &["unsafe "]);
+    for place in ["engine/src", "plugin-api/src"] {
+        for (file, text) in sources(place) {
+            let lines: Vec<&str> = text.lines().collect();
+            for (number, line) in lines.iter().enumerate() {
+                let code = line.split("//").next().unwrap_or_default();
+                let opens = code.contains("unsafe {") || code.contains("unsafe impl");
+                // A reason may stand above the statement that the block is a part of.
+                let reason = &lines[number.saturating_sub(8)..=number];
+                let given = reason.iter().any(|line| line.contains("SAFETY:"));
+                assert!(!opens || given, "{file}:{}: an unsafe block without its reason", number + 1);
+            }
+        }
+    }
+}
