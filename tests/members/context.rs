@@ -28,7 +28,7 @@ fn a_prompt_of_any_length_is_read_as_if_token_by_token() {
                 assert!(deviation < 0.02, "{len} tokens, member {member}: {deviation}");
                 // Of the last 64 tokens each but the first was predicted by the row before it.
                 let predicted = &log_probabilities[member];
-                let counted: &[f32] = &predicted[predicted.len().saturating_sub(63)..];
+                let counted: &[f32] = &predicted[predicted.len().saturating_sub(31)..];
                 let evidence = counted.iter().fold(0.0, |sum, log_probability| EVIDENCE_DECAY * sum + log_probability);
                 // A row of the prompt counts tokens that are never emitted, which takes a hundredth of each probability.
                 let difference = (found[member].evidence - evidence).abs();
