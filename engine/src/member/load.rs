@@ -94,7 +94,8 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
 
     let trained = models.iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
     let context = if trained > 0 { settings.ctx_size.min(trained) } else { settings.ctx_size };
-    if context < settings.ctx_size {
+    // The default is a bound, and nobody asked for all of it.
+    if context < settings.ctx_size && settings.ctx_size != Settings::default().ctx_size {
         let shortest = models.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
         notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
     }
@@ -190,11 +191,8 @@ fn template(settings: &Settings, model: &LlamaModel, name: &str) -> Result<Optio
     let own = || model.chat_template(None).ok().and_then(|template| template.to_string().ok());
     let Some(source) = settings.chat_template.clone().or_else(own) else { return Ok(None) };
     let vocabulary = model.vocab();
-    ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos())).map(Some).map_err(|error| {
-        Error::Input(format!(
-            "the chat template of `{name}` cannot be used: {error}; give another with --chat-template, or --raw"
-        ))
-    })
+    let template = ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos()));
+    template.map(Some).map_err(|error| Error::Input(format!("`{name}`: {error}")))
 }
 
 /// Two bytes for each key and each value of each layer and position.
