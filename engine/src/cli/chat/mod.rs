@@ -9,7 +9,11 @@ mod saved;
 mod tally;
 
 use self::{conversation::Conversation, execute::Outcome, input::Input, tally::Tally};
-use super::{hooks, render::visible, session::Session};
+use super::{
+    hooks,
+    render::{status, visible},
+    session::Session,
+};
 use crate::{settings::Prompt, Error};
 use std::io::{self, Write};
 
@@ -65,13 +69,13 @@ impl Chat {
     fn greet(&self) {
         let engine = &self.session.engine;
         let members: Vec<_> = engine.members().iter().map(|member| member.name.as_str()).collect();
-        self.session.look.remark(&format!(
-            "{} · fusion {} · policies {} · context {} tokens\n/help lists the commands, Ctrl-D leaves\n",
+        let parts = [
             members.join(", "),
-            engine.settings().fusion_mode,
-            hooks::names(&engine.policies()),
-            engine.context()
-        ));
+            format!("fusion {}", engine.settings().fusion_mode),
+            format!("policies {}", hooks::names(&engine.policies())),
+            format!("context {} tokens", engine.context()),
+        ];
+        self.session.look.remark(&format!("{}\n/help lists the commands, Ctrl-D leaves\n", status(&parts)));
     }
 
     fn converse(&mut self, text: String) -> Result<(), Error> {

@@ -93,6 +93,11 @@ fn is_shared() -> bool {
     terminals || matches!((Handle::stdout(), Handle::stderr()), (Ok(out), Ok(error)) if out == error)
 }
 
+/// The parts of a status in lines that fit standard error.
+pub fn status(parts: &[String]) -> String {
+    words::status(parts, note_width())
+}
+
 /// How long a line on standard error may be.
 fn note_width() -> usize {
     if io::stderr().is_terminal() {
