@@ -28,7 +28,6 @@ pub(crate) struct Checkpoint(Vec<u8>);
 pub(crate) struct Context {
     raw: std::ptr::NonNull<sys::llama_context>,
     model: Arc<LlamaModel>,
-    size: usize,
     positions: Vec<i32>,
     outputs: Vec<i8>,
 }
@@ -62,16 +61,7 @@ impl Context {
             sys::llama_init_from_model(model, parameters)
         };
         let raw = std::ptr::NonNull::new(raw)?;
-        // SAFETY: a valid context.
-        let made = unsafe { sys::llama_n_ctx(raw.as_ptr()) as usize };
-        Some(Self {
-            raw,
-            model,
-            // llama.cpp rounds up to multiples of 256.
-            size: made.min(size as usize),
-            positions: Vec::with_capacity(BATCH),
-            outputs: Vec::with_capacity(BATCH),
-        })
+        Some(Self { raw, model, positions: Vec::with_capacity(BATCH), outputs: Vec::with_capacity(BATCH) })
     }
 
     pub fn model(&self) -> &LlamaModel {
@@ -80,7 +70,8 @@ impl Context {
 
     /// How many positions there are.
     pub fn size(&self) -> usize {
-        self.size
+        // SAFETY: a valid context.
+        unsafe { sys::llama_n_ctx(self.raw.as_ptr()) as usize }
     }
 
     pub fn set_threads(&mut self, threads: usize) {

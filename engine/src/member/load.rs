@@ -191,8 +191,11 @@ fn template(settings: &Settings, model: &LlamaModel, name: &str) -> Result<Optio
     let own = || model.chat_template(None).ok().and_then(|template| template.to_string().ok());
     let Some(source) = settings.chat_template.clone().or_else(own) else { return Ok(None) };
     let vocabulary = model.vocab();
-    let template = ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos()));
-    template.map(Some).map_err(|error| Error::Input(format!("`{name}`: {error}")))
+    ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos())).map(Some).map_err(|error| {
+        Error::Input(format!(
+            "the chat template of `{name}` cannot be used: {error}; give another with --chat-template, or --raw"
+        ))
+    })
 }
 
 /// Two bytes for each key and each value of each layer and position.
