@@ -9,7 +9,7 @@ use crate::hooks::script::ScriptHook;
 use crate::hooks::Hook;
 use crate::member::{load, MemberError, Unit};
 use crate::reply::Reply;
-use crate::settings::{PolicySource, Prompt, Settings};
+use crate::settings::{PolicySource, Prompt, Settings, Speaker};
 use plugin_api::{Parameters, Role};
 use std::sync::atomic::AtomicBool;
 
@@ -136,14 +136,35 @@ impl Engine {
             stop: settings.stop.clone(),
             context_shift: settings.context_shift,
         };
-        let outcome = self.decoder.reply(&request, interrupted, observer).map_err(|error| match error {
-            MemberError::PromptTooLong { .. }
-            | MemberError::EmptyPrompt(_)
-            | MemberError::Inexpressible { .. }
-            | MemberError::Template { .. } => Error::Input(error.to_string()),
+        let outcome = self.decoder.reply(&request, interrupted, observer);
+        let outcome = outcome.map_err(|error| match error {
+            MemberError::PromptTooLong { tokens, room, .. } => Error::Input(self.too_long(prompt, tokens, room)),
+            MemberError::EmptyPrompt(_) | MemberError::Inexpressible { .. } | MemberError::Template { .. } => {
+                Error::Input(error.to_string())
+            }
             _ => Error::Failure(error.to_string()),
         })?;
         Ok(outcome.reply)
+    }
+
+    /// What can be changed when a prompt of `tokens` does not fit into `room`.
+    fn too_long(&self, prompt: &Prompt, tokens: usize, room: usize) -> String {
+        let context = self.context();
+        let questions = match prompt {
+            Prompt::Chat(messages) => messages.iter().filter(|message| message.role == Speaker::User).count(),
+            Prompt::Text(_) | Prompt::Tokens(_) => 1,
+        };
+        let (what, cure) = if questions > 1 && !self.settings.context_shift {
+            ("conversation", "take turns back, start anew, or let --context-shift drop the oldest ones")
+        } else {
+            ("prompt", "shorten it")
+        };
+        let shortest = self.members().iter().min_by_key(|member| member.context);
+        let larger = match shortest.filter(|member| member.context <= context) {
+            Some(member) => format!(" (`{}` was trained for {context} tokens and no more)", member.name),
+            None => ", or raise --ctx-size".into(),
+        };
+        format!("the {what} is {tokens} tokens long and the context has room for {room}; {cure}{larger}")
     }
 
     /// A text in units, without a beginning-of-text token.

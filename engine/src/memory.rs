@@ -44,11 +44,16 @@ pub struct Memory {
 }
 
 impl Memory {
-    /// Makes sure that the log can be written, creating it when it is missing, and repairs a torn last line. Meant to be
-    /// called before the first token.
+    /// Makes sure that the log can be written, and repairs a torn last line. Meant to be called before the first token. A
+    /// missing file is created with its first line.
     pub fn open(path: &Path) -> Result<Self, MemoryError> {
         let mut memory = Self { path: path.to_path_buf(), notice: None };
-        memory.lock_and_repair()?;
+        if path.exists() {
+            memory.lock_and_repair()?;
+        } else {
+            // What can be created here can be created there, and leaves no empty log when loading fails.
+            tempfile::tempfile_in(memory.folder()).map_err(|error| memory.not_opened(error))?;
+        }
         Ok(memory)
     }
 
@@ -90,14 +95,20 @@ impl Memory {
         if self.path.is_dir() {
             return Err(MemoryError::Folder(self.path.clone()));
         }
-        OpenOptions::new().read(true).append(true).create(true).open(&self.path).map_err(|error| {
-            match self.path.parent() {
-                Some(folder) if !folder.as_os_str().is_empty() && !folder.exists() => {
-                    MemoryError::FolderMissing(self.path.clone())
-                }
-                _ => self.failed(error),
-            }
-        })
+        let file = OpenOptions::new().read(true).append(true).create(true).open(&self.path);
+        file.map_err(|error| self.not_opened(error))
+    }
+
+    fn folder(&self) -> &Path {
+        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    }
+
+    fn not_opened(&self, error: io::Error) -> MemoryError {
+        if self.folder().exists() {
+            self.failed(error)
+        } else {
+            MemoryError::FolderMissing(self.path.clone())
+        }
     }
 
     /// Gives a last line its newline when it is whole, and moves it to `<file>.torn` when it is not.

@@ -101,7 +101,7 @@ pub struct EnsembleArgs {
     /// Tokens of prompt and reply together, 16 to 4194304
     ///
     /// Capped by what the members were trained for. More needs more memory.
-    #[arg(short, long, value_name = "TOKENS", default_value = "2048", value_parser = ranges::ctx_size)]
+    #[arg(short, long, value_name = "TOKENS", default_value = "2048", allow_hyphen_values = true, value_parser = ranges::ctx_size)]
     pub ctx_size: u32,
     /// Layers on the GPU, -1 for all; one number for all members or one for each, separated by commas
     ///
@@ -118,7 +118,7 @@ pub struct EnsembleArgs {
     /// CPU threads in all, shared by the members [default: one per physical core]
     ///
     /// More threads than cores is not a little slower but many times slower: they wait for each other at every layer.
-    #[arg(long, value_name = "N", value_parser = ranges::threads)]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::threads)]
     pub threads: Option<usize>,
     /// A compiled plugin to load; repeat it for several
     ///
@@ -144,7 +144,7 @@ pub struct ReplyArgs {
     pub raw: bool,
 
     /// Longest reply in tokens, 1 to 1000000; tokens that were taken back do not count
-    #[arg(short, long, value_name = "TOKENS", default_value = "256", value_parser = ranges::n_predict, help_heading = "Reply")]
+    #[arg(short, long, value_name = "TOKENS", default_value = "256", allow_hyphen_values = true, value_parser = ranges::n_predict, help_heading = "Reply")]
     pub n_predict: u32,
     /// End the reply before this text; repeat it for several
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Reply")]
@@ -172,7 +172,7 @@ pub struct ReplyArgs {
     #[arg(long, value_name = "R", default_value = "1.1", allow_hyphen_values = true, value_parser = ranges::repeat_penalty, help_heading = "Sampling")]
     pub repeat_penalty: f32,
     /// Of the random draws; the same seed gives the same text [default: random, shown by --verbose, --json-stream and in the log]
-    #[arg(long, value_name = "N", help_heading = "Sampling")]
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::seed, help_heading = "Sampling")]
     pub seed: Option<u64>,
 
     /// A policy: a Rhai script, `retraction` (built in) or `none`; repeat it for several, in order [default: retraction]
@@ -236,7 +236,7 @@ pub struct BenchArgs {
     #[command(flatten)]
     pub ensemble: EnsembleArgs,
     /// Tokens to measure, 1 to 1000000
-    #[arg(short, long, value_name = "TOKENS", default_value = "128", value_parser = ranges::n_predict)]
+    #[arg(short, long, value_name = "TOKENS", default_value = "128", allow_hyphen_values = true, value_parser = ranges::n_predict)]
     pub n_predict: u32,
     /// One JSON object: members, sequential, parallel, step, overhead, speedup, schedule, steps, memory
     #[arg(long)]

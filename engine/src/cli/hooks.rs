@@ -16,7 +16,9 @@ pub fn list(hooks: &[HookInfo], role: Role) -> String {
         };
         let HookInfo { name, version, description, state, .. } = hook;
         lines += &format!("{mark} {name:width$}  {state} · {version} · {origin}\n");
-        lines += &format!("  {:width$}  {description}\n", "");
+        if !description.is_empty() {
+            lines += &format!("    {description}\n");
+        }
     }
     if hooks.is_empty() {
         lines += "  none\n";

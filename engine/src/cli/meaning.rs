@@ -230,7 +230,7 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
 }
 
 /// A slip in a file name should cost nothing, least of all the time to load the other members.
-fn readable(path: &Path) -> Result<(), Error> {
+pub fn readable(path: &Path) -> Result<(), Error> {
     let shown = path.display();
     match std::fs::metadata(path) {
         Ok(metadata) if metadata.is_dir() => Err(Error::Input(format!("`{shown}` is a directory; name a file in it"))),

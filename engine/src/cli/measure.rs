@@ -1,12 +1,13 @@
 //! The subcommands that measure: `score` and `bench`, as tables for people and as JSON for programs.
 
-use super::{print, progress, render::Look};
+use super::{meaning::readable, print, progress, render::Look};
 use crate::{bench::Bench, score::Score, settings::Settings, Error};
 use serde::Serialize;
 use std::{fmt::Write, path::Path, process::ExitCode};
 
 /// Bits per byte of a file.
 pub fn score(settings: Settings, look: Look, file: &Path, json: bool) -> Result<ExitCode, Error> {
+    readable(file)?;
     let shown = file.display();
     let bytes = std::fs::read(file).map_err(|error| Error::Input(format!("`{shown}` cannot be read: {error}")))?;
     let text = String::from_utf8(bytes).map_err(|error| {

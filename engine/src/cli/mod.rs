@@ -19,7 +19,7 @@ mod session;
 
 use self::{
     args::CommandLine,
-    chat::Chat,
+    chat::{Chat, Lines},
     interrupt::Interrupt,
     meaning::{Mode, Stdin, Task},
     render::{Detail, Look},
@@ -58,7 +58,10 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
     match mode {
         Mode::Reply(prompt) => oneshot::run(Session::open(settings, look, memory, Interrupt::install()?)?, prompt),
         Mode::Chat => {
-            Chat::new(Session::open(settings, look, memory, Interrupt::install()?)?).run()?;
+            // In this order: both take over Ctrl-C, and during a reply it is `Interrupt` that must have it.
+            let lines = Lines::open()?;
+            let session = Session::open(settings, look, memory, Interrupt::install()?)?;
+            Chat::new(session).run(lines)?;
             Ok(ExitCode::SUCCESS)
         }
         Mode::ListHooks => list_hooks(&settings),

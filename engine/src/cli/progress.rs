@@ -3,7 +3,13 @@
 use super::render::{Detail, Look};
 use crate::{engine::Engine, settings::Settings, Error};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::io::{self, IsTerminal};
+use std::{
+    io::{self, IsTerminal},
+    time::{Duration, Instant},
+};
+
+/// What is loaded sooner would only flicker.
+const WORTH_A_BAR: Duration = Duration::from_millis(300);
 
 /// Loads the ensemble.
 pub fn load(settings: Settings, look: Look) -> Result<Engine, Error> {
@@ -15,8 +21,9 @@ pub fn load(settings: Settings, look: Look) -> Result<Engine, Error> {
     let all = MultiProgress::new();
     let bars: Vec<_> =
         names.map(|name| all.add(ProgressBar::new(1000).with_prefix(name.into_owned()).with_style(style()))).collect();
+    let start = Instant::now();
     let engine = Engine::load(settings, &|index, part| {
-        if let Some(bar) = bars.get(index) {
+        if let Some(bar) = bars.get(index).filter(|_| start.elapsed() > WORTH_A_BAR) {
             bar.set_position((part.clamp(0.0, 1.0) * 1000.0) as u64);
         }
     });

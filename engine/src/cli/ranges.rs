@@ -55,6 +55,11 @@ pub fn n_predict(text: &str) -> Result<u32, String> {
     within(text, 1, 1_000_000, "a whole number from 1 to 1000000")
 }
 
+/// Of the random draws.
+pub fn seed(text: &str) -> Result<u64, String> {
+    within(text, 0, u64::MAX, "a whole number from 0 to 18446744073709551615")
+}
+
 /// Tokens of context.
 pub fn ctx_size(text: &str) -> Result<u32, String> {
     within(text, 16, 1 << 22, "a whole number from 16 to 4194304")

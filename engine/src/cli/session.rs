@@ -35,7 +35,7 @@ impl Session {
     /// Writes one reply, shows it and logs it. The second part says whether it could be shown: when standard output
     /// cannot be written any more, the reply ends there, and is logged all the same.
     pub fn reply(&mut self, prompt: &Prompt) -> Result<(Reply, io::Result<()>), Error> {
-        let mut renderer = self.look.renderer();
+        let mut renderer = self.look.renderer(prompt);
         let mut shown = Ok(());
         let engine = &mut self.engine;
         let _silent = echo::Silence::start();

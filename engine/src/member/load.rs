@@ -118,7 +118,8 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
 
     let trained = models.iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
     let context = if trained > 0 { settings.ctx_size.min(trained) } else { settings.ctx_size };
-    if context < settings.ctx_size {
+    // The default is a bound, and nobody asked for all of it.
+    if context < settings.ctx_size && settings.ctx_size != Settings::default().ctx_size {
         let shortest = models.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
         notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
     }

@@ -21,11 +21,11 @@ pub struct Piece {
     pub trusted: bool,
 }
 
-/// Why a template gives no prompt.
+/// Why a template gives no prompt; said of the template.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum TemplateError {
     /// It is no Jinja, or uses something that is not known here.
-    #[error("the chat template does not work{}: {what}; give another one with `--chat-template`, or `--raw` for none", at(.line))]
+    #[error("it does not work{}: {what}", at(.line))]
     Broken {
         /// Where, from 1.
         line: Option<usize>,
@@ -33,7 +33,7 @@ pub enum TemplateError {
         what: String,
     },
     /// It says no to the conversation with `raise_exception`.
-    #[error("the chat template refuses the conversation{}: {what}", at(.line))]
+    #[error("it refuses the conversation{}: {what}", at(.line))]
     Refused {
         /// Where, from 1.
         line: Option<usize>,

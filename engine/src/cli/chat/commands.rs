@@ -19,8 +19,8 @@ pub const COMMANDS: [Entry; 12] = [
     entry("help", "", "this list"),
     entry("reset", "", "forget the conversation"),
     entry("undo", "", "take the last exchange back"),
-    entry("retry", "", "write the last reply again, with other random draws"),
-    entry("params", "[NAME VALUE]", "show the sampling parameters, or set one: /params temperature 0.9"),
+    entry("retry", "", "write the last reply anew, with other random draws"),
+    entry("params", "[NAME VALUE]", "show the sampling parameters, or set one"),
     entry("policy", "[NAME on|off | FILE]", "list the policies, switch one, or add a Rhai script"),
     entry("fusion", "[NAME]", "list the fusions, or choose one"),
     entry("reload", "", "read scripts again, changed or not"),
@@ -85,7 +85,7 @@ pub fn parse(line: &str) -> Result<Command<'_>, String> {
         "retry" => alone(Command::Retry),
         "params" => match split(rest) {
             ("", _) => Ok(Command::Parameters),
-            (name, "") => Err(format!("`{name}` needs a value: `/params {name} VALUE`")),
+            (name, "") => Err(format!("`{name}` needs a value, as in `/params temperature 0.9`")),
             (name, value) => Ok(Command::SetParameter(name, value)),
         },
         "policy" => match rest.rsplit_once(char::is_whitespace) {
@@ -130,7 +130,7 @@ pub fn help() -> String {
     for Entry { name, arguments, help } in COMMANDS {
         text += &format!("{:28} {help}\n", format!("/{name} {arguments}"));
     }
-    text + "A line that ends with \\ goes on in the next one; so does everything between two \"\"\".\n\
+    text + "End a line with \\ to go on in the next one, or put several between two \"\"\".\n\
             Ctrl-C ends a reply and keeps what is there."
 }
 
@@ -143,6 +143,13 @@ mod tests {
         for Entry { name, arguments, .. } in COMMANDS {
             let line = if arguments.starts_with('[') { name.to_owned() } else { format!("{name} {arguments}") };
             assert!(parse(&line).is_ok(), "{line}");
+        }
+    }
+
+    #[test]
+    fn the_list_fits_a_narrow_terminal() {
+        for line in help().lines() {
+            assert!(line.chars().count() <= 80, "{line}");
         }
     }
 

@@ -127,7 +127,7 @@ impl Chat {
     fn last_message(&self) -> String {
         match self.conversation.messages().last() {
             Some(message) if message.role == Speaker::Assistant => {
-                format!("the last message is {}", quote(&message.content))
+                format!("the last message is {}", quote(message.content.trim()))
             }
             _ => "the conversation is empty".into(),
         }

@@ -4,25 +4,20 @@ mod commands;
 mod conversation;
 mod execute;
 mod input;
+mod lines;
 mod saved;
 mod tally;
 
-use self::{
-    conversation::Conversation,
-    execute::Outcome,
-    input::{Input, LineHelper},
-    tally::Tally,
+use self::{conversation::Conversation, execute::Outcome, input::Input, tally::Tally};
+use super::{
+    hooks,
+    render::{status, visible},
+    session::Session,
 };
-use super::{folders, hooks, render::visible, session::Session};
 use crate::{settings::Prompt, Error};
-use rustyline::{error::ReadlineError, history::FileHistory, Config, Editor};
-use std::{
-    io::{self, Write},
-    path::PathBuf,
-};
+use std::io::{self, Write};
 
-/// The prompt, and the room it leaves for a line.
-const PROMPT: &str = "> ";
+pub use self::lines::Lines;
 
 /// A session with a conversation.
 pub struct Chat {
@@ -42,13 +37,11 @@ impl Chat {
     }
 
     /// Talks until the person leaves. What goes wrong in between is said and does not end the chat.
-    pub fn run(mut self) -> Result<(), Error> {
-        let mut lines = Lines::open()?;
+    pub fn run(mut self, mut lines: Lines) -> Result<(), Error> {
         self.greet();
-        loop {
-            let Some(typed) = lines.next()? else { return Ok(()) };
+        while let Some(typed) = lines.next()? {
             let answer = match input::understand(&typed) {
-                Input::Nothing => Ok(Outcome::Say(String::new())),
+                Input::Nothing => continue,
                 Input::Message(text) => self.converse(text).map(|()| Outcome::Say(String::new())),
                 Input::Command(line) => {
                     commands::parse(&line).map_err(Error::Input).and_then(|command| self.execute(command))
@@ -67,18 +60,22 @@ impl Chat {
                 let paint = self.session.look.paint(&io::stderr());
                 let _ = writeln!(io::stderr(), "{}", paint.red(&visible(&error.to_string())));
             }
+            // Exchanges stand apart.
+            let _ = writeln!(io::stdout());
         }
+        Ok(())
     }
 
     fn greet(&self) {
         let engine = &self.session.engine;
         let members: Vec<_> = engine.members().iter().map(|member| member.name.as_str()).collect();
-        self.session.look.remark(&format!(
-            "{} · fusion {} · policies {}\n/help lists the commands, Ctrl-D leaves",
+        let parts = [
             members.join(", "),
-            engine.settings().fusion_mode,
-            hooks::names(&engine.policies())
-        ));
+            format!("fusion {}", engine.settings().fusion_mode),
+            format!("policies {}", hooks::names(&engine.policies())),
+            format!("context {} tokens", engine.context()),
+        ];
+        self.session.look.remark(&format!("{}\n/help lists the commands, Ctrl-D leaves\n", status(&parts)));
     }
 
     fn converse(&mut self, text: String) -> Result<(), Error> {
@@ -109,53 +106,4 @@ fn say(text: &str) {
         // A terminal that is gone ends the chat at the next line.
         let _ = writeln!(io::stdout(), "{}", visible(text.trim_end()));
     }
-}
-
-/// The lines a person types, with editing and a history that outlives the chat.
-struct Lines {
-    editor: Editor<LineHelper, FileHistory>,
-    history: Option<PathBuf>,
-    interrupted: bool,
-}
-
-impl Lines {
-    fn open() -> Result<Self, Error> {
-        let config = Config::builder().auto_add_history(true).build();
-        let mut editor = Editor::with_config(config).map_err(failure)?;
-        editor.set_helper(Some(LineHelper));
-        let history = folders::state().filter(|folder| std::fs::create_dir_all(folder).is_ok());
-        let history = history.map(|folder| folder.join("history"));
-        if let Some(path) = &history {
-            // There is none at the first start.
-            let _ = editor.load_history(path);
-        }
-        Ok(Self { editor, history, interrupted: false })
-    }
-
-    /// The next input; `None` when the person leaves.
-    fn next(&mut self) -> Result<Option<String>, Error> {
-        loop {
-            match self.editor.readline(PROMPT) {
-                Ok(typed) => {
-                    self.interrupted = false;
-                    if let Some(path) = &self.history {
-                        // A chat without history is still a chat.
-                        let _ = self.editor.append_history(path);
-                    }
-                    return Ok(Some(typed));
-                }
-                Err(ReadlineError::Eof) => return Ok(None),
-                Err(ReadlineError::Interrupted) if self.interrupted => return Ok(None),
-                Err(ReadlineError::Interrupted) => {
-                    self.interrupted = true;
-                    say("Ctrl-C once more leaves");
-                }
-                Err(error) => return Err(failure(error)),
-            }
-        }
-    }
-}
-
-fn failure(error: ReadlineError) -> Error {
-    Error::Failure(format!("the terminal cannot be read: {error}"))
 }

@@ -1,7 +1,7 @@
 //! A chat in a file.
 
 use crate::{
-    cli::ranges,
+    cli::{meaning::readable, ranges},
     settings::{Message, Settings},
     Error,
 };
@@ -83,6 +83,7 @@ impl Saved {
 
     /// Reads and checks it.
     pub fn read(path: &Path) -> Result<Self, Error> {
+        readable(path)?;
         let shown = path.display();
         let text = std::fs::read_to_string(path)
             .map_err(|error| Error::Input(format!("`{shown}` cannot be read: {error}")))?;

@@ -7,10 +7,10 @@ mod terminal;
 mod view;
 mod words;
 
-pub use erase::visible;
+pub use erase::{columns, visible};
 pub use words::{quote, Paint};
 
-use crate::events::Event;
+use crate::{events::Event, settings::Prompt};
 use same_file::Handle;
 use std::io::{self, IsTerminal, Write};
 
@@ -44,8 +44,8 @@ pub trait Renderer {
 }
 
 impl Look {
-    /// For the process's own output.
-    pub fn renderer(self) -> Box<dyn Renderer> {
+    /// For a reply to this prompt on the process's own output.
+    pub fn renderer(self, prompt: &Prompt) -> Box<dyn Renderer> {
         if self.detail == Detail::Json {
             return Box::new(json::JsonLines::new(io::stdout()));
         }
@@ -58,8 +58,13 @@ impl Look {
         // Text and notes that go the same way would run into each other: one of the two waits.
         let shared = is_shared();
         let page = if shared && verbose { Box::new(view::AtTheEnd { page }) } else { page };
+        let page = match prompt {
+            Prompt::Chat(_) => Box::new(view::FromFirstWord { page }),
+            // What is continued may end where a space must follow, or the indentation of a program.
+            Prompt::Text(_) | Prompt::Tokens(_) => page,
+        };
         let hold_notes = shared && !verbose;
-        Box::new(view::View::new(page, io::stderr(), self.paint(&io::stderr()), self.detail, hold_notes))
+        Box::new(view::View::new(page, io::stderr(), note_width(), self.paint(&io::stderr()), self.detail, hold_notes))
     }
 
     /// Colours for this output: asked for, and shown by it.
@@ -86,6 +91,20 @@ fn can_erase() -> bool {
 fn is_shared() -> bool {
     let terminals = io::stdout().is_terminal() && io::stderr().is_terminal();
     terminals || matches!((Handle::stdout(), Handle::stderr()), (Ok(out), Ok(error)) if out == error)
+}
+
+/// The parts of a status in lines that fit standard error.
+pub fn status(parts: &[String]) -> String {
+    words::status(parts, note_width())
+}
+
+/// How long a line on standard error may be.
+fn note_width() -> usize {
+    if io::stderr().is_terminal() {
+        usize::from(console::Term::stderr().size().1).max(1)
+    } else {
+        usize::MAX
+    }
 }
 
 fn is_dumb() -> bool {

@@ -4,7 +4,7 @@ use super::{
     words::{self, plural, Paint},
     Detail, Renderer,
 };
-use crate::events::Event;
+use crate::events::{reload_line, Event};
 use std::io::{self, Write};
 
 /// Where the text goes. `text` is always the whole text of the reply.
@@ -42,6 +42,41 @@ impl Page for AtTheEnd {
     }
 }
 
+/// Gives its page the text from the first word on: base models begin what they say in a chat with a space.
+pub struct FromFirstWord {
+    /// Where it goes.
+    pub page: Box<dyn Page>,
+}
+
+impl FromFirstWord {
+    fn start(text: &str) -> usize {
+        text.len() - text.trim_start().len()
+    }
+}
+
+impl Page for FromFirstWord {
+    fn append(&mut self, text: &str, added: usize, committed: usize) -> io::Result<()> {
+        let start = Self::start(text);
+        self.page.append(&text[start..], added.saturating_sub(start), committed.saturating_sub(start))
+    }
+
+    fn take_back(&mut self, text: &str, keep: usize) -> io::Result<bool> {
+        let start = Self::start(text);
+        self.page.take_back(&text[start..], keep.saturating_sub(start))
+    }
+
+    fn hint(&mut self, hint: &str) -> io::Result<()> {
+        self.page.hint(hint)
+    }
+
+    fn finish(&mut self, text: &str) -> io::Result<()> {
+        self.page.finish(text.trim_start())
+    }
+}
+
+/// How many retractions are told one by one when notes wait for the end; a policy may ask for a thousand.
+const MOST_RETRACTIONS_TOLD: u32 = 8;
+
 /// Shows one reply.
 pub struct View<W> {
     page: Box<dyn Page>,
@@ -51,14 +86,17 @@ pub struct View<W> {
     detail: Detail,
     /// `Some` when notes must wait for the end, because they share a terminal with the text.
     held: Option<Vec<String>>,
+    /// Columns of the status line.
+    width: usize,
     members: usize,
+    retractions: u32,
 }
 
 impl<W: Write> View<W> {
-    /// With notes on `notes`, at the end of the reply when they are held.
-    pub fn new(page: Box<dyn Page>, notes: W, paint: Paint, detail: Detail, hold_notes: bool) -> Self {
+    /// With notes on `notes`, which is `width` columns wide, at the end of the reply when they are held.
+    pub fn new(page: Box<dyn Page>, notes: W, width: usize, paint: Paint, detail: Detail, hold_notes: bool) -> Self {
         let held = hold_notes.then(Vec::new);
-        Self { page, text: String::new(), notes, paint, detail, held, members: 0 }
+        Self { page, text: String::new(), notes, paint, detail, held, width, members: 0, retractions: 0 }
     }
 
     fn line(&mut self, line: &str) {
@@ -120,10 +158,16 @@ impl<W: Write> Renderer for View<W> {
                     line += " (what had left the screen still stands there)";
                 }
                 self.text.truncate(keep);
-                self.note(line, &format!("⟲ {}", words::because(policy, reason)))?;
+                self.retractions += 1;
+                let hint = format!("⟲ {}", words::because(policy, reason));
+                if self.held.is_none() || self.retractions <= MOST_RETRACTIONS_TOLD {
+                    self.note(line, &hint)?;
+                } else if self.detail != Detail::Quiet {
+                    self.page.hint(&hint)?;
+                }
             }
             Event::Reload { hook, version, milliseconds } => {
-                let line = format!("↻ {hook}: version {version} runs now ({milliseconds:.1} ms)");
+                let line = format!("↻ {}", reload_line(hook, version, milliseconds));
                 self.note(line.clone(), &line)?;
             }
             Event::Notice { text } => {
@@ -142,8 +186,11 @@ impl<W: Write> Renderer for View<W> {
                 ..
             } => {
                 self.page.finish(&self.text)?;
-                for line in self.held.take().unwrap_or_default() {
-                    self.line(&line);
+                if let Some(held) = self.held.take() {
+                    held.iter().for_each(|line| self.line(line));
+                    if let more @ 1.. = self.retractions.saturating_sub(MOST_RETRACTIONS_TOLD) {
+                        self.line(&format!("⟲ and {more} more"));
+                    }
                 }
                 let mut parts = Vec::new();
                 if self.members > 1 {
@@ -156,7 +203,7 @@ impl<W: Write> Renderer for View<W> {
                 parts.push(plural(retractions, "retraction"));
                 parts.push(plural(adjustments, "adjustment"));
                 parts.extend(words::ending(reason));
-                self.line(&parts.join(" · "));
+                self.line(&words::status(&parts, self.width));
             }
         }
         Ok(())
@@ -189,7 +236,8 @@ mod tests {
 
     fn play(detail: Detail, hold_notes: bool) -> (Vec<String>, String) {
         let log = Log::default();
-        let mut view = View::new(Box::new(log.clone()), Vec::new(), Paint { on: false }, detail, hold_notes);
+        let mut view =
+            View::new(Box::new(log.clone()), Vec::new(), usize::MAX, Paint { on: false }, detail, hold_notes);
         let token = |text| Event::Token {
             index: 0,
             text,
@@ -238,6 +286,42 @@ mod tests {
         page.take_back("a cat", 2).unwrap();
         page.finish("a dog").unwrap();
         assert_eq!(*log.0.borrow(), ["+a dog committed 5", "=a dog"]);
+    }
+
+    #[test]
+    fn a_reply_in_a_chat_begins_with_its_first_word() {
+        let log = Log::default();
+        let mut page = FromFirstWord { page: Box::new(log.clone()) };
+        page.append(" ", 0, 0).unwrap();
+        page.append(" \nA cat", 1, 4).unwrap();
+        page.take_back(" \nA cat", 1).unwrap();
+        page.append(" a dog", 1, 0).unwrap();
+        page.finish(" a dog").unwrap();
+        let expected = ["+ committed 0", "+A cat committed 2", "-A cat", "+a dog committed 0", "=a dog"];
+        assert_eq!(*log.0.borrow(), expected);
+    }
+
+    #[test]
+    fn many_retractions_are_counted_when_notes_wait() {
+        let mut view = View::new(Box::new(Log::default()), Vec::new(), 20, Paint { on: false }, Detail::Normal, true);
+        for _ in 0..10 {
+            view.event(&Event::Retract { index: 0, tokens: 1, bytes: 0, policy: "calm", reason: "" }).unwrap();
+        }
+        let done = Event::Done {
+            reason: &EndReason::End,
+            text: "",
+            tokens: 0,
+            retractions: 10,
+            avg_confidence: 0.0,
+            tokens_per_second: 0.0,
+            adjustments: 0,
+            leader: "a",
+            avg_agreement: 1.0,
+        };
+        view.event(&done).unwrap();
+        let notes = String::from_utf8(view.notes).unwrap();
+        assert_eq!(notes.matches("took back").count(), 8, "{notes}");
+        assert!(notes.contains("⟲ and 2 more\nconfidence 0.00\n0 tokens"), "{notes}");
     }
 
     #[test]

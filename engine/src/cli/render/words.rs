@@ -55,6 +55,25 @@ pub fn quote(text: &str) -> String {
     format!("“{}”", shorten(&visible(text).replace('\n', "⏎"), 48))
 }
 
+/// The parts of a status in lines of at most `width` columns; a line breaks between two parts.
+pub fn status(parts: &[String], width: usize) -> String {
+    const BETWEEN: &str = " · ";
+    let mut lines = String::new();
+    let mut column = 0;
+    for (index, part) in parts.iter().enumerate() {
+        if index > 0 && column + columns(BETWEEN) + columns(part) > width {
+            lines.push('\n');
+            column = 0;
+        } else if index > 0 {
+            lines += BETWEEN;
+            column += columns(BETWEEN);
+        }
+        lines += part;
+        column += columns(part);
+    }
+    lines
+}
+
 /// A count with its noun.
 pub fn plural(count: u32, noun: &str) -> String {
     format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
@@ -117,6 +136,15 @@ mod tests {
         assert_eq!(shorten("小さな猫", 8), "小さな猫");
         assert_eq!(shorten("小さな猫", 7), "小さな…");
         assert_eq!(shorten("小さな猫", 6), "小さ…");
+    }
+
+    #[test]
+    fn a_status_breaks_between_its_parts() {
+        let parts = ["12345".to_owned(), "小さ".to_owned(), "1".to_owned()];
+        assert_eq!(status(&parts, usize::MAX), "12345 · 小さ · 1");
+        assert_eq!(status(&parts, 12), "12345 · 小さ\n1");
+        assert_eq!(status(&parts, 11), "12345\n小さ · 1");
+        assert_eq!(status(&parts, 1), "12345\n小さ\n1");
     }
 
     #[test]

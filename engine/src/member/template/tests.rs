@@ -385,12 +385,11 @@ fn errors_say_where_and_what() {
     assert!(matches!(&broken, TemplateError::Broken { line: Some(2), .. }), "{broken}");
     assert_eq!(
         error("a\nb\n{{ messages | nothing }}", &[]).unwrap_err().to_string(),
-        "the chat template does not work (line 3): unknown filter, filter nothing is unknown; \
-         give another one with `--chat-template`, or `--raw` for none"
+        "it does not work (line 3): unknown filter, filter nothing is unknown"
     );
     assert_eq!(
         error("a\n{{ raise_exception('Only one message, please') }}", &[user("a"), user("b")]).unwrap_err().to_string(),
-        "the chat template refuses the conversation (line 2): Only one message, please"
+        "it refuses the conversation (line 2): Only one message, please"
     );
 }
 

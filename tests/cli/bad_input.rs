@@ -1,0 +1,138 @@
+//! What cannot be used is refused before the first token, in words that say what to do.
+
+use crate::program::{error_of, refused, Place};
+
+#[test]
+fn words_on_the_command_line_that_cannot_be_used() {
+    let place = Place::new();
+    place.file("broken.jinja", "{% for");
+    for (words, sentence) in [
+        (&["-p", "x"][..], "no model: name a GGUF file with `--model FILE`"),
+        (&["-p", "x", "--demo", "--nonsense"], "'--nonsense'"),
+        (&["-p", "x", "--demo", "--quiet", "--verbose"], "cannot be used with"),
+        (&["--demo", "-p", ""], "the prompt from `--prompt` is empty; give it some text"),
+        (&["--demo", "-p", " \n "], "the prompt from `--prompt` is empty; give it some text"),
+        (&["--demo", "-p", "x", "--stop", ""], "an empty `--stop` would end every reply at once"),
+        (&["--demo", "-p", "x", "--weights", "1,2,3"], "3 weights for 2 models; give one for each"),
+        (&["--demo", "-p", "x", "--fusion-mode", "nonsense"], "no fusion `nonsense`; choose one of `confidence`"),
+        (&["--demo", "-p", "x", "--policy", "nonsense"], "no policy `nonsense`; there are `retraction`"),
+        (&["--demo", "-p", "x", "--policy", "absent.rhai"], "no file `absent.rhai`; check the path"),
+        (&["--demo", "-p", "x", "--policy", "none", "--policy", "retraction"], "`--policy none` stands alone"),
+        (&["--demo", "-p", "x", "--chat-template", "absent.jinja"], "no file `absent.jinja`; check the path"),
+        (&["--demo", "-p", "x", "--chat-template", "broken.jinja"], "cannot be used: it does not work (line 1)"),
+        (&["score", "--demo", "absent.txt"], "no file `absent.txt`; check the path"),
+        (&["score", "--demo", "."], "`.` is a directory"),
+    ] {
+        let error = place.refusal(words);
+        assert!(error.contains(sentence), "{words:?} says: {error}");
+    }
+}
+
+#[test]
+fn numbers_out_of_range_are_refused_with_the_range() {
+    let place = Place::new();
+    for (flag, bad, range) in [
+        ("--temperature", "NaN", "0 (always the likeliest) to 5"),
+        ("--temperature", "-0.1", "0 (always the likeliest) to 5"),
+        ("--top-p", "1.01", "above 0 and up to 1"),
+        ("--min-p", "inf", "0 (off) to 1"),
+        ("--top-k", "-1", "0 (off) to 1000000"),
+        ("--repeat-penalty", "0.9", "1 (off) to 10"),
+        ("--confidence-threshold", "nan", "0 to 1"),
+        ("--max-retractions", "1001", "0 (none) to 1000"),
+        ("--n-predict", "-1", "1 to 1000000"),
+        ("--ctx-size", "-1", "16 to 4194304"),
+        ("--threads", "-1", "1 to 1024"),
+        ("--seed", "-1", "0 to 18446744073709551615"),
+        ("--n-gpu-layers", "-2", "-1 (all) to 10000"),
+        ("--weights", "1,nan", "0 to 1000000"),
+    ] {
+        let error = place.refusal(&["--demo", "-p", "x", flag, bad]);
+        assert!(error.contains(flag) && error.contains(range), "{flag} {bad} says: {error}");
+    }
+}
+
+#[test]
+fn standard_input_that_is_no_text() {
+    let place = Place::new();
+    for (stdin, sentence) in [
+        (&b"caf\xe9"[..], "standard input is not valid UTF-8 at byte 3 (counted from 0); convert it first"),
+        (b"", "the prompt from standard input is empty; give it some text"),
+        (b"\n", "the prompt from standard input is empty; give it some text"),
+    ] {
+        let output = place.command(&["--demo"]).write_stdin(stdin).output().unwrap();
+        let error = refused(output, &["--demo"]);
+        assert!(error.contains(sentence), "{stdin:?} gives: {error}");
+    }
+}
+
+#[test]
+fn a_prompt_longer_than_the_context_is_told_with_both_lengths_and_a_cure() {
+    let place = Place::new();
+    let prompt = "word ".repeat(300);
+    let error = place.refusal(&["--demo", "-p", &prompt, "-c", "64"]);
+    assert!(error.contains("tokens long and the context has room for"), "{error}");
+    assert!(error.contains("shorten it, or raise --ctx-size"), "{error}");
+    let error = place.refusal(&["--demo", "-p", &prompt]);
+    assert!(error.contains("shorten it (`stories-280k` was trained for 256 tokens and no more)"), "{error}");
+    assert!(!error.contains("--ctx-size"), "{error}");
+}
+
+#[test]
+fn a_log_that_cannot_be_written_is_told_before_the_first_token() {
+    let place = Place::new();
+    place.file("a-file", "");
+    for (path, sentence) in [
+        ("absent/log.jsonl", "its folder does not exist; create it, give `--memory-file` another file, or `none`"),
+        (".", "is a folder; give `--memory-file` a file, or `none` for no log"),
+        ("a-file/log.jsonl", "cannot be written ("),
+    ] {
+        let error = place.refusal(&["--demo", "-p", "x", "--memory-file", path]);
+        assert!(error.contains(path) && error.contains(sentence), "{error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_log_that_is_read_only_is_told_before_the_first_token() {
+    // A file that even the superuser cannot open for writing.
+    let path = "/sys/kernel/uevent_seqnum";
+    if std::fs::OpenOptions::new().append(true).open(path).is_ok() || !std::path::Path::new(path).exists() {
+        return println!("skipped: there is no read-only file here");
+    }
+    let error = Place::new().refusal(&["--demo", "-p", "x", "--memory-file", path]);
+    assert!(error.contains("cannot be written (Permission denied"), "{error}");
+}
+
+#[test]
+fn a_refusal_leaves_no_empty_log() {
+    let place = Place::new();
+    place.refusal(&["--demo", "-p", "x", "--fusion-mode", "nonsense"]);
+    assert!(!place.path().join("selfmod_memory.jsonl").exists());
+}
+
+#[test]
+fn help_comes_short_and_long() {
+    let place = Place::new();
+    let (short, long) = (place.text(&["-h"]), place.text(&["--help"]));
+    assert!(short.lines().count() < long.lines().count());
+    for heading in ["Ensemble:", "Prompt:", "Reply:", "Sampling:", "Self-correction:", "Output:"] {
+        assert!(short.contains(heading) && long.contains(heading), "{heading}");
+    }
+    assert!(long.contains("Examples:") && long.contains("Exit codes:"));
+}
+
+#[test]
+fn a_failing_standard_output_is_told_and_is_not_the_users_fault() {
+    #[cfg(target_os = "linux")]
+    {
+        let place = Place::new();
+        let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
+        let words = ["--demo", "-p", "Once upon a time", "-n", "40"];
+        let output = place.process(&words).stdout(full).output().unwrap();
+        let error = error_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("error: standard output cannot be written"), "{error}");
+        assert_eq!(place.log().len(), 1, "the reply is not lost");
+    }
+}

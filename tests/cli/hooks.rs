@@ -1,0 +1,122 @@
+//! Plugins and scripts: what is refused at the start, and what goes wrong later and must not stop the text.
+
+use crate::program::{compiled, error_of, library, refused, slow, Place};
+use crate::replay::{events, Replay};
+use std::io::{BufRead, BufReader};
+use std::process::Stdio;
+
+const STORY: [&str; 5] = ["--demo", "--seed", "1", "-p", "Once upon a time"];
+
+fn with<'a>(words: &[&'a str]) -> Vec<&'a str> {
+    [&STORY, words].concat()
+}
+
+#[test]
+fn libraries_that_are_no_plugins_are_refused() {
+    let place = Place::new();
+    place.file("notes.so", "fn on_token(step, token) {}\n");
+    let error = place.refusal(&with(&["--plugin", "notes.so"]));
+    assert!(error.contains("`notes.so` is not a shared library; it is a text file; a Rhai script goes to `--policy`"));
+    let other = compiled(place.path(), &["ABI_MAJOR=2"]);
+    let error = place.refusal(&with(&["--plugin", &other]));
+    assert!(error.contains("is built for version 2 of the plugin ABI, this program has version 1"), "{error}");
+}
+
+#[test]
+fn a_plugin_that_panics_at_its_start_is_refused_with_its_words() {
+    let place = Place::new();
+    let plugin = library("panics");
+    let words = with(&["--plugin", &plugin]);
+    let output = place.command(&words).env("PANIC_IN_CREATE", "1").output().unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    let error = error_of(&output);
+    assert!(error.contains("could not start: it panicked at "), "{error}");
+    assert!(error.ends_with(": panicked in create\n") && error.lines().count() == 1, "{error}");
+}
+
+#[test]
+fn a_plugin_that_panics_in_its_hooks_is_parked_and_the_text_is_that_without_it() {
+    let place = Place::new();
+    let plugin = library("panics");
+    let output = place.run(&with(&["-n", "20", "--policy", "none", "--plugin", &plugin]));
+    let error = error_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    assert!(error.contains("`panics` failed 3 times in a row and is parked: it panicked at"), "{error}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), place.text(&with(&["-n", "20", "--policy", "none"])));
+}
+
+#[test]
+fn a_mistake_in_a_script_is_shown_with_its_place() {
+    let place = Place::new();
+    for (script, sentence) in [
+        ("fn on_token(step, token) {\n  let x = ;\n}", "`policy.rhai`, line 2, column 11: "),
+        ("fn on_assessment(step, a) { retrct(3) }", "there is no function `retrct`; did you mean `retract`?"),
+        ("fn on_token(step, token) { loop {} }", "look for a loop that does not end"),
+        ("", "`policy.rhai` cannot be read: the file is empty"),
+    ] {
+        place.file("policy.rhai", script);
+        let error = place.refusal(&with(&["--policy", "policy.rhai"]));
+        assert!(error.contains(sentence), "{error}");
+    }
+}
+
+#[test]
+fn a_script_that_loops_for_ever_is_parked_and_the_text_is_that_without_it() {
+    let place = Place::new();
+    let hooks = ["on_token(step, token)", "on_assessment(step, a)"];
+    let script = hooks
+        .map(|hook| format!("fn {hook} {{ if step.position > 3 && step.position < 12 {{ loop {{}} }} }}\n"))
+        .concat();
+    place.file("endless.rhai", script);
+    let output = place.run(&with(&["-n", "30", "--policy", "endless.rhai"]));
+    let error = error_of(&output);
+    assert_eq!(output.status.code(), Some(0), "{error}");
+    assert!(error.contains("`endless` failed 3 times in a row and is parked: "), "{error}");
+    assert!(error.contains("loop that does not end"), "{error}");
+    assert_eq!(String::from_utf8(output.stdout).unwrap(), place.text(&with(&["-n", "30", "--policy", "none"])));
+}
+
+#[test]
+fn a_script_that_is_edited_while_text_is_written_takes_over() {
+    let place = Place::new();
+    place.file("policy.rhai", "fn on_assessment(step, a) {}");
+    let plugin = slow(place.path());
+    // The end of the text must not come before the edit.
+    place.file("on.rhai", "fn on_token(step, token) { if token.is_end { resample() } }");
+    let words = with(&["--plugin", &plugin, "--policy", "policy.rhai", "--policy", "on.rhai", "-n", "2000"]);
+    let words = [&words[..], &["--context-shift", "--json-stream"]].concat();
+    let mut child = place.process(&words).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stream = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut edited = false;
+    while lines.read_line(&mut stream).unwrap() > 0 {
+        if !edited && stream.lines().count() > 5 {
+            place.file("policy.rhai", "fn on_assessment(step, a) { stop(\"the second version\") }");
+            edited = true;
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    let reload = events(&stream).into_iter().find(|event| event["type"] == "reload").expect("the script is taken over");
+    assert_eq!((reload["hook"].as_str(), reload["version"].as_u64()), (Some("policy"), Some(2)));
+    assert_eq!(Replay::of(&stream).done["reason"], "the second version");
+}
+
+#[test]
+fn the_hooks_there_are_can_be_listed_without_a_model() {
+    let place = Place::new();
+    place.file("calm.rhai", "// Keeps calm.\nfn on_assessment(step, a) {}");
+    let text = place.text(&["--list-hooks", "--policy", "calm.rhai"]);
+    for hook in ["* confidence", "  average", "  voting", "  blend", "  retraction", "* calm"] {
+        assert!(text.lines().any(|line| line.starts_with(hook)), "{hook:?} in {text}");
+    }
+    assert!(text.contains("Keeps calm."), "{text}");
+}
+
+#[test]
+fn a_mistake_in_a_hook_costs_no_log() {
+    let place = Place::new();
+    place.file("policy.rhai", "fn on_token(");
+    let words = with(&["--policy", "policy.rhai"]);
+    refused(place.run(&words), &words);
+    assert!(!place.path().join("selfmod_memory.jsonl").exists());
+}
