@@ -5,7 +5,7 @@ use crate::program::{error_of, refused, Place};
 #[test]
 fn words_on_the_command_line_that_cannot_be_used() {
     let place = Place::new();
-    place.file("broken.jinja", "{% for");
+    place.file("broken.jinja", "{{ messages }}\n{% for");
     for (words, sentence) in [
         (&["-p", "x"][..], "no model: name a GGUF file with `--model FILE`"),
         (&["-p", "x", "--demo", "--nonsense"], "'--nonsense'"),
@@ -19,7 +19,7 @@ fn words_on_the_command_line_that_cannot_be_used() {
         (&["--demo", "-p", "x", "--policy", "absent.rhai"], "no file `absent.rhai`; check the path"),
         (&["--demo", "-p", "x", "--policy", "none", "--policy", "retraction"], "`--policy none` stands alone"),
         (&["--demo", "-p", "x", "--chat-template", "absent.jinja"], "no file `absent.jinja`; check the path"),
-        (&["--demo", "-p", "x", "--chat-template", "broken.jinja"], "cannot be used: it does not work (line 1)"),
+        (&["--demo", "-p", "x", "--chat-template", "broken.jinja"], "cannot be used: it does not work (line 2)"),
         (&["score", "--demo", "absent.txt"], "no file `absent.txt`; check the path"),
         (&["score", "--demo", "."], "`.` is a directory"),
     ] {
