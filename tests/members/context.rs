@@ -123,32 +123,21 @@ fn a_prompt_that_is_too_long_leaves_the_conversation_as_it_was() {
 #[test]
 fn after_a_context_shift_the_next_prompt_is_read_for_what_it_is() {
     let models = Models::new();
-    let model = RandomModel { context: 64, ..RandomModel::tiny(Architecture::Llama, stories_vocabulary(), 7) };
-    let path = models.write("small", &model);
-    let load = || {
-        let shifting = Settings { context_shift: true, n_predict: 150, ..settings(&[path.clone()]) };
-        Engine::load(shifting, &|_, _| {}).unwrap()
-    };
-    let mut engine = load();
-    let prompt = units(0..10);
-    let mut written = Vec::new();
-    let vocabulary: Vec<Vec<u8>> =
-        (0..512).map(|unit| engine.decoder().ensemble.vocabulary().bytes(unit).to_vec()).collect();
-    let reply = engine.reply(&Prompt::Tokens(prompt.clone()), &AtomicBool::new(false), &mut |_| {}).unwrap();
-    assert!(reply.tokens > 100);
-    // The reply's first units are out of the members' sight; here they are again.
-    let mut rest = reply.text.as_bytes();
-    while written.len() < 20 {
-        let unit = (259..512).find(|&unit| rest.starts_with(&vocabulary[unit]) && !vocabulary[unit].is_empty());
-        let Some(unit) = unit else { break };
-        written.push(unit as u32);
-        rest = &rest[vocabulary[unit].len()..];
+    let paths = [Architecture::Llama, Architecture::Mamba].map(|architecture| models.random(architecture, 7));
+    let mut engine = engine(&paths);
+    let (prompt, reply) = (units(0..10), units(10..160));
+    let ensemble = &mut engine.decoder().ensemble;
+    ensemble.prime(&Prompt::Tokens(prompt.clone())).unwrap();
+    // The first 60 units of the reply are out of the members' sight.
+    for &unit in &reply[60..] {
+        ensemble.extend(unit).unwrap();
     }
-    let next = Prompt::Tokens([prompt, written].concat());
-    engine.decoder().ensemble.prime(&next).unwrap();
-    let mut fresh = load();
+    ensemble.adopt(&reply, "");
+    let next = Prompt::Tokens([&prompt, &reply[..110]].concat());
+    ensemble.prime(&next).unwrap();
+    let mut fresh = super::engine(&paths);
     fresh.decoder().ensemble.prime(&next).unwrap();
-    assert!(deviation(&rows(&mut engine)[0], &rows(&mut fresh)[0]) < 0.02);
+    assert_same(&rows(&mut engine), &rows(&mut fresh), "the first units of the reply");
 }
 
 #[test]

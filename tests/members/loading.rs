@@ -1,7 +1,7 @@
 //! From files to members.
 
 use super::*;
-use llama_selfmod::settings::Prompt;
+use llama_selfmod::settings::{Prompt, Settings};
 use std::sync::Mutex;
 
 #[test]
@@ -33,7 +33,8 @@ fn the_same_file_twice_is_two_members_of_one_mind() {
 fn the_context_is_what_the_least_trained_member_can_do() {
     let models = Models::new();
     let small = RandomModel { context: 40, ..RandomModel::tiny(Architecture::Llama, stories_vocabulary(), 1) };
-    let mut engine = engine(&[stories("260k"), models.write("small", &small)]);
+    let asked = Settings { ctx_size: 100, ..settings(&[stories("260k"), models.write("small", &small)]) };
+    let mut engine = Engine::load(asked, &|_, _| {}).unwrap();
     assert_eq!(engine.context(), 40);
     assert!(engine.notes().iter().any(|note| note.contains("40 tokens") && note.contains("`small`")));
     let primed = engine.decoder().ensemble.prime(&Prompt::Tokens(units(0..38))).unwrap();

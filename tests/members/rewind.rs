@@ -107,7 +107,7 @@ fn a_recurrent_member_goes_back_to_the_start_of_the_reply_again_and_again() {
             ensemble.rewind(0).unwrap();
             ensemble.extend(300).unwrap();
             ensemble.rewind(0).unwrap();
-            assert_same(&[ensemble.rows().next().unwrap().clone()], &[start.clone()], "attempt");
+            assert_same(&[ensemble.rows().next().unwrap().clone()], std::slice::from_ref(&start), "attempt");
         }
         let again = ensemble.prime(&Prompt::Tokens(units(0..70))).unwrap();
         assert_eq!(again[0].decoded, 0, "the state at the end of the prompt is kept");

@@ -67,7 +67,8 @@ fn tokenizers_of_every_kind_load_and_take_any_text() {
         let path = models.with_vocabulary(name, with_template);
         for raw in [true, false] {
             let mut engine =
-                Engine::load(Settings { raw, n_predict: 20, ..settings(&[path.clone()]) }, &|_, _| {}).unwrap();
+                Engine::load(Settings { raw, n_predict: 20, ..settings(std::slice::from_ref(&path)) }, &|_, _| {})
+                    .unwrap();
             for text in ["the end", "über\u{0}\u{feff}語\u{1f600}\r\n\t", "a", " ", "\u{e000}\u{10ffff}"] {
                 // An error is fine where nothing of the text can be said; the end of the process is not.
                 match engine.reply(&Prompt::Text(text.into()), &AtomicBool::new(false), &mut |_| {}) {

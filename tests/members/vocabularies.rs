@@ -37,7 +37,7 @@ fn each_members_end_counts_under_the_one_end() {
         let vocabulary = stories_vocabulary().padded_to(544).ending_with(own);
         let other = models.with_vocabulary(&format!("ends with {own}"), vocabulary);
         let prompt = Prompt::Text("One day".into());
-        let mut alone = engine(&[other.clone()]);
+        let mut alone = engine(std::slice::from_ref(&other));
         alone.decoder().ensemble.prime(&prompt).unwrap();
         let end = alone.decoder().ensemble.vocabulary().end();
         let expected = rows(&mut alone)[0].probabilities[end as usize];

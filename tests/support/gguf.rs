@@ -53,7 +53,7 @@ impl Tensor {
     /// Stores `values` (rows one after another) as `kind`, or as F16 where a row does not divide into its blocks.
     pub fn new(name: impl Into<String>, shape: &[usize], kind: TensorType, values: &[f32]) -> Self {
         assert_eq!(values.len(), shape.iter().product::<usize>());
-        let kind = if shape[0] % kind.block_length() == 0 { kind } else { TensorType::F16 };
+        let kind = if shape[0].is_multiple_of(kind.block_length()) { kind } else { TensorType::F16 };
         Self { name: name.into(), shape: shape.to_vec(), kind, data: kind.encode(values) }
     }
 

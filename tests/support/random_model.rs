@@ -161,7 +161,7 @@ impl RandomModel {
         match self.architecture {
             Architecture::Llama => true,
             Architecture::Mamba => false,
-            Architecture::Jamba => layer % 2 == 0,
+            Architecture::Jamba => layer.is_multiple_of(2),
         }
     }
 

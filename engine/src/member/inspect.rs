@@ -205,6 +205,10 @@ fn judge(path: PathBuf, header: &Header, len: u64) -> Result<GgufSummary, Inspec
     if kinds::EMBEDDING.contains(&architecture) || pools || of_architecture("attention.causal") == Some(0) {
         return Err(InspectError::Embedding { path, architecture: architecture.into() });
     }
+    // llama.cpp loads these, and ends the process when it is asked for a token.
+    if matches!(header.text("tokenizer.ggml.model"), Some("no_vocab" | "none")) {
+        return Err(InspectError::NotAWriter { path, what: "a model without a vocabulary".into() });
+    }
     // The first part of a split model may hold the metadata alone.
     if !header.has_layers && parts <= 1 {
         return Err(InspectError::VocabularyOnly(path));

@@ -12,8 +12,8 @@ use std::sync::Arc;
 /// costs an output layer. Always as many, whatever is known of more: a reply does not depend on what was asked before.
 const EVIDENCE_TOKENS: usize = 31;
 
-/// Tokens of a reply over which it is taken: what lies further back has decayed to 10⁻¹³.
-const MOST_EVIDENCE_TOKENS: usize = 1000;
+/// Tokens of a reply over which it is taken: what lies further back has decayed to 10⁻⁷.
+const MOST_EVIDENCE_TOKENS: usize = 512;
 
 /// Least log-probability that counts: one unit that a member thought impossible must not silence it for the whole text.
 const LEAST_EVIDENCE: f32 = -20.0;
@@ -47,8 +47,8 @@ pub(crate) struct LlamaMember {
     /// continues this text keeps its tokens, whatever a tokenizer would make of the whole.
     known: String,
     marks: Vec<(usize, usize)>,
-    /// What the member thought of each token of `sequence` before it saw it; NaN where it was not asked.
-    log_probabilities: Vec<f32>,
+    /// What each token of `sequence` counts as evidence; NaN where the member was not asked.
+    evidence: Vec<f32>,
     row: MemberRow,
     /// The length that `row` belongs to, or [`NOWHERE`].
     shown: usize,
@@ -73,7 +73,7 @@ impl LlamaMember {
             prompt_len: 0,
             known: String::new(),
             marks: Vec::new(),
-            log_probabilities: Vec::new(),
+            evidence: Vec::new(),
             row: MemberRow { probabilities: vec![0.0; units], ..MemberRow::default() },
             shown: NOWHERE,
             kept: KeptRows::new(units, horizon),
@@ -161,8 +161,9 @@ impl LlamaMember {
                     return Err(self.failed("llama.cpp gave no logits".into()));
                 };
                 if next < end {
-                    let log_probability = fuse::log_probability(row, self.sequence[next] as usize);
-                    self.log_probabilities[next] = log_probability;
+                    let token = self.sequence[next];
+                    self.evidence[next] =
+                        counted(&self.vocabulary, token, || fuse::log_probability(row, token as usize));
                 } else {
                     self.vocabulary.row_of_units(row, self.kept.slot(next));
                 }
@@ -187,14 +188,11 @@ impl LlamaMember {
         Ok(())
     }
 
-    /// Of the first `len` tokens. Only what can be emitted counts: the other tokens are the prompt's form.
+    /// Of the first `len` tokens.
     fn evidence(&self, len: usize) -> f32 {
         let first = self.prompt_len.saturating_sub(EVIDENCE_TOKENS).max(len.saturating_sub(MOST_EVIDENCE_TOKENS));
-        let counted = |token: i32| self.vocabulary.can_emit(token as Unit) && token as Unit != self.vocabulary.end();
-        self.sequence[first..len].iter().zip(&self.log_probabilities[first..len]).fold(0.0, |sum, (&token, &known)| {
-            let own = if counted(token) && !known.is_nan() { known.max(LEAST_EVIDENCE) } else { 0.0 };
-            plugin_api::abi::EVIDENCE_DECAY * sum + own
-        })
+        let known = self.evidence[first..len].iter().map(|own| if own.is_nan() { 0.0 } else { *own });
+        known.fold(0.0, |sum, own| plugin_api::abi::EVIDENCE_DECAY * sum + own)
     }
 
     /// The row of length `len`, if it is kept.
@@ -205,20 +203,16 @@ impl LlamaMember {
         self.kept.get(len)
     }
 
-    /// What the row of length `len` says of `token`; NaN when it is not kept.
-    fn known_log_probability(&self, len: usize, token: i32) -> f32 {
-        match self.logits(len) {
-            Some(row) if (token as usize) < row.len() => fuse::log_probability(row, token as usize),
-            // Padding; it does not count.
-            Some(_) => f32::NEG_INFINITY,
-            None => f32::NAN,
-        }
+    /// What `token` counts after the first `len` tokens, by the kept row; NaN when none is kept there.
+    fn kept_evidence(&self, len: usize, token: i32) -> f32 {
+        let Some(row) = self.logits(len) else { return f32::NAN };
+        counted(&self.vocabulary, token, || fuse::log_probability(row, token as usize))
     }
 
     /// Keeps the first `len` tokens, and of the context at most these.
     fn forget_after(&mut self, len: usize) {
         self.sequence.truncate(len);
-        self.log_probabilities.truncate(len);
+        self.evidence.truncate(len);
         self.kept.drop_after(len);
         if self.shown > len {
             self.shown = NOWHERE;
@@ -268,6 +262,16 @@ impl LlamaMember {
     }
 }
 
+/// What a token counts as evidence. One that is never emitted counts nothing: it is the prompt's form.
+fn counted(vocabulary: &Vocabulary, token: i32, log_probability: impl FnOnce() -> f32) -> f32 {
+    let is_text = vocabulary.can_emit(token as Unit) && token as Unit != vocabulary.end();
+    if is_text {
+        log_probability().max(LEAST_EVIDENCE)
+    } else {
+        0.0
+    }
+}
+
 impl Member for LlamaMember {
     fn name(&self) -> &str {
         &self.name
@@ -293,17 +297,17 @@ impl Member for LlamaMember {
         }
         let common = self.sequence.iter().zip(&tokens).take_while(|(a, b)| a == b).count();
         // The row where the new tokens begin may fall out when others are made.
-        let first_new = tokens.get(common).map(|&token| self.known_log_probability(common, token));
+        let first_new = tokens.get(common).map(|&token| self.kept_evidence(common, token));
         self.forget_after(common);
         self.sequence = tokens;
         self.prompt_len = len;
         if !self.known.is_empty() && self.marks.last() != Some(&(self.known.len(), len)) {
             self.marks.push((self.known.len(), len));
         }
-        self.log_probabilities.extend(first_new);
-        self.log_probabilities.resize(len, f32::NAN);
-        // From the first token of the evidence on that has no log-probability; the one before it makes the row for that.
-        let unknown = |&token: &usize| self.log_probabilities[token].is_nan();
+        self.evidence.extend(first_new);
+        self.evidence.resize(len, f32::NAN);
+        // From the first token on of which is not known what it counts; the one before it makes the row for that.
+        let unknown = |&token: &usize| self.evidence[token].is_nan();
         let first = (len.saturating_sub(EVIDENCE_TOKENS).max(1)..len).find(unknown).unwrap_or(len);
         let from = if first < len || self.logits(len).is_none() { first - 1 } else { len };
         self.cut(from);
@@ -331,7 +335,7 @@ impl Member for LlamaMember {
                 self.sequence.truncate(len);
                 return Err(error);
             }
-            self.log_probabilities.push(probability.ln());
+            self.evidence.push(counted(&self.vocabulary, unit as i32, || probability.ln()));
             self.keep_checkpoint(self.horizon.div_ceil(CHECKPOINTS).max(LEAST_DISTANCE));
             self.show_row(len + 1)?;
         }
@@ -342,7 +346,7 @@ impl Member for LlamaMember {
         let outcome = self.context.decode(&[unit as i32], self.decoded, 1);
         outcome.map_err(|error| self.failed(format!("{error:?}")))?;
         self.sequence.push(unit as i32);
-        self.log_probabilities.push(f32::NAN);
+        self.evidence.push(f32::NAN);
         self.decoded += 1;
         Ok(())
     }
@@ -390,8 +394,8 @@ impl Member for LlamaMember {
         self.forget_after(self.prompt_len + same);
         // The newest unit, which nothing needed decoded.
         for &unit in &units[same..] {
-            let log_probability = self.known_log_probability(self.sequence.len(), unit as i32);
-            self.log_probabilities.push(log_probability);
+            let evidence = self.kept_evidence(self.sequence.len(), unit as i32);
+            self.evidence.push(evidence);
             self.sequence.push(unit as i32);
         }
         if !self.known.is_empty() {

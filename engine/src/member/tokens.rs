@@ -103,11 +103,11 @@ fn append(model: &LlamaModel, vocabulary: &Vocabulary, all: &mut Vec<i32>, text:
     // SentencePiece puts a space before each text that it is given and after each special token. In the middle of a text
     // there is none: something in front takes it, and both go. What that is must not grow together with the text.
     let goes_on = all.last().is_some_and(|&token| !is_special(model, token));
-    for before in ["\n", ".", "a", "0"] {
-        if !goes_on || vocabulary.inexpressible(before).is_some() {
+    for before in "\n.0".chars().chain('a'..='z').map(String::from) {
+        if !goes_on || vocabulary.inexpressible(&before).is_some() {
             continue;
         }
-        let own = tokens(before, false);
+        let own = tokens(&before, false);
         if own.iter().flat_map(|&token| vocabulary.bytes(token as u32)).eq(before.as_bytes()) {
             break;
         }

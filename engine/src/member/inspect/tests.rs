@@ -142,6 +142,7 @@ fn models_that_do_not_write_text_are_refused() {
         (Gguf::new("clip"), "the vision or audio part of a model (mmproj) (`clip`)"),
         (Gguf::new("llama").with_text("general.type", "adapter"), "an adapter (LoRA) for another model"),
         (Gguf { tensors: vec![], ..Gguf::new("llama") }, "holds a vocabulary and no weights"),
+        (Gguf::new("llama").with_text("tokenizer.ggml.model", "no_vocab"), "a model without a vocabulary"),
         (Gguf::new(""), "is damaged: it does not name its architecture"),
     ];
     for (gguf, expected) in cases {

@@ -47,10 +47,6 @@ impl Jinja {
             let what = "it has characters of the last private-use plane, which are needed here".into();
             return Err(TemplateError::Broken { line: None, what });
         }
-        if !source.contains("{{") {
-            let what = "it has no `{{ … }}`, so nothing of a conversation would come out of it".into();
-            return Err(TemplateError::Broken { line: None, what });
-        }
         jinja.template()?;
         Ok(jinja)
     }
