@@ -278,9 +278,11 @@ pub fn retractions(seen: &[Seen]) -> Vec<(u32, u32)> {
 
 /// Notices among the events.
 pub fn notices(seen: &[Seen]) -> Vec<&str> {
-    let notice = |event| match event {
-        &Seen::Notice(ref text) => Some(text.as_str()),
-        _ => None,
-    };
-    seen.iter().filter_map(notice).collect()
+    let mut notices = Vec::new();
+    for event in seen {
+        if let Seen::Notice(text) = event {
+            notices.push(text.as_str());
+        }
+    }
+    notices
 }

@@ -92,8 +92,7 @@ pub fn check(scores: &[f32]) -> Result<(), InvalidRow> {
     let (mut invalid, mut possible) = ([false; LANES], [false; LANES]);
     let mut look = |chunk: &[f32]| {
         for (lane, &score) in chunk.iter().enumerate() {
-            // Neither NaN nor +∞ is below +∞.
-            invalid[lane] |= !(score < f32::INFINITY);
+            invalid[lane] |= score.is_nan() | (score == f32::INFINITY);
             possible[lane] |= score > f32::NEG_INFINITY;
         }
     };
@@ -289,8 +288,8 @@ mod tests {
         let logits: Vec<f32> = (0..100).map(|unit| (unit as f32 * 0.7).sin() * 9.0).collect();
         let mut probabilities = vec![0.0; 100];
         softmax(&logits, &mut probabilities).unwrap();
-        for unit in 0..100 {
-            assert!((log_probability(&logits, unit) - probabilities[unit].ln()).abs() < 1e-4);
+        for (unit, probability) in probabilities.iter().enumerate() {
+            assert!((log_probability(&logits, unit) - probability.ln()).abs() < 1e-4);
         }
     }
     use proptest::prelude::*;
