@@ -268,6 +268,27 @@ fn the_table_of_events_has_the_fields_of_the_schema() {
 }
 
 #[test]
+fn the_score_that_the_readme_shows_is_that_of_the_program() {
+    let figures = |table: &str| -> BTreeMap<String, f64> {
+        let figure = |line: &str| {
+            let (name, figure) = line.trim_end_matches('%').rsplit_once("  ")?;
+            Some((name.trim().to_string(), figure.trim().parse().ok()?))
+        };
+        table.lines().filter_map(figure).collect()
+    };
+    let shown = figures(&block("README.md", "score: does the ensemble predict better?", "console"));
+    let story = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/story.txt");
+    let output = selfmod(&["score", "--demo", story.to_str().unwrap()]).assert().success().get_output().stdout.clone();
+    let there = figures(&String::from_utf8(output).unwrap());
+    assert_eq!(shown.len(), 5, "{shown:?}");
+    for (name, figure) in shown {
+        // Other instructions round otherwise; the headroom is in per cent.
+        let tolerance = if name.contains("headroom") { 1.0 } else { 2e-3 };
+        assert!((figure - there[&name]).abs() < tolerance, "{name} is {}, the README says {figure}", there[&name]);
+    }
+}
+
+#[test]
 fn the_log_has_the_fields_that_the_readme_shows() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.jsonl");

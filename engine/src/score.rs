@@ -22,7 +22,7 @@ pub struct Score {
     pub members: Vec<MemberScore>,
     /// The ensemble under its fusion.
     pub fused: f64,
-    /// The better member at every unit: what no fusion of these can reach.
+    /// The better member at every unit: what no weighted mean of these can reach.
     pub oracle: f64,
     /// (best member − fused) / (best member − oracle): 0 is no better than the best member alone, 1 is the oracle.
     pub headroom_captured: f64,
