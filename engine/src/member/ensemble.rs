@@ -224,9 +224,9 @@ impl Ensemble {
     }
 }
 
-/// How long a thread watches for news before it sleeps. Waking one costs up to 50 µs; between two steps the loop needs less
-/// than that with a small vocabulary, and with a large one 50 µs do not count.
-const WATCH: Duration = Duration::from_micros(50);
+/// How long a thread watches for news before it sleeps. Waking one costs 50 µs and more; between two steps the loop needs
+/// 150 µs with a vocabulary of 32,000. With a larger one threads sleep, and a step is so long that waking does not count.
+const WATCH: Duration = Duration::from_micros(250);
 
 /// A member's thread.
 struct Worker {
