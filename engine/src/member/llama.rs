@@ -1,11 +1,11 @@
 //! A member that llama.cpp runs.
 
 use super::context::{Checkpoint, Context, DecodeError, MOST_OUTPUTS};
+use super::prompt::{KnownText, PromptForm};
 use super::rows::{KeptRows, NOWHERE};
-use super::template::{ChatTemplate, Piece};
-use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
+use super::{tokens, Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
 use crate::fuse;
-use crate::settings::{Message, Prompt, Speaker};
+use crate::settings::Prompt;
 use std::sync::Arc;
 
 /// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 39 %, and each
@@ -24,14 +24,6 @@ const LEAST_DISTANCE: usize = 8;
 /// Checkpoints that share the horizon between them; one is some 20 MB for a model of 3 billion parameters.
 const CHECKPOINTS: usize = 4;
 
-/// How a member sees a prompt.
-pub(crate) struct PromptForm {
-    /// The model's own template or the user's; `None` for a base model.
-    pub template: Option<ChatTemplate>,
-    /// The system message of every prompt.
-    pub system: Option<String>,
-}
-
 pub(crate) struct LlamaMember {
     name: String,
     context: Context,
@@ -43,10 +35,7 @@ pub(crate) struct LlamaMember {
     /// How many of them the context holds. Fewer than all only after an error, or when nothing needed the last one's row.
     decoded: usize,
     prompt_len: usize,
-    /// The text that `sequence` was made from, and where in both (bytes, tokens) a prompt or a reply ended: a prompt that
-    /// continues this text keeps its tokens, whatever a tokenizer would make of the whole.
-    known: String,
-    marks: Vec<(usize, usize)>,
+    known: KnownText,
     /// What each token of `sequence` counts as evidence; NaN where the member was not asked.
     evidence: Vec<f32>,
     row: MemberRow,
@@ -71,8 +60,7 @@ impl LlamaMember {
             sequence: Vec::new(),
             decoded: 0,
             prompt_len: 0,
-            known: String::new(),
-            marks: Vec::new(),
+            known: KnownText::default(),
             evidence: Vec::new(),
             row: MemberRow { probabilities: vec![0.0; units], ..MemberRow::default() },
             shown: NOWHERE,
@@ -83,53 +71,25 @@ impl LlamaMember {
         }
     }
 
-    fn render(&self, prompt: &Prompt) -> Result<(Vec<Piece>, Vec<String>), MemberError> {
-        let with_system = |messages: Vec<Message>| match &self.form.system {
-            Some(system) if messages.first().is_none_or(|first| first.role != Speaker::System) => {
-                let system = Message { role: Speaker::System, content: system.clone() };
-                std::iter::once(system).chain(messages).collect()
-            }
-            _ => messages,
-        };
-        let failed = |error: super::template::TemplateError| MemberError::Template {
-            member: self.name.clone(),
-            why: error.to_string(),
-        };
-        match (prompt, &self.form.template) {
-            (Prompt::Text(text), None) => {
-                let text = match &self.form.system {
-                    Some(system) => format!("{system}\n\n{text}"),
-                    None => text.clone(),
-                };
-                Ok((vec![Piece { text, trusted: false }], Vec::new()))
-            }
-            (Prompt::Text(text), Some(template)) => {
-                let messages = with_system(vec![Message { role: Speaker::User, content: text.clone() }]);
-                Ok((template.render(&messages).map_err(failed)?, template.stop_strings().to_vec()))
-            }
-            (Prompt::Tokens(_), _) => Ok((Vec::new(), Vec::new())),
-            (Prompt::Chat(messages), template) => {
-                let plain = ChatTemplate::plain();
-                let template = template.as_ref().unwrap_or(&plain);
-                Ok((template.render(&with_system(messages.clone())).map_err(failed)?, template.stop_strings().to_vec()))
-            }
+    /// A prompt as tokens, as text, and with texts after which the reply is over.
+    fn read(&mut self, prompt: &Prompt) -> Result<(Vec<i32>, String, Vec<String>), MemberError> {
+        let model = self.context.model();
+        if let Prompt::Tokens(units) = prompt {
+            let tokens = tokens::beginning(model).into_iter().chain(units.iter().map(|&unit| unit as i32));
+            return Ok((tokens.collect(), String::new(), Vec::new()));
         }
-    }
-
-    /// The prompt's tokens; those of a prefix that is known already are taken as they are.
-    fn tokens_of(&mut self, pieces: &[Piece]) -> Result<Vec<i32>, MemberError> {
+        let (pieces, stop) = self
+            .form
+            .render(prompt)
+            .map_err(|error| MemberError::Template { member: self.name.clone(), why: error.to_string() })?;
         let text: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
         if let Some(character) = self.vocabulary.inexpressible(&text) {
             return Err(MemberError::Inexpressible { member: self.name.clone(), character });
         }
-        while self.marks.last().is_some_and(|&(bytes, _)| !text.starts_with(&self.known[..bytes])) {
-            self.marks.pop();
-        }
-        let (bytes, count) = self.marks.last().copied().unwrap_or((0, 0));
-        let known = &self.sequence[..count];
-        let tokens = super::tokens::tokenise(self.context.model(), &self.vocabulary, pieces, bytes, known);
-        self.known = text;
-        Ok(tokens)
+        let (bytes, count) = self.known.beginning_of(&text);
+        // A prefix that is known keeps its tokens.
+        let tokens = tokens::tokenise(model, &self.vocabulary, &pieces, bytes, &self.sequence[..count]);
+        Ok((tokens, text, stop))
     }
 
     /// Decodes `sequence[decoded..end]`, with rows for the last `rows` tokens of it: notes what they say of the tokens that
@@ -278,15 +238,7 @@ impl Member for LlamaMember {
     }
 
     fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError> {
-        let (tokens, stop) = if let Prompt::Tokens(units) = prompt {
-            self.known.clear();
-            self.marks.clear();
-            let begin = super::tokens::beginning(self.context.model());
-            (begin.into_iter().chain(units.iter().map(|&unit| unit as i32)).collect(), Vec::new())
-        } else {
-            let (pieces, stop) = self.render(prompt)?;
-            (self.tokens_of(&pieces)?, stop)
-        };
+        let (tokens, text, stop) = self.read(prompt)?;
         let len = tokens.len();
         if len == 0 {
             return Err(MemberError::EmptyPrompt(self.name.clone()));
@@ -301,8 +253,10 @@ impl Member for LlamaMember {
         self.forget_after(common);
         self.sequence = tokens;
         self.prompt_len = len;
-        if !self.known.is_empty() && self.marks.last() != Some(&(self.known.len(), len)) {
-            self.marks.push((self.known.len(), len));
+        if let Prompt::Tokens(_) = prompt {
+            self.known = KnownText::default();
+        } else {
+            self.known.replace(text, len);
         }
         self.evidence.extend(first_new);
         self.evidence.resize(len, f32::NAN);
@@ -332,7 +286,7 @@ impl Member for LlamaMember {
             let probability = self.row.probabilities.get(unit as usize).copied().unwrap_or(0.0);
             self.sequence.push(unit as i32);
             if let Err(error) = self.decode_up_to(len + 1, 1) {
-                self.sequence.truncate(len);
+                self.forget_after(len);
                 return Err(error);
             }
             self.evidence.push(counted(&self.vocabulary, unit as i32, || probability.ln()));
@@ -374,7 +328,7 @@ impl Member for LlamaMember {
     fn rewind(&mut self, len: usize) -> Result<(), MemberError> {
         self.can_rewind(len)?;
         let len = self.prompt_len + len;
-        self.marks.retain(|&(_, tokens)| tokens <= len);
+        self.known.forget_after(len);
         self.forget_after(len);
         let rows = usize::from(self.logits(len).is_none());
         // Without its row the last token is decoded once more.
@@ -398,10 +352,7 @@ impl Member for LlamaMember {
             self.evidence.push(evidence);
             self.sequence.push(unit as i32);
         }
-        if !self.known.is_empty() {
-            self.known.push_str(text);
-            self.marks.push((self.known.len(), self.sequence.len()));
-        }
+        self.known.append(text, self.sequence.len());
     }
 
     fn set_threads(&mut self, threads: usize) {

@@ -2,7 +2,8 @@
 
 use super::context::Context;
 use super::inspect;
-use super::llama::{LlamaMember, PromptForm};
+use super::llama::LlamaMember;
+use super::prompt::PromptForm;
 use super::template::ChatTemplate;
 use super::tokens::{text_of, tokenise_text};
 use super::{Ensemble, Member, Unit, Vocabulary};

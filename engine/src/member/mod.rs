@@ -8,6 +8,7 @@ pub mod ensemble;
 pub mod inspect;
 pub(crate) mod llama;
 pub(crate) mod load;
+mod prompt;
 mod rows;
 pub mod sampler;
 pub mod schedule;

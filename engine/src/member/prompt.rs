@@ -1,0 +1,110 @@
+//! How a member sees a prompt, and what it remembers of the text it has read.
+
+use super::template::{ChatTemplate, Piece, TemplateError};
+use crate::settings::{Message, Prompt, Speaker};
+
+/// How a member sees a prompt.
+pub(crate) struct PromptForm {
+    /// The model's own template or the user's; `None` for a base model.
+    pub template: Option<ChatTemplate>,
+    /// The system message of every prompt.
+    pub system: Option<String>,
+}
+
+impl PromptForm {
+    /// The prompt as text, and the texts after which a reply to it is over. Nothing for [`Prompt::Tokens`].
+    pub fn render(&self, prompt: &Prompt) -> Result<(Vec<Piece>, Vec<String>), TemplateError> {
+        let messages = match (prompt, &self.template) {
+            (Prompt::Tokens(_), _) => return Ok(Default::default()),
+            (Prompt::Text(text), None) => {
+                let text = match &self.system {
+                    Some(system) => format!("{system}\n\n{text}"),
+                    None => text.clone(),
+                };
+                return Ok((vec![Piece { text, trusted: false }], Vec::new()));
+            }
+            (Prompt::Text(text), Some(_)) => vec![Message { role: Speaker::User, content: text.clone() }],
+            (Prompt::Chat(messages), _) => messages.clone(),
+        };
+        let plain = ChatTemplate::plain();
+        let template = self.template.as_ref().unwrap_or(&plain);
+        Ok((template.render(&self.with_system(messages))?, template.stop_strings().to_vec()))
+    }
+
+    fn with_system(&self, messages: Vec<Message>) -> Vec<Message> {
+        match &self.system {
+            Some(system) if messages.first().is_none_or(|first| first.role != Speaker::System) => {
+                let system = Message { role: Speaker::System, content: system.clone() };
+                std::iter::once(system).chain(messages).collect()
+            }
+            _ => messages,
+        }
+    }
+}
+
+/// The text that a member's tokens were made from, with the places where a prompt or a reply ended. A prompt that goes on
+/// from such a place keeps the tokens before it, whatever a tokenizer would make of the whole.
+#[derive(Default)]
+pub(super) struct KnownText {
+    text: String,
+    /// In bytes and in tokens, rising.
+    ends: Vec<(usize, usize)>,
+}
+
+impl KnownText {
+    /// How much of the beginning of `text` is known, in bytes and tokens. Later ends are forgotten.
+    pub fn beginning_of(&mut self, text: &str) -> (usize, usize) {
+        while self.ends.last().is_some_and(|&(bytes, _)| !text.starts_with(&self.text[..bytes])) {
+            self.ends.pop();
+        }
+        self.ends.last().copied().unwrap_or((0, 0))
+    }
+
+    /// From now on `text` is what is known, which is `tokens` tokens; its beginning is [`Self::beginning_of`] it.
+    pub fn replace(&mut self, text: String, tokens: usize) {
+        self.text = text;
+        self.ends.push((self.text.len(), tokens));
+        self.ends.dedup();
+    }
+
+    /// What is known goes on with `text`, up to `tokens` tokens in all. Nothing when it does not begin as text.
+    pub fn append(&mut self, text: &str, tokens: usize) {
+        if !self.ends.is_empty() {
+            self.text.push_str(text);
+            self.ends.push((self.text.len(), tokens));
+        }
+    }
+
+    /// Keeps the ends within the first `tokens` tokens.
+    pub fn forget_after(&mut self, tokens: usize) {
+        self.ends.retain(|(_, end)| *end <= tokens);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_text_is_known_up_to_the_last_end_that_it_shares() {
+        let mut known = KnownText::default();
+        assert_eq!(known.beginning_of("a: b"), (0, 0));
+        known.replace("a: ".into(), 2);
+        known.append("b", 3);
+        assert_eq!(known.beginning_of("a: b c"), (4, 3));
+        known.replace("a: b c".into(), 5);
+        assert_eq!(known.beginning_of("a: b c"), (6, 5), "the same again");
+        assert_eq!(known.beginning_of("a: b d"), (4, 3), "the last turn taken back");
+        assert_eq!(known.beginning_of("a: x"), (3, 2));
+        assert_eq!(known.beginning_of("x"), (0, 0));
+    }
+
+    #[test]
+    fn what_does_not_begin_as_text_does_not_go_on_as_text() {
+        let mut known = KnownText::default();
+        known.replace("a".into(), 1);
+        known.forget_after(0);
+        known.append("b", 2);
+        assert_eq!(known.beginning_of("ab"), (0, 0));
+    }
+}
