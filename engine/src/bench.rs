@@ -117,12 +117,13 @@ impl Engine {
     fn decode_block(&mut self, prompt: &Prompt, schedule: Schedule, times: &mut Vec<f64>) -> Result<(), Error> {
         let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
         let ensemble = &mut self.decoder().ensemble;
+        let units = ensemble.vocabulary().len() as u32;
         ensemble.fix_schedule(Schedule::in_turn(ensemble.count(), schedule.groups[0][0].1));
         ensemble.prime(prompt).map_err(failed)?;
         ensemble.fix_schedule(schedule);
         for index in 0..BLOCK + WARM_UP {
-            // Any token that is no control token; which one does not matter to its cost.
-            let unit = 300 + index as u32 % 64;
+            // Which token it is does not matter to its cost.
+            let unit = (300 + index % 64) as u32 % units;
             let start = Instant::now();
             ensemble.decode_only(unit).map_err(failed)?;
             if index >= WARM_UP {

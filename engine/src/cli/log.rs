@@ -41,17 +41,17 @@ impl Log {
             models: models.collect(),
             seed: settings.seed,
             settings: serde_json::json!({
-                "temperature": parameters.temperature,
+                "temperature": short(parameters.temperature),
                 "top_k": parameters.top_k,
-                "top_p": parameters.top_p,
-                "min_p": parameters.min_p,
-                "repeat_penalty": parameters.repeat_penalty,
+                "top_p": short(parameters.top_p),
+                "min_p": short(parameters.min_p),
+                "repeat_penalty": short(parameters.repeat_penalty),
                 "n_predict": settings.n_predict,
                 "ctx_size": engine.context(),
-                "confidence_threshold": settings.confidence_threshold,
+                "confidence_threshold": short(settings.confidence_threshold),
                 "aggressive": settings.aggressive,
                 "max_retractions": settings.max_retractions,
-                "weights": settings.models.iter().map(|model| model.weight).collect::<Vec<_>>(),
+                "weights": settings.models.iter().map(|model| short(model.weight)).collect::<Vec<_>>(),
                 "policies": engine.policies(),
                 "system": settings.system,
                 "stop": settings.stop,
@@ -64,6 +64,11 @@ impl Log {
     pub fn take_notice(&mut self) -> Option<String> {
         self.memory.take_notice()
     }
+}
+
+/// As it was typed: 0.7 and not 0.699999988.
+fn short(value: f32) -> f64 {
+    value.to_string().parse().unwrap_or(f64::from(value))
 }
 
 /// What the person wrote last.

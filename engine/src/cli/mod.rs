@@ -87,6 +87,10 @@ fn print(text: &str) -> Result<ExitCode, Error> {
 /// llama.cpp and the hooks say what they do to `LLAMA_SELFMOD_LOG`, in the syntax of tracing's filters: `info`, say.
 fn log_to_stderr() {
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("LLAMA_SELFMOD_LOG") {
-        let _ = tracing_subscriber::fmt().with_env_filter(filter).with_writer(io::stderr).try_init();
+        let _ = tracing_subscriber::fmt()
+            .with_env_filter(filter)
+            .with_writer(io::stderr)
+            .with_ansi(io::stderr().is_terminal())
+            .try_init();
     }
 }

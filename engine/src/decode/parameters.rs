@@ -38,9 +38,8 @@ impl Adapted {
         self.now
     }
 
-    /// Takes over the values that are given. True when something changed.
-    pub fn apply(&mut self, adjustment: &Adjustment) -> bool {
-        let before = self.now;
+    /// Takes over the values that are given.
+    pub fn apply(&mut self, adjustment: &Adjustment) {
         let hold = adjustment.hold;
         let set = |value: Option<f32>, now: &mut f32, held: &mut bool| {
             if let Some(value) = value {
@@ -56,7 +55,6 @@ impl Adapted {
             self.now.top_k = top_k;
             self.held.top_k = hold;
         }
-        before != self.now
     }
 
     /// One unit later: changes that are not held go back towards the base, by half in [`HALF_LIFE`] units. `top_k` is a

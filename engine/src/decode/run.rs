@@ -87,6 +87,8 @@ struct Reply<'a> {
     /// False once a member refused to go back.
     can_retract: bool,
     budget_told: bool,
+    /// The parameters as the observer last heard of them.
+    told: Parameters,
 }
 
 /// Why the loop stops, or goes on.
@@ -153,6 +155,7 @@ impl Decoder {
             certain: 0,
             can_retract: true,
             budget_told: false,
+            told: request.parameters,
             decoder: self,
             request,
             prompt,
@@ -426,7 +429,12 @@ impl Reply<'_> {
     fn adjust(&mut self, merged: &Merged) {
         for (policy, adjustment, reason) in &merged.adjustments {
             let applied: &Adjustment = adjustment;
-            if !self.parameters.apply(applied) {
+            // What decayed a little since and is set again is no news.
+            let before = self.told;
+            self.parameters.apply(applied);
+            self.told = self.parameters.now();
+            if !differs(&before, &self.told) {
+                self.told = before;
                 continue;
             }
             self.record.adjustments += 1;
@@ -565,6 +573,16 @@ impl Reply<'_> {
             },
         }
     }
+}
+
+/// By as much as a person would notice.
+fn differs(a: &Parameters, b: &Parameters) -> bool {
+    let far = |a: f32, b: f32| (a - b).abs() >= 0.01;
+    far(a.temperature, b.temperature)
+        || far(a.repeat_penalty, b.repeat_penalty)
+        || far(a.top_p, b.top_p)
+        || far(a.min_p, b.min_p)
+        || a.top_k != b.top_k
 }
 
 fn member_probabilities(ensemble: &Ensemble, unit: Unit) -> Vec<f32> {

@@ -20,7 +20,14 @@ enum Command {
 }
 
 impl Command {
+    /// A member that panics has failed; the text does not go with it.
     fn run(&self, member: &mut dyn Member) -> Result<Primed, MemberError> {
+        catch_unwind(AssertUnwindSafe(|| self.run_unguarded(member))).unwrap_or_else(|_| {
+            Err(MemberError::Decode { member: member.name().to_string(), why: "it panicked".into() })
+        })
+    }
+
+    fn run_unguarded(&self, member: &mut dyn Member) -> Result<Primed, MemberError> {
         match self {
             Self::Prime(prompt) => member.prime(prompt),
             Self::Extend(unit) => member.extend(&[*unit]).map(|()| Primed::default()),
@@ -283,9 +290,7 @@ impl Worker {
                 let mut guard = own.parcel();
                 let Some(parcel) = guard.as_mut() else { continue };
                 let Parcel { member, command, outcome, sender } = parcel;
-                *outcome = catch_unwind(AssertUnwindSafe(|| command.run(&mut **member))).unwrap_or_else(|_| {
-                    Err(MemberError::Decode { member: member.name().to_string(), why: "it panicked".into() })
-                });
+                *outcome = command.run(&mut **member);
                 let sender = sender.clone();
                 drop(guard);
                 own.state.store(DONE, Ordering::Release);
