@@ -66,34 +66,27 @@ impl Engine {
         let costs = self.decoder().ensemble.costs();
         let in_turn = Schedule::in_turn(names.len(), threads);
         let side_by_side = Schedule::side_by_side(&costs, threads);
-        let (mut alone, mut sequential, mut parallel, mut step) =
-            (vec![Vec::new(); names.len()], Vec::new(), Vec::new(), Vec::new());
+        let mut alone = vec![Vec::new(); names.len()];
+        let (mut sequential, mut parallel) = (Vec::new(), Vec::new());
+        let (mut steps_in_turn, mut steps_side_by_side) = (Vec::new(), Vec::new());
         self.set_n_predict(BLOCK as u32 + 2);
         let mut seed = self.settings().seed;
-        while step.len() < steps {
+        while steps_in_turn.len().min(steps_side_by_side.len()) < steps {
             for (index, times) in alone.iter_mut().enumerate() {
                 self.decode_block(&prompt, Schedule { groups: vec![vec![(index, threads)]] }, times)?;
             }
             self.decode_block(&prompt, in_turn.clone(), &mut sequential)?;
             self.decode_block(&prompt, side_by_side.clone(), &mut parallel)?;
-            let better = if median(&sequential) <= median(&parallel) { &in_turn } else { &side_by_side };
-            self.decoder().ensemble.fix_schedule(better.clone());
-            seed = seed.wrapping_add(1);
-            self.set_seed(seed);
-            let mut last: Option<Instant> = None;
-            let mut count = 0;
-            self.reply(&prompt, &AtomicBool::new(false), &mut |event| {
-                if let Event::Token { .. } = event {
-                    // The first two steps wake threads up, here as in `decode_block`.
-                    if let (Some(last), true) = (last, count >= WARM_UP) {
-                        step.push(last.elapsed().as_secs_f64() * 1e3);
-                    }
-                    count += 1;
-                    last = Some(Instant::now());
-                }
-            })?;
+            for (schedule, times) in [(&in_turn, &mut steps_in_turn), (&side_by_side, &mut steps_side_by_side)] {
+                self.decoder().ensemble.fix_schedule(schedule.clone());
+                seed = seed.wrapping_add(1);
+                self.set_seed(seed);
+                self.step_block(&prompt, times)?;
+            }
         }
-        let (sequential, parallel, step) = (median(&sequential), median(&parallel), median(&step));
+        let (sequential, parallel) = (median(&sequential), median(&parallel));
+        let in_turn_is_better = sequential <= parallel;
+        let step = median(if in_turn_is_better { &steps_in_turn } else { &steps_side_by_side });
         let cache = self.members().iter().map(|member| member.cache_bytes).sum::<u64>() as f64 / MIB;
         let (models, peak) = (self.resident_after_loading(), resident("VmHWM:"));
         Ok(Bench {
@@ -107,10 +100,27 @@ impl Engine {
             step,
             overhead: step / sequential.min(parallel),
             speedup: sequential / parallel,
-            schedule: if sequential <= parallel { "in turn" } else { "side by side" },
+            schedule: if in_turn_is_better { "in turn" } else { "side by side" },
             steps,
             memory: Memory { peak, models, cache, other: peak - models - cache },
         })
+    }
+
+    /// Writes a short reply under the schedule in force and notes the time of each step.
+    fn step_block(&mut self, prompt: &Prompt, times: &mut Vec<f64>) -> Result<(), Error> {
+        let mut last: Option<Instant> = None;
+        let mut count = 0;
+        self.reply(prompt, &AtomicBool::new(false), &mut |event| {
+            if let Event::Token { .. } = event {
+                // The first two steps wake threads up, here as in `decode_block`.
+                if let (Some(last), true) = (last, count >= WARM_UP) {
+                    times.push(last.elapsed().as_secs_f64() * 1e3);
+                }
+                count += 1;
+                last = Some(Instant::now());
+            }
+        })?;
+        Ok(())
     }
 
     /// Decodes a block of tokens after the prompt under a schedule, without rows, and notes the time of each.

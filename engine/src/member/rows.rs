@@ -23,6 +23,8 @@ pub(super) struct KeptRows {
     rows: std::collections::VecDeque<(usize, Vec<f32>)>,
     capacity: usize,
     pinned: (usize, Vec<f32>),
+    /// Buffers of rows that were dropped: a fresh one of this size costs its page faults.
+    spare: Vec<Vec<f32>>,
 }
 
 /// No position.
@@ -35,13 +37,18 @@ const BYTES: usize = 4 << 20;
 impl KeptRows {
     pub fn new(units: usize, horizon: usize) -> Self {
         let capacity = (BYTES / (units.max(1) * size_of::<f32>())).clamp(2, horizon.max(2));
-        Self { rows: std::collections::VecDeque::with_capacity(capacity), capacity, pinned: (NOWHERE, Vec::new()) }
+        Self {
+            rows: std::collections::VecDeque::with_capacity(capacity),
+            capacity,
+            pinned: (NOWHERE, Vec::new()),
+            spare: Vec::new(),
+        }
     }
 
     /// Forgets the rows of positions after `len`.
     pub fn drop_after(&mut self, len: usize) {
         while self.rows.back().is_some_and(|(at, _)| *at > len) {
-            self.rows.pop_back();
+            self.spare.extend(self.rows.pop_back().map(|(_, row)| row).filter(|row| row.capacity() > 0));
         }
         if self.pinned.0 > len {
             self.pinned.0 = NOWHERE;
@@ -57,11 +64,12 @@ impl KeptRows {
 
     /// A buffer for the row of position `len`, reusing the oldest one when all are taken. Positions come in rising order.
     pub fn slot(&mut self, len: usize) -> &mut Vec<f32> {
-        let buffer = if self.rows.len() < self.capacity {
-            Vec::new()
+        let mut buffer = if self.rows.len() < self.capacity {
+            self.spare.pop().unwrap_or_default()
         } else {
             self.rows.pop_front().map_or_else(Vec::new, |(_, row)| row)
         };
+        buffer.clear();
         self.rows.push_back((len, buffer));
         let newest = self.rows.len() - 1;
         &mut self.rows[newest].1
