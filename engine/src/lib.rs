@@ -38,6 +38,7 @@ pub mod hooks;
 pub mod member;
 pub mod memory;
 pub mod reply;
+mod resident;
 pub mod score;
 pub mod settings;
 

@@ -115,7 +115,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         );
     }
     let models = read_models(backend, &settings.models, progress)?;
-    let resident = crate::bench::resident("VmRSS:");
+    let resident = crate::resident::resident("VmRSS:");
 
     let trained = models.iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
     let context = if trained > 0 { settings.ctx_size.min(trained) } else { settings.ctx_size };
