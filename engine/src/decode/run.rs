@@ -3,7 +3,7 @@
 use super::attempts::Attempts;
 use super::fusion::{Fusion, Members};
 use super::parameters::Adapted;
-use super::record::{who_and_why, Record};
+use super::record::Record;
 use super::shift;
 use super::text::ReplyText;
 use super::window::{UnitRecord, Window};
@@ -14,9 +14,11 @@ use crate::member::sampler::{seed_for, Sampler};
 use crate::member::{Ensemble, MemberError, Unit};
 use crate::reply::{RetractionRecord, Timings};
 use crate::settings::Prompt;
-use plugin_api::{Action, Adjustment, Parameters, Retraction, Step, Token};
+use plugin_api::{Action, Parameters, Retraction, Step, Token};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
+
+mod tell;
 
 /// Bounds of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -331,22 +333,7 @@ impl Reply<'_> {
         let pushed = self.text.push(decoder.ensemble.vocabulary().bytes(unit));
         let (text, stopped) = (pushed.text.to_string(), pushed.stopped);
         self.certain = self.window.len() - self.retractable();
-        let names = &self.decoder.members.names;
-        let members: Vec<MemberProbability> = names
-            .iter()
-            .zip(&probabilities)
-            .map(|(name, &probability)| MemberProbability { name, probability })
-            .collect();
-        (self.observer)(&Event::Token {
-            index: index as u32,
-            text: &text,
-            confidence,
-            entropy,
-            agreement,
-            leader: &names[leader as usize],
-            members: &members,
-            committed: self.text.shown_len_at(self.certain),
-        });
+        self.tell_unit(index, &text, self.text.shown_len_at(self.certain));
         if stopped {
             Break(EndReason::StopString)
         } else {
@@ -426,50 +413,6 @@ impl Reply<'_> {
         Continue(())
     }
 
-    fn adjust(&mut self, merged: &Merged) {
-        for (policy, adjustment, reason) in &merged.adjustments {
-            let applied: &Adjustment = adjustment;
-            // What decayed a little since and is set again is no news.
-            let before = self.told;
-            self.parameters.apply(applied);
-            self.told = self.parameters.now();
-            if !differs(&before, &self.told) {
-                self.told = before;
-                continue;
-            }
-            self.record.adjustments += 1;
-            let now = self.parameters.now();
-            (self.observer)(&Event::Adjust {
-                policy,
-                temperature: now.temperature,
-                repeat_penalty: now.repeat_penalty,
-                reason,
-            });
-            let description = format!(
-                "{}; temperature {:.2}, repeat penalty {:.2}",
-                who_and_why(policy, reason),
-                now.temperature,
-                now.repeat_penalty
-            );
-            self.note("adjust", description);
-        }
-    }
-
-    fn modify(&mut self, kind: &'static str, merged: &Merged) {
-        self.note(kind, who_and_why(&merged.policy, &merged.reason));
-    }
-
-    fn note(&mut self, kind: &'static str, description: String) {
-        let position = self.window.len() as u32;
-        let decoder = &self.decoder;
-        self.record.modify(kind, position, description, &self.window, &decoder.members, decoder.chain.fusion());
-    }
-
-    fn stopped(&mut self, merged: &Merged) -> EndReason {
-        self.modify("stop", merged);
-        EndReason::Policy(if merged.reason.is_empty() { merged.policy.clone() } else { merged.reason.clone() })
-    }
-
     /// How many of the newest units can be taken back right now.
     fn retractable(&self) -> usize {
         let budget = self.retractions < self.request.limits.max_retractions && self.can_retract;
@@ -494,95 +437,6 @@ impl Reply<'_> {
             base: self.parameters.base(),
         }
     }
-
-    fn reload(&mut self) {
-        let observer = &mut self.observer;
-        self.decoder.chain.reload_changed(&mut |hook, version, milliseconds| {
-            observer(&Event::Reload { hook, version, milliseconds });
-        });
-    }
-
-    fn tell_notices(&mut self) {
-        for text in self.decoder.chain.take_notices() {
-            (self.observer)(&Event::Notice { text: &text });
-        }
-    }
-
-    /// Once a reply: a policy asks for more than it can have.
-    fn tell_budget(&mut self, policy: &str, why: &str) {
-        if !std::mem::replace(&mut self.budget_told, true) {
-            (self.observer)(&Event::Notice { text: &format!("a request of `{policy}` is ignored: {why}") });
-        }
-    }
-
-    fn tell_dropped(&mut self, messages: usize) {
-        let text = format!("the context is full: the oldest {messages} messages were dropped");
-        (self.observer)(&Event::Notice { text: &text });
-    }
-
-    fn finish(mut self, reason: EndReason, start: Instant) -> Outcome {
-        self.tell_notices();
-        let rest = self.text.finish().to_string();
-        let leader = self.decoder.members.names[self.window.most_frequent_leader() as usize].as_str();
-        if let (false, Some(newest)) = (rest.is_empty(), self.window.len().checked_sub(1)) {
-            if let Some(unit) = self.window.get(newest) {
-                let names = &self.decoder.members.names;
-                let members: Vec<MemberProbability> = names
-                    .iter()
-                    .zip(unit.member_probabilities)
-                    .map(|(name, &probability)| MemberProbability { name, probability })
-                    .collect();
-                (self.observer)(&Event::Token {
-                    index: newest as u32,
-                    text: &rest,
-                    confidence: unit.confidence,
-                    entropy: unit.entropy,
-                    agreement: unit.agreement,
-                    leader: &names[unit.leader as usize],
-                    members: &members,
-                    committed: self.text.shown().len(),
-                });
-            }
-        }
-        self.record.finish(&self.text);
-        let tokens = self.window.len() as u32;
-        let avg_confidence = self.window.mean_confidence();
-        (self.observer)(&Event::Done {
-            reason: &reason,
-            text: self.text.shown(),
-            tokens,
-            retractions: self.retractions,
-            avg_confidence,
-            tokens_per_second: f64::from(tokens) / start.elapsed().as_secs_f64().max(1e-9),
-            adjustments: self.record.adjustments,
-            leader,
-            avg_agreement: self.window.mean_agreement(),
-        });
-        Outcome {
-            units: self.window.units().to_vec(),
-            reply: crate::reply::Reply {
-                text: self.text.shown().to_string(),
-                reason,
-                tokens,
-                retractions: self.record.retractions,
-                modifications: self.record.modifications,
-                avg_confidence,
-                final_parameters: self.parameters.now(),
-                timings: Timings::default(),
-                dropped_messages: self.dropped_messages,
-            },
-        }
-    }
-}
-
-/// By as much as a person would notice.
-fn differs(a: &Parameters, b: &Parameters) -> bool {
-    let far = |a: f32, b: f32| (a - b).abs() >= 0.01;
-    far(a.temperature, b.temperature)
-        || far(a.repeat_penalty, b.repeat_penalty)
-        || far(a.top_p, b.top_p)
-        || far(a.min_p, b.min_p)
-        || a.top_k != b.top_k
 }
 
 fn member_probabilities(ensemble: &Ensemble, unit: Unit) -> Vec<f32> {
