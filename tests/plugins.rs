@@ -6,7 +6,7 @@ mod trace;
 
 use llama_selfmod::hooks::native::{built_in, built_in_plugins, load_library, LoadError, NativeHook};
 use llama_selfmod::hooks::script::ScriptHook;
-use llama_selfmod::hooks::{Hook, HookError, Origin};
+use llama_selfmod::hooks::{Hook, HookError, Origin, Watching};
 use plugin_api::testing::{assessment, step, Members};
 use plugin_api::{Action, Assessment, Role, Step, Verdict};
 use std::path::{Path, PathBuf};
@@ -147,7 +147,7 @@ fn one_recorded_trace_gives_the_same_verdicts_everywhere() {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/retraction.rhai");
         let others: [(&str, Box<dyn Hook>); 2] = [
             ("library", Box::new(loaded("retraction", settings))),
-            ("script", Box::new(ScriptHook::load(&script, settings).unwrap())),
+            ("script", Box::new(ScriptHook::load(&script, settings, Watching::Native).unwrap())),
         ];
         for (kind, mut hook) in others {
             let verdicts = trace::replay(&trace, hook.as_mut());

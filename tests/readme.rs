@@ -182,9 +182,9 @@ fn events() -> Vec<Value> {
             members: &members,
             committed: 0,
         },
-        Event::Adjust { policy: "calm", temperature: 0.5, repeat_penalty: 1.0, reason: "" },
-        Event::Retract { index: 0, tokens: 1, bytes: 1, policy: "calm", reason: "" },
-        Event::Reload { hook: "calm", version: 2, milliseconds: 0.5 },
+        Event::Adjust { policy: "calm", version: 1, temperature: 0.5, repeat_penalty: 1.0, reason: "" },
+        Event::Retract { index: 0, tokens: 1, bytes: 1, policy: "calm", version: 1, reason: "" },
+        Event::Reload { hook: "calm", file: "calm.rhai", version: 2, milliseconds: 0.5 },
         Event::Notice { text: "a sentence" },
         Event::Done {
             reason: &reason,

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use llama_selfmod::hooks::script::ScriptHook;
-use llama_selfmod::hooks::{Hook, Reload};
+use llama_selfmod::hooks::{Hook, Reload, Watching};
 use plugin_api::{Action, Assessment, Parameters, Retraction, Role, Row, Rows, Step, Token, Verdict};
 
 const RETRACTION: &str = include_str!("../policies/retraction.rhai");
@@ -639,7 +639,9 @@ mod faults_are_shown_with_their_place {
 
     #[test]
     fn a_file_that_cannot_be_read() {
-        let load = |path: &Path| ScriptHook::load(path, "{}").err().expect("it should be refused").to_string();
+        let load = |path: &Path| {
+            ScriptHook::load(path, "{}", Watching::Native).err().expect("it should be refused").to_string()
+        };
         let folder = tempfile::tempdir().unwrap();
         assert!(load(&folder.path().join("none.rhai")).contains("there is no such file"));
         assert!(load(folder.path()).contains("folder"));
@@ -696,7 +698,7 @@ mod edits {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("policy.rhai");
         std::fs::write(&path, counting("one")).unwrap();
-        let hook = ScriptHook::load(&path, "{}").unwrap();
+        let hook = ScriptHook::load(&path, "{}", Watching::Native).unwrap();
         Edited { _folder: folder, path, hook }
     }
 

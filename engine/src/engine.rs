@@ -90,7 +90,7 @@ impl Engine {
 
     /// Adds a policy and lets it run; its name.
     pub fn add_policy(&mut self, source: &PolicySource) -> Result<String, Error> {
-        add_policy(&mut self.decoder.chain, source, &hook_settings(&self.settings))
+        add_policy(&mut self.decoder.chain, source, &self.settings)
     }
 
     /// All hooks.
@@ -106,8 +106,8 @@ impl Engine {
     /// Takes over all scripts as they are now; lines for the user.
     pub fn reload(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
-        self.decoder.chain.reload_all(&mut |hook, version, milliseconds| {
-            lines.push(crate::events::reload_line(hook, version, milliseconds));
+        self.decoder.chain.reload_all(&mut |reloaded| {
+            lines.push(crate::events::reload_line(&reloaded.file, reloaded.version, reloaded.milliseconds));
         });
         lines.extend(self.decoder.chain.take_notices());
         if lines.is_empty() {
@@ -197,7 +197,7 @@ fn hooks(settings: &Settings) -> Result<Chain, Error> {
         }
     }
     for source in &settings.policies {
-        add_policy(&mut chain, source, &given)?;
+        add_policy(&mut chain, source, settings)?;
     }
     choose_fusion(&mut chain, &settings.fusion_mode)?;
     Ok(chain)
@@ -232,11 +232,12 @@ fn run_policy(chain: &mut Chain, name: &str, running: bool) -> Result<(), Error>
     )))
 }
 
-fn add_policy(chain: &mut Chain, source: &PolicySource, given: &str) -> Result<String, Error> {
+fn add_policy(chain: &mut Chain, source: &PolicySource, settings: &Settings) -> Result<String, Error> {
     match source {
         PolicySource::Named(name) => run_policy(chain, name, true).map(|()| name.clone()),
         PolicySource::Script(path) => {
-            let hook = ScriptHook::load(path, given).map_err(|error| Error::Input(error.to_string()))?;
+            let hook = ScriptHook::load(path, &hook_settings(settings), settings.watching)
+                .map_err(|error| Error::Input(error.to_string()))?;
             let name = hook.name().to_string();
             let running = hook.role() == Role::Policy;
             chain.add(Box::new(hook), running);

@@ -74,6 +74,8 @@ pub enum Event<'a> {
     Adjust {
         /// Who.
         policy: &'a str,
+        /// Which version of it: how often its file was taken over, counted from 1.
+        version: u32,
         /// In force from now on, before decay.
         temperature: f32,
         /// In force from now on, before decay.
@@ -91,6 +93,8 @@ pub enum Event<'a> {
         bytes: usize,
         /// Who.
         policy: &'a str,
+        /// Which version of it: how often its file was taken over, counted from 1.
+        version: u32,
         /// Why.
         reason: &'a str,
     },
@@ -98,6 +102,8 @@ pub enum Event<'a> {
     Reload {
         /// The hook.
         hook: &'a str,
+        /// The name of its file.
+        file: &'a str,
         /// Counts from 1.
         version: u32,
         /// Compile, check, probe and swap together.
@@ -131,8 +137,8 @@ pub enum Event<'a> {
     },
 }
 
-/// "calm reloaded (3rd version, 0.2 ms)".
-pub fn reload_line(hook: &str, version: u32, milliseconds: f64) -> String {
+/// "calm.rhai reloaded (3rd version, 0.2 ms)".
+pub fn reload_line(file: &str, version: u32, milliseconds: f64) -> String {
     let ending = match (version % 10, version % 100) {
         (_, 11..=13) => "th",
         (1, _) => "st",
@@ -140,5 +146,5 @@ pub fn reload_line(hook: &str, version: u32, milliseconds: f64) -> String {
         (3, _) => "rd",
         _ => "th",
     };
-    format!("{hook} reloaded ({version}{ending} version, {milliseconds:.1} ms)")
+    format!("{file} reloaded ({version}{ending} version, {milliseconds:.1} ms)")
 }

@@ -1,5 +1,6 @@
 //! What a session is made of: the meaning of the command line, and what a program that uses the library fills in.
 
+use crate::hooks::Watching;
 use std::path::PathBuf;
 
 /// Where a member's file comes from.
@@ -55,6 +56,8 @@ pub struct Settings {
     pub plugins: Vec<PathBuf>,
     /// Policies to run, in order.
     pub policies: Vec<PolicySource>,
+    /// How the files of hooks are watched.
+    pub watching: Watching,
     /// A Jinja template in place of the members' own.
     pub chat_template: Option<String>,
     /// No chat template: the prompt as it stands.
@@ -87,6 +90,7 @@ impl Default for Settings {
             stop: Vec::new(),
             plugins: Vec::new(),
             policies: vec![PolicySource::Named("retraction".into())],
+            watching: Watching::Native,
             chat_template: None,
             raw: false,
             context_shift: false,

@@ -191,6 +191,9 @@ pub struct ReplyArgs {
     /// How often one reply may take text back, 0 to 1000
     #[arg(long, value_name = "N", default_value = "3", allow_hyphen_values = true, value_parser = ranges::max_retractions, help_heading = "Self-correction")]
     pub max_retractions: u32,
+    /// How changes of policies and plugins are noticed: `native`, or `poll` for network file systems, which tell of nothing
+    #[arg(long, value_name = "HOW", default_value = "native", value_parser = ["native", "poll"], help_heading = "Self-correction")]
+    pub watch: String,
     /// Show the fusions and policies there are, and leave
     #[arg(long, help_heading = "Self-correction")]
     pub list_hooks: bool,

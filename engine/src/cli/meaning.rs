@@ -7,6 +7,7 @@ use super::{
     render::{Detail, Look},
 };
 use crate::{
+    hooks::Watching,
     settings::{ModelSource, PolicySource, Settings},
     Error,
 };
@@ -110,6 +111,7 @@ impl Task {
             system: args.system,
             stop: args.stop,
             policies: policies(&args.policy)?,
+            watching: if args.watch == "poll" { Watching::Poll } else { Watching::Native },
             chat_template: args.chat_template.as_deref().map(template).transpose()?,
             raw: args.raw,
             context_shift: args.context_shift,

@@ -408,6 +408,7 @@ impl Reply<'_> {
             tokens: units as u32,
             bytes,
             policy: &merged.policy,
+            version: merged.version,
             reason: &merged.reason,
         });
         Continue(())

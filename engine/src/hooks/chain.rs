@@ -1,7 +1,7 @@
 //! All hooks in the order of their registration: calls them, checks what they answer, merges it, and keeps the text going
 //! when one of them fails.
 
-use super::{Hook, HookError, Origin, Reload};
+use super::{Hook, HookError, Knob, Origin, Reload, Reloaded};
 use crate::fuse;
 use plugin_api::{Action, Adjustment, Assessment, Retraction, Role, Rows, Step, Token, Verdict};
 use std::time::{Duration, Instant};
@@ -20,6 +20,8 @@ struct Slot {
     faults: [u32; 5],
     parked: Option<String>,
     last_notice: String,
+    /// Failed calls since it was added.
+    failures: u64,
 }
 
 /// What all hooks together answered.
@@ -29,12 +31,27 @@ pub struct Merged {
     pub action: Action,
     /// The winner's name and reason; empty when nobody asked for anything.
     pub policy: String,
+    /// The winner's [`Hook::generation`]; 0 when nobody asked for anything.
+    pub version: u32,
     /// The winner's.
     pub reason: String,
-    /// Of all verdicts, in order, with who and why.
-    pub adjustments: Vec<(String, Adjustment, String)>,
+    /// Of all verdicts, in order.
+    pub adjustments: Vec<Adjusted>,
     /// Of all verdicts that ask for the winning kind of action.
     pub bans: Vec<u32>,
+}
+
+/// One hook's wish for other parameters.
+#[derive(Debug, PartialEq)]
+pub struct Adjusted {
+    /// Who.
+    pub policy: String,
+    /// Its [`Hook::generation`].
+    pub version: u32,
+    /// What.
+    pub adjustment: Adjustment,
+    /// Why.
+    pub reason: String,
 }
 
 /// What `--list-hooks` and `/policy` show of a hook.
@@ -54,6 +71,10 @@ pub struct HookInfo {
     pub active: bool,
     /// `running`, `idle`, or `parked: ` with the reason.
     pub state: String,
+    /// Calls that failed and were skipped, since it was loaded.
+    pub failures: u64,
+    /// What can be set while it runs.
+    pub knobs: Vec<Knob>,
 }
 
 /// The hooks of an engine.
@@ -69,7 +90,7 @@ pub struct Chain {
 impl Chain {
     /// Adds a hook at the end. A fusion runs once it is chosen by [`Chain::set_fusion`], a policy when `running`.
     pub fn add(&mut self, hook: Box<dyn Hook>, running: bool) {
-        self.slots.push(Slot { hook, running, faults: [0; 5], parked: None, last_notice: String::new() });
+        self.slots.push(Slot { hook, running, faults: [0; 5], parked: None, last_notice: String::new(), failures: 0 });
     }
 
     /// Names of all fusions or all policies.
@@ -104,6 +125,12 @@ impl Chain {
         true
     }
 
+    /// Sets a knob of a hook, the last one of that name.
+    pub fn set_knob(&mut self, name: &str, knob: &str, value: f64) -> Result<(), HookError> {
+        let slot = self.slots.iter_mut().rev().find(|slot| slot.hook.name() == name);
+        slot.ok_or_else(|| HookError(format!("there is no hook `{name}`")))?.hook.set_knob(knob, value)
+    }
+
     /// Names of the policies that run, in order.
     pub fn policies(&self) -> Vec<String> {
         let running = self.slots.iter().filter(|slot| slot.is_live() && slot.hook.role() == Role::Policy);
@@ -126,6 +153,8 @@ impl Chain {
                 version,
                 description,
                 active: slot.is_live(),
+                failures: slot.failures,
+                knobs: slot.hook.knobs(),
                 state: match (&slot.parked, slot.running) {
                     (Some(why), _) => format!("parked: {why}"),
                     (None, true) => "running".into(),
@@ -151,22 +180,24 @@ impl Chain {
     }
 
     /// Between two steps: takes over changed files. `told` hears of each swap.
-    pub fn reload_changed(&mut self, told: &mut dyn FnMut(&str, u32, f64)) {
+    pub fn reload_changed(&mut self, told: &mut dyn FnMut(&Reloaded)) {
         self.reload(|hook| hook.reload_if_changed(), told);
     }
 
     /// `/reload`: takes over all files as they are now.
-    pub fn reload_all(&mut self, told: &mut dyn FnMut(&str, u32, f64)) {
+    pub fn reload_all(&mut self, told: &mut dyn FnMut(&Reloaded)) {
         self.reload(|hook| hook.reload_now(), told);
     }
 
-    fn reload(&mut self, look: impl Fn(&mut dyn Hook) -> Reload, told: &mut dyn FnMut(&str, u32, f64)) {
+    fn reload(&mut self, look: impl Fn(&mut dyn Hook) -> Reload, told: &mut dyn FnMut(&Reloaded)) {
         for slot in &mut self.slots {
             match look(&mut *slot.hook) {
                 Reload::Unchanged => {}
                 Reload::Swapped { version, milliseconds } => {
                     slot.revive();
-                    told(slot.hook.name(), version, milliseconds);
+                    let hook = slot.hook.name().to_string();
+                    let file = slot.hook.origin().file_name().unwrap_or_else(|| hook.clone());
+                    told(&Reloaded { hook, file, version, milliseconds });
                 }
                 Reload::Refused(why) => self.notices.push(why),
             }
@@ -224,7 +255,7 @@ impl Chain {
             let start = Instant::now();
             let outcome = call(&mut *slot.hook).and_then(|verdict| point.check(&verdict).map(|()| verdict));
             if let Some(verdict) = slot.settle(point.into(), outcome, start.elapsed(), notices) {
-                merged.take(slot.hook.name(), verdict);
+                merged.take(slot.hook.name(), slot.hook.generation(), verdict);
             }
         }
         merged
@@ -265,6 +296,7 @@ impl Slot {
         };
         let faults = &mut self.faults[call as usize];
         *faults += 1;
+        self.failures += 1;
         let name = self.hook.name();
         if *faults >= FAULTS {
             self.parked = Some(error.to_string());
@@ -325,15 +357,22 @@ impl Point {
 
 impl Merged {
     /// Joins a verdict to those before: the higher action wins, of two retractions the deeper, and bans are united.
-    fn take(&mut self, name: &str, verdict: Verdict) {
+    fn take(&mut self, name: &str, version: u32, verdict: Verdict) {
         if !verdict.adjustment.is_empty() {
-            self.adjustments.push((name.to_string(), verdict.adjustment, verdict.reason.clone()));
+            let reason = verdict.reason.clone();
+            self.adjustments.push(Adjusted {
+                policy: name.to_string(),
+                version,
+                adjustment: verdict.adjustment,
+                reason,
+            });
         }
         let kind = std::mem::discriminant(&verdict.action);
         let same = kind == std::mem::discriminant(&self.action);
         let wins = verdict.action > self.action;
         if wins {
             self.policy = name.to_string();
+            self.version = version;
             self.reason = verdict.reason;
             self.action = verdict.action;
             if !same {
@@ -353,7 +392,7 @@ mod tests {
     fn merge(verdicts: &[Verdict]) -> Merged {
         let mut merged = Merged::default();
         for (index, verdict) in verdicts.iter().enumerate() {
-            merged.take(&format!("hook{index}"), verdict.clone());
+            merged.take(&format!("hook{index}"), 1, verdict.clone());
         }
         merged
     }

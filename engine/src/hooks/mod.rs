@@ -6,6 +6,8 @@ pub mod native;
 pub mod script;
 pub(crate) mod watch;
 
+pub use watch::Watching;
+
 use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};
 
 /// Why a hook call gave nothing. The text is a sentence for the user, without the hook's name.
@@ -28,6 +30,46 @@ pub enum Origin {
     Library(std::path::PathBuf),
     /// A Rhai script.
     Script(std::path::PathBuf),
+}
+
+impl Origin {
+    /// The name of its file; `None` for a part of the binary.
+    pub fn file_name(&self) -> Option<String> {
+        match self {
+            Self::BuiltIn => None,
+            Self::Library(path) | Self::Script(path) => {
+                Some(path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned())
+            }
+        }
+    }
+}
+
+/// A number that a person can set while a hook runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Knob {
+    /// Its name.
+    pub name: String,
+    /// In force.
+    pub value: f64,
+    /// What the hook's author chose.
+    pub default: f64,
+    /// Lowest value.
+    pub minimum: f64,
+    /// Highest value.
+    pub maximum: f64,
+}
+
+/// A changed file whose new version runs.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Reloaded {
+    /// The hook's name.
+    pub hook: String,
+    /// The name of its file.
+    pub file: String,
+    /// The version that runs now; counts from 1.
+    pub version: u32,
+    /// Compile, check, probe and swap together.
+    pub milliseconds: f64,
 }
 
 /// What happened when a hook looked whether its file changed.
@@ -57,6 +99,18 @@ pub trait Hook: Send {
     fn origin(&self) -> Origin;
     /// Its version and one sentence on what it does.
     fn describe(&self) -> (String, String);
+    /// How often its file was taken over, counted from 1: which code answers. Always 1 where nothing is reloaded.
+    fn generation(&self) -> u32 {
+        1
+    }
+    /// What a person can set while it runs.
+    fn knobs(&self) -> Vec<Knob> {
+        Vec::new()
+    }
+    /// Sets a knob from the next call on. An error is a sentence for the user, and changes nothing.
+    fn set_knob(&mut self, knob: &str, _value: f64) -> Result<(), HookError> {
+        Err(HookError(format!("it has no knob `{knob}`")))
+    }
     /// Computes or edits the fused row: log-probabilities up to a constant.
     fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError>;
     /// Judges a candidate.

@@ -19,6 +19,16 @@ const QUIET: Duration = Duration::from_millis(80);
 /// Where the system offers no notifications.
 const POLL: Duration = Duration::from_millis(150);
 
+/// How a hook's file is watched.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Watching {
+    /// The system tells of changes; where it offers nothing, the file is polled.
+    #[default]
+    Native,
+    /// The file is looked at again and again: network file systems tell of nothing.
+    Poll,
+}
+
 /// Watches one file until it is dropped.
 pub(crate) struct Watch {
     changes: Arc<Changes>,
@@ -33,12 +43,15 @@ struct Changes {
 }
 
 impl Watch {
-    /// Begins to watch a file that exists. Polls where the system has no notifications to give.
-    pub(crate) fn start(file: &Path) -> notify::Result<Self> {
-        Self::native(file).or_else(|reason| {
-            tracing::debug!("polling {} because it cannot be watched: {reason}", file.display());
-            Self::polling(file)
-        })
+    /// Begins to watch a file that exists.
+    pub(crate) fn start(file: &Path, watching: Watching) -> notify::Result<Self> {
+        match watching {
+            Watching::Poll => Self::polling(file),
+            Watching::Native => Self::native(file).or_else(|reason| {
+                tracing::debug!("polling {} because it cannot be watched: {reason}", file.display());
+                Self::polling(file)
+            }),
+        }
     }
 
     fn native(file: &Path) -> notify::Result<Self> {

@@ -142,7 +142,7 @@ impl<W: Write> Renderer for View<W> {
                 }
                 self.page.append(&self.text, added, committed)?;
             }
-            Event::Adjust { policy, temperature, repeat_penalty, reason } => {
+            Event::Adjust { policy, temperature, repeat_penalty, reason, .. } => {
                 if verbose {
                     let change = format!("temperature {temperature:.2}, repeat penalty {repeat_penalty:.2}");
                     self.line(&format!("       {change} · {}", words::because(policy, reason)));
@@ -166,8 +166,8 @@ impl<W: Write> Renderer for View<W> {
                     self.page.hint(&hint)?;
                 }
             }
-            Event::Reload { hook, version, milliseconds } => {
-                let line = format!("↻ {}", reload_line(hook, version, milliseconds));
+            Event::Reload { file, version, milliseconds, .. } => {
+                let line = format!("↻ {}", reload_line(file, version, milliseconds));
                 self.note(line.clone(), &line)?;
             }
             Event::Notice { text } => {
@@ -252,7 +252,7 @@ mod tests {
         for event in [
             Event::Init { models: &names, fusion_mode: "average", policies: &[], seed: 7 },
             token("a cät"),
-            Event::Retract { index: 0, tokens: 1, bytes: 4, policy: "calm", reason: "unsure" },
+            Event::Retract { index: 0, tokens: 1, bytes: 4, policy: "calm", version: 1, reason: "unsure" },
             token("dog"),
             Event::Done {
                 reason: &EndReason::Length,
@@ -305,7 +305,8 @@ mod tests {
     fn many_retractions_are_counted_when_notes_wait() {
         let mut view = View::new(Box::new(Log::default()), Vec::new(), 20, Paint { on: false }, Detail::Normal, true);
         for _ in 0..10 {
-            view.event(&Event::Retract { index: 0, tokens: 1, bytes: 0, policy: "calm", reason: "" }).unwrap();
+            view.event(&Event::Retract { index: 0, tokens: 1, bytes: 0, policy: "calm", version: 1, reason: "" })
+                .unwrap();
         }
         let done = Event::Done {
             reason: &EndReason::End,

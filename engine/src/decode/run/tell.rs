@@ -2,7 +2,7 @@
 
 use super::{EndReason, Event, MemberProbability, Merged, Outcome, Parameters, Reply, Timings};
 use crate::decode::record::who_and_why;
-use plugin_api::Adjustment;
+use crate::hooks::{chain::Adjusted, Reloaded};
 use std::time::Instant;
 
 impl Reply<'_> {
@@ -28,11 +28,10 @@ impl Reply<'_> {
     }
 
     pub(super) fn adjust(&mut self, merged: &Merged) {
-        for (policy, adjustment, reason) in &merged.adjustments {
-            let applied: &Adjustment = adjustment;
+        for Adjusted { policy, version, adjustment, reason } in &merged.adjustments {
             // What decayed a little since and is set again is no news.
             let before = self.told;
-            self.parameters.apply(applied);
+            self.parameters.apply(adjustment);
             self.told = self.parameters.now();
             if !differs(&before, &self.told) {
                 self.told = before;
@@ -42,6 +41,7 @@ impl Reply<'_> {
             let now = self.parameters.now();
             (self.observer)(&Event::Adjust {
                 policy,
+                version: *version,
                 temperature: now.temperature,
                 repeat_penalty: now.repeat_penalty,
                 reason,
@@ -73,8 +73,9 @@ impl Reply<'_> {
 
     pub(super) fn reload(&mut self) {
         let observer = &mut self.observer;
-        self.decoder.chain.reload_changed(&mut |hook, version, milliseconds| {
-            observer(&Event::Reload { hook, version, milliseconds });
+        self.decoder.chain.reload_changed(&mut |reloaded| {
+            let Reloaded { hook, file, version, milliseconds } = reloaded;
+            observer(&Event::Reload { hook, file, version: *version, milliseconds: *milliseconds });
         });
     }
 

@@ -22,7 +22,7 @@ use rhai::{Dynamic, Engine, Map};
 
 pub use self::diagnose::Diagnosis;
 use self::program::{Function, Program};
-use super::watch::Watch;
+use super::watch::{Watch, Watching};
 use super::{Hook, HookError, Origin, Reload};
 
 /// How long a file may be absent or empty before that is worth a message: editors that delete and create, or that empty
@@ -78,10 +78,10 @@ struct ScriptFile {
 
 impl ScriptHook {
     /// Loads a script from a file and watches it. `settings` is a JSON object: what `init(cfg)` gets as a map.
-    pub fn load(path: &Path, settings: &str) -> Result<Self, ScriptError> {
+    pub fn load(path: &Path, settings: &str, watching: Watching) -> Result<Self, ScriptError> {
         let settings = parse_settings(settings)?;
         // Watched before it is read, so that no change falls between.
-        let watch = Watch::start(path);
+        let watch = Watch::start(path, watching);
         let source = read_script(path)
             .map_err(|problem| ScriptError::Unreadable { path: path.into(), reason: problem.reason() })?;
         let watch = watch
@@ -182,6 +182,10 @@ impl Hook for ScriptHook {
     /// The version counts edits; the sentence is the first line of the script's opening comment.
     fn describe(&self) -> (String, String) {
         (self.version.to_string(), self.running.program.summary())
+    }
+
+    fn generation(&self) -> u32 {
+        self.version
     }
 
     fn edits_logits(&self) -> bool {
