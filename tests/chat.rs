@@ -122,7 +122,7 @@ fn a_script_that_is_edited_while_a_reply_is_written_takes_over() {
     screen.shows("! `mine.rhai`");
     place.file("mine.rhai", format!("{script}fn on_assessment(step, a) {{ stop(\"enough\") }}"));
     let now = screen.asks_after(STATUS, 1);
-    assert!(now.contains("↻ mine reloaded (2nd version, "), "{now}");
+    assert!(now.contains("↻ mine.rhai reloaded (2nd version, "), "{now}");
     assert!(now.contains("ended by a policy: enough"), "{now}");
     assert!(now.contains("`mine.rhai`, line 2"), "the mistake in between is told: {now}");
 }

@@ -10,7 +10,9 @@ use crate::hooks::Hook;
 use crate::member::{load, MemberError, Unit};
 use crate::reply::Reply;
 use crate::settings::{PolicySource, Prompt, Settings, Speaker};
+use crate::trace;
 use plugin_api::{Parameters, Role};
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 pub use crate::member::load::MemberInfo;
@@ -29,7 +31,11 @@ impl Engine {
         let chain = hooks(&settings)?;
         let (ensemble, loaded) = load::load(&settings, progress)?;
         let weights: Vec<f32> = settings.models.iter().map(|model| model.weight).collect();
-        Ok(Self { decoder: Decoder::new(ensemble, chain, &weights), settings, loaded })
+        let mut engine = Self { decoder: Decoder::new(ensemble, chain, &weights), settings, loaded };
+        if let Some(path) = engine.settings.trace.clone() {
+            engine.record(&path)?;
+        }
+        Ok(engine)
     }
 
     /// What it was made from, with changes since.
@@ -167,6 +173,26 @@ impl Engine {
         format!("the {what} is {tokens} tokens long and the context has room for {room}; {cure}{larger}")
     }
 
+    /// Writes what the hooks see from now on to a file.
+    fn record(&mut self, path: &Path) -> Result<(), Error> {
+        let members = self.decoder.members();
+        let reply = trace::Reply {
+            trace: 1,
+            members: members.names.iter().cloned().zip(members.weights.iter().copied()).collect(),
+            units: self.decoder.ensemble.vocabulary().len() as u32,
+            fusion: self.decoder.chain.fusion().to_string(),
+            horizon: self.settings.horizon,
+            max_retractions: self.settings.max_retractions,
+        };
+        let vocabulary = self.decoder.ensemble.shared_vocabulary();
+        let bytes = Box::new(move |unit| vocabulary.bytes(unit).to_vec());
+        let recorder = trace::recorder(path, trace::Source { reply, bytes }).map_err(|error| {
+            Error::Input(format!("the trace `{}` cannot be written: {error}; name another file", path.display()))
+        })?;
+        self.decoder.chain.record(recorder);
+        Ok(())
+    }
+
     /// A text in units, without a beginning-of-text token.
     pub(crate) fn units_of(&self, text: &str) -> Result<Vec<Unit>, Error> {
         self.loaded.units_of(text)
@@ -181,6 +207,41 @@ impl Engine {
 /// The fusions and policies that the settings name, without any model: for `--list-hooks`.
 pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
     hooks(settings).map(|chain| chain.list())
+}
+
+/// Every policy of the settings and every hook of its plugins, each in a chain of its own, with its name. For a replay.
+pub(crate) fn policy_columns(settings: &Settings) -> Result<Vec<(String, Chain)>, Error> {
+    let given = hook_settings(settings);
+    let mut hooks: Vec<Box<dyn Hook>> = Vec::new();
+    for path in &settings.plugins {
+        let library = native::load_library(path, &given).map_err(|error| Error::Input(error.to_string()))?;
+        hooks.extend(library.into_iter().map(|hook| Box::new(hook) as Box<dyn Hook>));
+    }
+    for source in &settings.policies {
+        hooks.push(match source {
+            PolicySource::Named(name) => Box::new(built_in(name, &given)?),
+            PolicySource::Script(path) => Box::new(script(path, settings)?),
+        });
+    }
+    let alone = |hook: Box<dyn Hook>| {
+        let name = hook.name().to_string();
+        let mut chain = Chain::default();
+        chain.add(hook, true);
+        (name, chain)
+    };
+    Ok(hooks.into_iter().map(alone).collect())
+}
+
+fn built_in(name: &str, given: &str) -> Result<NativeHook, Error> {
+    let mut hooks = native::built_in_plugins().iter().map(|entry| native::built_in(entry, given));
+    match hooks.find(|hook| hook.as_ref().is_ok_and(|hook| hook.name() == name)) {
+        Some(Ok(hook)) => Ok(hook),
+        _ => Err(Error::Input(format!("there is no built-in policy `{name}`; name `retraction` or a script's file"))),
+    }
+}
+
+fn script(path: &Path, settings: &Settings) -> Result<ScriptHook, Error> {
+    ScriptHook::load(path, &hook_settings(settings), settings.watching).map_err(|error| Error::Input(error.to_string()))
 }
 
 fn hooks(settings: &Settings) -> Result<Chain, Error> {
@@ -236,8 +297,7 @@ fn add_policy(chain: &mut Chain, source: &PolicySource, settings: &Settings) -> 
     match source {
         PolicySource::Named(name) => run_policy(chain, name, true).map(|()| name.clone()),
         PolicySource::Script(path) => {
-            let hook = ScriptHook::load(path, &hook_settings(settings), settings.watching)
-                .map_err(|error| Error::Input(error.to_string()))?;
+            let hook = script(path, settings)?;
             let name = hook.name().to_string();
             let running = hook.role() == Role::Policy;
             chain.add(Box::new(hook), running);

@@ -37,10 +37,12 @@ pub mod fuse;
 pub mod hooks;
 pub mod member;
 pub mod memory;
+pub mod replay;
 pub mod reply;
 mod resident;
 pub mod score;
 pub mod settings;
+pub mod trace;
 
 pub use engine::Engine;
 pub use error::Error;

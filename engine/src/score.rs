@@ -1,7 +1,9 @@
 //! How well the members and their fusion predict a text: what people choose their ensembles with.
 
+use crate::decode::window::Window;
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::member::sampler::seed_for;
 use crate::settings::Prompt;
 use plugin_api::Step;
 use serde::Serialize;
@@ -39,11 +41,13 @@ impl Engine {
         let units = self.units_of(text)?;
         let context = self.context() as usize - 1;
         let names: Vec<String> = self.members().iter().map(|member| member.name.clone()).collect();
-        let parameters = self.settings().parameters;
+        let (parameters, seed) = (self.settings().parameters, self.settings().seed);
         let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
         let decoder = self.decoder();
         let (mut fused, mut oracle, mut members) = (0.0f64, 0.0f64, vec![0.0f64; names.len()]);
         let (mut bytes, mut tokens) = (0, 0);
+        let mut window = Window::new(names.len(), units.len());
+        decoder.chain.reset();
         let mut start = 0;
         while start < units.len() {
             let before = start.min(context / 2);
@@ -60,12 +64,12 @@ impl Engine {
             for (position, &unit) in units[start..end].iter().enumerate() {
                 let step = Step {
                     struct_size: size_of::<Step>() as u32,
-                    position: position as u32,
+                    position: window.len() as u32,
                     attempt: 0,
                     retractable: 0,
                     retractions_left: 0,
                     members: names.len() as u32,
-                    seed: 0,
+                    seed: seed_for(seed, window.len() as u32, 0),
                     parameters,
                     base: parameters,
                 };
@@ -78,6 +82,7 @@ impl Engine {
                     best = best.min(own);
                 }
                 oracle += best;
+                decoder.witness(&step, unit, &mut window);
                 bytes += decoder.ensemble.vocabulary().bytes(unit).len();
                 tokens += 1;
                 if start + position + 1 < end {

@@ -58,6 +58,8 @@ pub struct Settings {
     pub policies: Vec<PolicySource>,
     /// How the files of hooks are watched.
     pub watching: Watching,
+    /// Where to write what the hooks see.
+    pub trace: Option<PathBuf>,
     /// A Jinja template in place of the members' own.
     pub chat_template: Option<String>,
     /// No chat template: the prompt as it stands.
@@ -91,6 +93,7 @@ impl Default for Settings {
             plugins: Vec::new(),
             policies: vec![PolicySource::Named("retraction".into())],
             watching: Watching::Native,
+            trace: None,
             chat_template: None,
             raw: false,
             context_shift: false,

@@ -61,6 +61,11 @@ pub enum Command {
     Score(ScoreArgs),
     /// Measure how long a step takes: each member alone, all side by side, and with everything around it
     Bench(BenchArgs),
+    /// Try policies on a run that `--trace` recorded, without any model: which would have stepped in where
+    ///
+    /// Each policy is asked at every moment of the run what it would do there. The text stays as it was recorded, so its
+    /// first verdict is what it would really have done, and the later ones tell where else it sees reason to act.
+    Replay(ReplayArgs),
 }
 
 /// Which models decode, and how: shared by all that loads an ensemble.
@@ -120,6 +125,11 @@ pub struct EnsembleArgs {
     /// More threads than cores is not a little slower but many times slower: they wait for each other at every layer.
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::threads)]
     pub threads: Option<usize>,
+    /// Write what the hooks see at every token to this file, for `llama_selfmod replay`
+    ///
+    /// Rows are reduced to the best tokens and the statistics of the whole: about a kilobyte a token.
+    #[arg(long, value_name = "FILE")]
+    pub trace: Option<PathBuf>,
     /// A compiled plugin to load; repeat it for several
     ///
     /// A shared library with fusions or policies. Its policies run, its fusions can be chosen with --fusion-mode.
@@ -228,6 +238,23 @@ pub struct ScoreArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// One JSON object: members, fused, oracle, headroom_captured, bytes, tokens
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llama_selfmod replay`
+#[derive(Debug, Args)]
+pub struct ReplayArgs {
+    /// What `--trace` wrote
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// A policy: a Rhai script or `retraction` (built in); repeat it for several, a column each
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Vec<String>,
+    /// A compiled plugin; its policies get a column each
+    #[arg(long, value_name = "FILE")]
+    pub plugin: Vec<PathBuf>,
+    /// One JSON object: policies, units, moments
     #[arg(long)]
     pub json: bool,
 }

@@ -2,7 +2,7 @@
 //! input, the template) and checks how they fit together; the range of each number by itself is checked while parsing.
 
 use super::{
-    args::{BenchArgs, Command, CommandLine, EnsembleArgs, ReplyArgs, ScoreArgs},
+    args::{BenchArgs, Command, CommandLine, EnsembleArgs, ReplayArgs, ReplyArgs, ScoreArgs},
     demo,
     render::{Detail, Look},
 };
@@ -30,6 +30,13 @@ pub enum Mode {
     /// Bits per byte of a text.
     Score {
         /// The text's file.
+        file: PathBuf,
+        /// For programs.
+        json: bool,
+    },
+    /// Policies on a recorded run.
+    Replay {
+        /// What was recorded.
         file: PathBuf,
         /// For programs.
         json: bool,
@@ -67,6 +74,7 @@ impl Task {
             Some(Command::Bench(BenchArgs { ensemble, n_predict, json })) => {
                 Self::measurement(&ensemble, Mode::Bench { steps: n_predict, json }, json)
             }
+            Some(Command::Replay(args)) => Self::replay(args),
         }
     }
 
@@ -75,6 +83,17 @@ impl Task {
         let settings = Settings { policies: Vec::new(), ..self::ensemble(ensemble)? };
         let detail = if json { Detail::Json } else { Detail::Normal };
         Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None })
+    }
+
+    /// No member takes part.
+    fn replay(ReplayArgs { file, policy, plugin, json }: ReplayArgs) -> Result<Self, Error> {
+        for path in [&file].into_iter().chain(&plugin) {
+            readable(path)?;
+        }
+        let policies = policy.iter().map(|policy| policy_source(policy)).collect::<Result<_, _>>()?;
+        let settings = Settings { policies, plugins: plugin, ..Settings::default() };
+        let look = Look { detail: Detail::Normal, color: true };
+        Ok(Self { mode: Mode::Replay { file, json }, settings, look, memory: None })
     }
 
     fn reply(ensemble: &EnsembleArgs, args: ReplyArgs, stdin: &mut Stdin) -> Result<Self, Error> {
@@ -227,6 +246,7 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         ctx_size: args.ctx_size,
         threads: args.threads,
         plugins: args.plugin.clone(),
+        trace: args.trace.clone(),
         ..Settings::default()
     })
 }

@@ -28,7 +28,7 @@ pub fn bench(settings: Settings, look: Look, steps: u32, json: bool) -> Result<E
     print(&if json { line(&bench)? } else { bench_table(&bench) })
 }
 
-fn line(value: &impl Serialize) -> Result<String, Error> {
+pub fn line(value: &impl Serialize) -> Result<String, Error> {
     let text = serde_json::to_string(value).map_err(|error| Error::Failure(error.to_string()))?;
     Ok(text + "\n")
 }

@@ -15,6 +15,7 @@ mod oneshot;
 mod progress;
 mod ranges;
 mod render;
+mod replay;
 mod session;
 
 use self::{
@@ -66,6 +67,7 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         }
         Mode::ListHooks => list_hooks(&settings),
         Mode::Score { file, json } => measure::score(settings, look, &file, json),
+        Mode::Replay { file, json } => replay::run(&settings, &file, json),
         Mode::Bench { steps, json } => measure::bench(settings, look, steps, json),
     }
 }

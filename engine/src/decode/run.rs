@@ -124,6 +124,18 @@ impl Decoder {
         &self.fusion
     }
 
+    /// The hooks hear that `unit` is what comes next in a text that is given, as if it had been drawn; their answers are
+    /// for who records them. Belongs between [`Decoder::fuse`] and the decoding of the unit.
+    pub fn witness(&mut self, step: &Step, unit: Unit, window: &mut Window) {
+        let probabilities = member_probabilities(&self.ensemble, unit);
+        let token = candidate(&self.ensemble, &self.members, &self.fusion, unit, &probabilities);
+        let chain = &mut self.chain;
+        chain.on_token(step, &token);
+        window.push(UnitRecord::of(&token, &probabilities));
+        let after = Step { position: step.position + 1, ..*step };
+        window.assess(|assessment| chain.on_assessment(&after, assessment));
+    }
+
     /// Writes a reply. An error means that the prompt could not be read; once text comes, nothing takes it away.
     pub fn reply(
         &mut self,
@@ -272,21 +284,8 @@ impl Reply<'_> {
             let fusion = &decoder.fusion;
             let selection = decoder.shortlist.select(&fusion.row, fusion.offset, bans, recent, &parameters);
             let unit = decoder.sampler.draw(selection.candidates, recent, &parameters, (step.seed >> 32) as u32);
-            let vocabulary = decoder.ensemble.vocabulary();
-            let bytes = vocabulary.bytes(unit);
             let probabilities = member_probabilities(&decoder.ensemble, unit);
-            let token = Token {
-                struct_size: size_of::<Token>() as u32,
-                unit,
-                bytes: bytes.as_ptr(),
-                bytes_len: bytes.len() as u32,
-                leader: leader(&probabilities, &decoder.members.weights),
-                probability: fusion.probability(unit),
-                entropy: fusion.statistics.entropy,
-                agreement: fusion.agreement,
-                is_end: u32::from(unit == vocabulary.end()),
-                member_probabilities: probabilities.as_ptr(),
-            };
+            let token = candidate(&decoder.ensemble, &decoder.members, fusion, unit, &probabilities);
             let merged = decoder.chain.on_token(&step, &token);
             self.adjust(&merged);
             match merged.action {
@@ -318,18 +317,9 @@ impl Reply<'_> {
     fn accept(&mut self, unit: Unit) -> Flow {
         let decoder = &*self.decoder;
         let probabilities = member_probabilities(&decoder.ensemble, unit);
-        let leader = leader(&probabilities, &decoder.members.weights);
+        let token = candidate(&decoder.ensemble, &decoder.members, &decoder.fusion, unit, &probabilities);
         let index = self.window.len();
-        let confidence = decoder.fusion.probability(unit);
-        let (entropy, agreement) = (decoder.fusion.statistics.entropy, decoder.fusion.agreement);
-        self.window.push(UnitRecord {
-            unit,
-            confidence,
-            entropy,
-            agreement,
-            leader,
-            member_probabilities: &probabilities,
-        });
+        self.window.push(UnitRecord::of(&token, &probabilities));
         let pushed = self.text.push(decoder.ensemble.vocabulary().bytes(unit));
         let (text, stopped) = (pushed.text.to_string(), pushed.stopped);
         self.certain = self.window.len() - self.retractable();
@@ -440,7 +430,31 @@ impl Reply<'_> {
     }
 }
 
-fn member_probabilities(ensemble: &Ensemble, unit: Unit) -> Vec<f32> {
+/// What hooks see of a unit that could come next; valid as long as what it is made from.
+pub(super) fn candidate(
+    ensemble: &Ensemble,
+    members: &Members,
+    fusion: &Fusion,
+    unit: Unit,
+    probabilities: &[f32],
+) -> Token {
+    let vocabulary = ensemble.vocabulary();
+    let bytes = vocabulary.bytes(unit);
+    Token {
+        struct_size: size_of::<Token>() as u32,
+        unit,
+        bytes: bytes.as_ptr(),
+        bytes_len: bytes.len() as u32,
+        leader: leader(probabilities, &members.weights),
+        probability: fusion.probability(unit),
+        entropy: fusion.statistics.entropy,
+        agreement: fusion.agreement,
+        is_end: u32::from(unit == vocabulary.end()),
+        member_probabilities: probabilities.as_ptr(),
+    }
+}
+
+pub(super) fn member_probabilities(ensemble: &Ensemble, unit: Unit) -> Vec<f32> {
     ensemble.rows().map(|row| row.probabilities.get(unit as usize).copied().unwrap_or(0.0)).collect()
 }
 

@@ -3,10 +3,10 @@
 //! Everything is kept for the whole reply, so that averages over the units that stand are right after a retraction
 //! too; it is 20 bytes a unit and 4 for each member. An assessment looks at the newest [`WINDOW`] units only.
 
-use plugin_api::Assessment;
+use plugin_api::{Assessment, Token};
 
 /// How many of the newest units an assessment shows, and how far back it looks for repetition.
-pub const WINDOW: usize = 64;
+pub const WINDOW: usize = 256;
 /// How many of the newest units the trend of the confidence is taken over.
 const TREND: usize = 5;
 /// How many of the newest units are checked for variety.
@@ -27,6 +27,20 @@ pub struct UnitRecord<'a> {
     pub leader: u32,
     /// What each member gave it, in their order: as many as the window was made for.
     pub member_probabilities: &'a [f32],
+}
+
+impl<'a> UnitRecord<'a> {
+    /// Of a candidate that is accepted, with what each member gave it.
+    pub(crate) fn of(token: &Token, member_probabilities: &'a [f32]) -> Self {
+        Self {
+            unit: token.unit,
+            confidence: token.probability,
+            entropy: token.entropy,
+            agreement: token.agreement,
+            leader: token.leader,
+            member_probabilities,
+        }
+    }
 }
 
 /// The units that stand since the start of the reply.
@@ -280,12 +294,12 @@ mod tests {
     }
 
     #[test]
-    fn the_newest_64_units_are_shown_oldest_first() {
+    fn the_newest_256_units_are_shown_oldest_first() {
         let mut window = Window::new(2, 0);
-        (0..100).for_each(|unit| window.push(record(unit, unit as f32)));
+        (0..300).for_each(|unit| window.push(record(unit, unit as f32)));
         window.assess(|assessment| {
-            assert_eq!(assessment.units(), (36..100).collect::<Vec<_>>());
-            assert_eq!(assessment.confidences().first(), Some(&36.0));
+            assert_eq!(assessment.units(), (44..300).collect::<Vec<_>>());
+            assert_eq!(assessment.confidences().first(), Some(&44.0));
             assert_eq!((assessment.unique, assessment.unique_of, assessment.repeated), (10, 10, 0));
         });
     }

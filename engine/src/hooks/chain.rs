@@ -41,6 +41,23 @@ pub struct Merged {
     pub bans: Vec<u32>,
 }
 
+/// One call of the hooks with what came of it: what a [`Recorder`] sees.
+pub enum Seen<'a> {
+    /// A reply begins.
+    Start,
+    /// The fused row as all hooks left it, not normalised.
+    Logits(&'a Step, &'a Rows, &'a [f32]),
+    /// A candidate.
+    Token(&'a Step, &'a Token, &'a Merged),
+    /// A unit that was accepted.
+    Assessment(&'a Step, &'a Assessment, &'a Merged),
+    /// Units are gone.
+    Retract(&'a Step, &'a Retraction),
+}
+
+/// Writes down what the hooks saw. What it returns is a sentence for the user.
+pub type Recorder = Box<dyn FnMut(&Seen) -> Option<String> + Send>;
+
 /// One hook's wish for other parameters.
 #[derive(Debug, PartialEq)]
 pub struct Adjusted {
@@ -85,6 +102,7 @@ pub struct Chain {
     /// The row before a hook edits it, to go back to when the hook fails.
     before: Vec<f32>,
     notices: Vec<String>,
+    recorder: Option<Recorder>,
 }
 
 impl Chain {
@@ -142,6 +160,11 @@ impl Chain {
         self.slots.iter().any(|slot| slot.is_live() && slot.hook.role() == Role::Policy)
     }
 
+    /// Whether any hook that runs may change a row.
+    pub fn edits_logits(&self) -> bool {
+        self.slots.iter().any(|slot| slot.is_live() && slot.hook.edits_logits())
+    }
+
     /// All hooks, for people.
     pub fn list(&self) -> Vec<HookInfo> {
         let info = |slot: &Slot| {
@@ -165,6 +188,17 @@ impl Chain {
         self.slots.iter().map(info).collect()
     }
 
+    /// Lets `recorder` see every call from now on.
+    pub fn record(&mut self, recorder: Recorder) {
+        self.recorder = Some(recorder);
+    }
+
+    fn seen(&mut self, seen: &Seen) {
+        if let Some(recorder) = &mut self.recorder {
+            self.notices.extend(recorder(seen));
+        }
+    }
+
     /// What the user should read since the last call.
     pub fn take_notices(&mut self) -> Vec<String> {
         std::mem::take(&mut self.notices)
@@ -177,6 +211,7 @@ impl Chain {
             let outcome = slot.hook.reset();
             slot.settle(Call::Reset, outcome, Duration::ZERO, notices);
         }
+        self.seen(&Seen::Start);
     }
 
     /// Between two steps: takes over changed files. `told` hears of each swap.
@@ -226,16 +261,21 @@ impl Chain {
                 None => fused.copy_from_slice(before),
             }
         }
+        self.seen(&Seen::Logits(step, rows, fused));
     }
 
     /// Asks all hooks about a candidate.
     pub fn on_token(&mut self, step: &Step, token: &Token) -> Merged {
-        self.ask(Point::Token, |hook| hook.on_token(step, token))
+        let merged = self.ask(Point::Token, |hook| hook.on_token(step, token));
+        self.seen(&Seen::Token(step, token, &merged));
+        merged
     }
 
     /// Asks all hooks about the recent window.
     pub fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Merged {
-        self.ask(Point::Assessment, |hook| hook.on_assessment(step, assessment))
+        let merged = self.ask(Point::Assessment, |hook| hook.on_assessment(step, assessment));
+        self.seen(&Seen::Assessment(step, assessment, &merged));
+        merged
     }
 
     /// Tells all hooks that units were taken back.
@@ -246,6 +286,7 @@ impl Chain {
             let outcome = slot.hook.on_retract(step, retraction);
             slot.settle(Call::Retract, outcome, start.elapsed(), notices);
         }
+        self.seen(&Seen::Retract(step, retraction));
     }
 
     fn ask(&mut self, point: Point, mut call: impl FnMut(&mut dyn Hook) -> Result<Verdict, HookError>) -> Merged {

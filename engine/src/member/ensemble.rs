@@ -97,6 +97,11 @@ impl Ensemble {
         &self.vocabulary
     }
 
+    /// The same, to keep.
+    pub fn shared_vocabulary(&self) -> Arc<Vocabulary> {
+        Arc::clone(&self.vocabulary)
+    }
+
     fn iter(&self) -> impl Iterator<Item = &dyn Member> {
         // A member is away only while `run` is at work, which holds `&mut self`.
         self.members.iter().flatten().map(|member| &**member)

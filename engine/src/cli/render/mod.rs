@@ -8,7 +8,7 @@ mod view;
 mod words;
 
 pub use erase::{columns, visible};
-pub use words::{quote, Paint};
+pub use words::{quote, shorten, Paint};
 
 use crate::{events::Event, settings::Prompt};
 use same_file::Handle;

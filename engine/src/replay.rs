@@ -1,0 +1,314 @@
+//! Policies on a recorded run: what each would have answered, without any model.
+//!
+//! The text stays as it was recorded: a policy is asked at every moment of the run what it would do there, whatever it
+//! asked for before. So its first verdict is what it would really have done; the later ones tell where else it sees reason
+//! to act. All that could be taken back at a moment can be taken back in the replay, also where the run had no policy.
+
+use crate::decode::window::{UnitRecord, Window};
+use crate::engine::policy_columns;
+use crate::error::Error;
+use crate::fuse;
+use crate::hooks::chain::Chain;
+use crate::settings::Settings;
+use crate::trace::{Answer, Candidate, Line, Logits, Place, ReducedRow, Reply, Trace, UnitFigures};
+use plugin_api::{Retraction, Row, Rows, Step, Token};
+use serde::Serialize;
+use std::time::Instant;
+
+/// What a replay came to.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Replay {
+    /// The policies, in the order of their columns.
+    pub policies: Vec<Column>,
+    /// Units that were accepted in the run, those that were taken back included.
+    pub units: u32,
+    /// Every moment at which the run or a policy had an answer.
+    pub moments: Vec<Moment>,
+}
+
+/// One policy.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Column {
+    /// Its name.
+    pub name: String,
+    /// Moments at which it answered.
+    pub answers: u32,
+    /// Time of all its calls.
+    pub milliseconds: f64,
+    /// Calls that failed, and what it was parked for.
+    pub failures: u64,
+    /// What the user should read.
+    pub notices: Vec<String>,
+}
+
+/// Which hook was called.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Hook {
+    /// `on_logits`.
+    Logits,
+    /// `on_token`.
+    Token,
+    /// `on_assessment`.
+    Assessment,
+}
+
+/// A call with its answers.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Moment {
+    /// Counts the replies of the trace from 1.
+    pub reply: u32,
+    /// The position of the unit that it is about.
+    pub position: u32,
+    /// The hook.
+    pub hook: Hook,
+    /// The unit's text; for rows the best unit's.
+    pub text: String,
+    /// Its probability in the fused row.
+    pub probability: f32,
+    /// What the run's own policies answered.
+    pub recorded: Option<Answer>,
+    /// What each policy answered.
+    pub given: Vec<Option<Answer>>,
+}
+
+/// Runs the policies of the settings, and those of its plugins, over a trace.
+pub fn replay(trace: &Trace, settings: &Settings) -> Result<Replay, Error> {
+    let chains = policy_columns(settings)?;
+    if chains.is_empty() {
+        return Err(Error::Input("name a policy to replay: `--policy FILE`, once for each".into()));
+    }
+    let mut player = Player::new(trace, chains);
+    trace.lines.iter().for_each(|line| player.play(line));
+    Ok(player.finish())
+}
+
+struct Player<'a> {
+    trace: &'a Trace,
+    chains: Vec<(String, Chain)>,
+    columns: Vec<Column>,
+    moments: Vec<Moment>,
+    window: Window,
+    reply: Option<&'a Reply>,
+    replies: u32,
+    units: u32,
+    /// The newest candidate: what is accepted next.
+    members: &'a [f32],
+}
+
+impl<'a> Player<'a> {
+    fn new(trace: &'a Trace, chains: Vec<(String, Chain)>) -> Self {
+        let column = |name: &String| Column {
+            name: name.clone(),
+            answers: 0,
+            milliseconds: 0.0,
+            failures: 0,
+            notices: Vec::new(),
+        };
+        Self {
+            columns: chains.iter().map(|(name, _)| column(name)).collect(),
+            trace,
+            chains,
+            moments: Vec::new(),
+            window: Window::new(0, 0),
+            reply: None,
+            replies: 0,
+            units: 0,
+            members: &[],
+        }
+    }
+
+    fn play(&mut self, line: &'a Line) {
+        match line {
+            Line::Reply(reply) => {
+                self.window = Window::new(reply.members.len(), 0);
+                self.reply = Some(reply);
+                self.replies += 1;
+                self.chains.iter_mut().for_each(|(_, chain)| chain.reset());
+            }
+            Line::Logits(logits) => self.logits(logits),
+            Line::Token(candidate) => self.token(candidate),
+            Line::Assessment(accepted) => {
+                self.units += 1;
+                let UnitFigures { unit, probability, entropy, agreement, leader } = accepted.figures;
+                let record = UnitRecord {
+                    unit,
+                    confidence: probability,
+                    entropy,
+                    agreement,
+                    leader,
+                    member_probabilities: self.members,
+                };
+                self.window.push(record);
+                let step = self.step(&accepted.at);
+                let window = &self.window;
+                let given = ask(&mut self.chains, &mut self.columns, |chain| {
+                    window.assess(|assessment| chain.on_assessment(&step, assessment)).as_ref().and_then(Answer::of)
+                });
+                let position = accepted.at.position().saturating_sub(1);
+                self.note(Hook::Assessment, position, &accepted.figures, accepted.answer.clone(), given);
+            }
+            Line::Retract(gone) => {
+                self.window.retract(gone.units as usize);
+                let step = self.step(&gone.at);
+                let retraction = Retraction {
+                    struct_size: size_of::<Retraction>() as u32,
+                    units: gone.units,
+                    position: gone.at.position(),
+                    policy_len: gone.policy.len() as u32,
+                    policy: gone.policy.as_ptr(),
+                };
+                ask(&mut self.chains, &mut self.columns, |chain| {
+                    chain.on_retract(&step, &retraction);
+                    None
+                });
+            }
+            Line::Names(_) => {}
+        }
+    }
+
+    fn token(&mut self, candidate: &'a Candidate) {
+        let step = self.step(&candidate.at);
+        let name = self.trace.names.get(&candidate.figures.unit).map_or("", String::as_str);
+        let bytes = if candidate.bytes.is_empty() { name.as_bytes() } else { &candidate.bytes };
+        let UnitFigures { unit, probability, entropy, agreement, leader } = candidate.figures;
+        self.members = &candidate.members;
+        let token = Token {
+            struct_size: size_of::<Token>() as u32,
+            unit,
+            bytes: bytes.as_ptr(),
+            bytes_len: bytes.len() as u32,
+            leader,
+            probability,
+            entropy,
+            agreement,
+            is_end: u32::from(candidate.is_end),
+            member_probabilities: candidate.members.as_ptr(),
+        };
+        let given = ask(&mut self.chains, &mut self.columns, |chain| Answer::of(&chain.on_token(&step, &token)));
+        self.note(Hook::Token, candidate.at.position(), &candidate.figures, candidate.answer.clone(), given);
+    }
+
+    /// Whole rows are made only where a policy edits them. What is not among the best shares the rest evenly.
+    fn logits(&mut self, logits: &Logits) {
+        let Some(reply) = self.reply.filter(|_| self.chains.iter().any(|(_, chain)| chain.edits_logits())) else {
+            return;
+        };
+        let units = reply.units as usize;
+        let expanded: Vec<(Vec<f32>, Vec<f32>)> = logits.rows.iter().map(|row| expand(row, units)).collect();
+        let table: Vec<Row> = logits
+            .rows
+            .iter()
+            .zip(expanded.iter().zip(&reply.members))
+            .map(|(row, ((logits, probabilities), (name, weight)))| Row {
+                struct_size: size_of::<Row>() as u32,
+                top_unit: row.top.first().map_or(0, |(unit, _)| *unit),
+                logits: logits.as_ptr(),
+                probabilities: probabilities.as_ptr(),
+                log_sum_exp: row.log_sum_exp,
+                entropy: row.entropy,
+                top_probability: row.top.first().map_or(0.0, |(_, score)| score.exp()),
+                evidence: row.evidence,
+                weight: *weight,
+                name_len: name.len() as u32,
+                name: name.as_ptr(),
+            })
+            .collect();
+        let rows = Rows {
+            struct_size: size_of::<Rows>() as u32,
+            count: table.len() as u32,
+            units: reply.units,
+            reserved: 0,
+            rows: table.as_ptr(),
+        };
+        let step = self.step(&logits.at);
+        let (recorded, _) = expand(&logits.fused, units);
+        let Some((best, best_score)) = logits.fused.top.first().copied() else { return };
+        let names = &self.trace.names;
+        let given = ask(&mut self.chains, &mut self.columns, |chain| {
+            if !chain.edits_logits() {
+                return None;
+            }
+            let mut fused = recorded.clone();
+            chain.on_logits(&step, &rows, &mut fused, &|row| row.copy_from_slice(&recorded));
+            fuse::normalise(&mut fused).ok()?;
+            let (unit, score) = fuse::top(&fused, 1).first().copied()?;
+            let moved = unit != best || (score.exp() - best_score.exp()).abs() >= 0.01;
+            moved.then(|| Answer {
+                verdict: format!("“{}” first with {:.2}", names.get(&unit).map_or("?", String::as_str), score.exp()),
+                policy: String::new(),
+                reason: String::new(),
+            })
+        });
+        let figures = UnitFigures {
+            unit: best,
+            probability: best_score.exp(),
+            entropy: logits.fused.entropy,
+            agreement: 1.0,
+            leader: 0,
+        };
+        self.note(Hook::Logits, logits.at.position(), &figures, None, given);
+    }
+
+    /// With everything retractable that is in reach.
+    fn step(&self, place: &Place) -> Step {
+        let (members, horizon) = self.reply.map_or((0, 0), |reply| (reply.members.len() as u32, reply.horizon));
+        let step = place.step(members);
+        Step { retractable: step.retractable.max((self.window.len() as u32).min(horizon)), ..step }
+    }
+
+    fn note(
+        &mut self,
+        hook: Hook,
+        position: u32,
+        figures: &UnitFigures,
+        recorded: Option<Answer>,
+        given: Vec<Option<Answer>>,
+    ) {
+        if recorded.is_some() || given.iter().any(Option::is_some) {
+            let text = self.trace.names.get(&figures.unit).cloned().unwrap_or_default();
+            let probability = figures.probability;
+            self.moments.push(Moment { reply: self.replies, position, hook, text, probability, recorded, given });
+        }
+    }
+
+    fn finish(mut self) -> Replay {
+        for (column, (_, chain)) in self.columns.iter_mut().zip(&mut self.chains) {
+            column.notices = chain.take_notices();
+            column.failures = chain.list().iter().map(|hook| hook.failures).sum();
+        }
+        Replay { policies: self.columns, units: self.units, moments: self.moments }
+    }
+}
+
+fn ask(
+    chains: &mut [(String, Chain)],
+    columns: &mut [Column],
+    mut call: impl FnMut(&mut Chain) -> Option<Answer>,
+) -> Vec<Option<Answer>> {
+    let one = |((_, chain), column): (&mut (String, Chain), &mut Column)| {
+        let start = Instant::now();
+        let answer = call(chain);
+        column.milliseconds += start.elapsed().as_secs_f64() * 1e3;
+        column.answers += u32::from(answer.is_some());
+        answer
+    };
+    chains.iter_mut().zip(columns).map(one).collect()
+}
+
+/// Logits and probabilities.
+fn expand(row: &ReducedRow, units: usize) -> (Vec<f32>, Vec<f32>) {
+    let known: f32 = row.top.iter().map(|(_, score)| score.exp()).sum();
+    let others = units.saturating_sub(row.top.len()) as f32;
+    // Nothing is left where the best are all there is.
+    let rest = (1.0 - known).max(0.0) / others.max(1.0);
+    let mut probabilities = vec![rest; units];
+    let mut logits = vec![rest.ln() + row.log_sum_exp; units];
+    for &(unit, score) in &row.top {
+        if let (Some(logit), Some(probability)) = (logits.get_mut(unit as usize), probabilities.get_mut(unit as usize))
+        {
+            (*logit, *probability) = (score + row.log_sum_exp, score.exp());
+        }
+    }
+    (logits, probabilities)
+}

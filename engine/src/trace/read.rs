@@ -1,0 +1,73 @@
+//! Reading a trace.
+
+use super::Line;
+use std::collections::HashMap;
+use std::io::{self, BufRead, BufReader};
+use std::path::{Path, PathBuf};
+
+/// The version of the format that is written and read.
+const FORMAT: u32 = 1;
+
+/// Why a file cannot be replayed.
+#[derive(Debug, thiserror::Error)]
+#[allow(missing_docs, reason = "the sentences name the fields")]
+pub enum TraceError {
+    /// The system refuses.
+    #[error("the trace `{}` cannot be read: {error}", path.display())]
+    Unreadable { path: PathBuf, error: io::Error },
+    /// Something else.
+    #[error("`{}` is no trace: line {line} is not a line of one ({why}); record one with `--trace FILE`", path.display())]
+    NoTrace { path: PathBuf, line: usize, why: String },
+    /// Of another version.
+    #[error("`{}` is a trace of format {found}, this program reads format {FORMAT}; record it again", path.display())]
+    Format { path: PathBuf, found: u32 },
+    /// Nothing in it.
+    #[error("`{}` holds no reply; record one with `--trace FILE`", .0.display())]
+    Empty(PathBuf),
+}
+
+/// A recorded run.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Trace {
+    /// Its lines, without the names.
+    pub lines: Vec<Line>,
+    /// Texts of units.
+    pub names: HashMap<u32, String>,
+}
+
+/// Reads a file. A last line that was cut off, by a crash or because the run goes on, is left out.
+pub fn read(path: &Path) -> Result<Trace, TraceError> {
+    let unreadable = |error| TraceError::Unreadable { path: path.into(), error };
+    let mut file = BufReader::new(std::fs::File::open(path).map_err(unreadable)?);
+    let mut trace = Trace { lines: Vec::new(), names: HashMap::new() };
+    let mut bytes = Vec::new();
+    for number in 1.. {
+        bytes.clear();
+        if file.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
+            break;
+        }
+        let line = match serde_json::from_slice(&bytes) {
+            Ok(line) => line,
+            Err(_) if !bytes.ends_with(b"\n") && !trace.lines.is_empty() => break,
+            Err(error) => {
+                let why = error.to_string();
+                return Err(TraceError::NoTrace { path: path.into(), line: number, why });
+            }
+        };
+        match line {
+            Line::Names(names) => trace.names.extend(names),
+            Line::Reply(reply) if reply.trace != FORMAT => {
+                return Err(TraceError::Format { path: path.into(), found: reply.trace })
+            }
+            line if trace.lines.is_empty() && !matches!(line, Line::Reply(_)) => {
+                let why = "a trace begins with a reply".into();
+                return Err(TraceError::NoTrace { path: path.into(), line: number, why });
+            }
+            line => trace.lines.push(line),
+        }
+    }
+    if trace.lines.is_empty() {
+        return Err(TraceError::Empty(path.into()));
+    }
+    Ok(trace)
+}
