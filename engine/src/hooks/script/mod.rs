@@ -7,6 +7,7 @@ mod arithmetic;
 mod diagnose;
 mod hooks;
 mod limits;
+mod patterns;
 mod probe;
 mod program;
 mod rows;

@@ -9,7 +9,7 @@ use rhai::{CallFnOptions, Dynamic, Engine, FuncArgs, Module, Position, Scope, Sh
 
 use super::diagnose::{self, Diagnosis};
 use super::limits::{self, Clock};
-use super::{rows, surface, verdicts};
+use super::{patterns, rows, surface, verdicts};
 
 /// What a script may define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -76,6 +76,7 @@ impl Program {
         surface::register(&mut engine, file, &muted);
         verdicts::register(&mut engine);
         rows::register(&mut engine);
+        patterns::register(&mut engine, &clock);
 
         let parse = |engine: &Engine, scope: &Scope| {
             guarded(|| engine.compile_with_scope(scope, source))
