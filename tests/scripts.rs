@@ -9,6 +9,8 @@ mod abilities;
 mod edits;
 #[path = "scripts/faults.rs"]
 mod faults;
+#[path = "scripts/knobs.rs"]
+mod knobs;
 #[path = "scripts/limits.rs"]
 mod limits;
 #[path = "scripts/rows.rs"]

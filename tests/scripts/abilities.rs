@@ -178,3 +178,46 @@ fn a_bad_pattern_is_refused_by_name() {
     let text = refusal("const SHAPES = regexes([\"fine\", \"[a-\"]);\nfn on_token(step, token) {}");
     assert!(text.contains("line 1") && text.contains("`[a-` does not work: unclosed character class"), "{text}");
 }
+
+#[test]
+fn random_draws_follow_from_the_step_and_the_hook_point() {
+    let body = "stop(`${rng()} ${rng()} ${rng(3, 6)} ${step.random(0)}`)";
+    let source = format!("fn on_assessment(step, a) {{ {body} }} fn on_token(step, token) {{ {body} }}");
+    let draws = |step: &Step| load(&source).on_assessment(step, &assessment(0.5)).unwrap().reason;
+    let (first, again) = (draws(&step()), draws(&step()));
+    assert_eq!(first, again);
+    let numbers: Vec<&str> = first.split(' ').collect();
+    assert!(numbers[0] != numbers[1] && numbers[0] != numbers[3], "{first}");
+    for other in [Step { seed: 8, ..step() }, Step { position: 21, ..step() }, Step { attempt: 1, ..step() }] {
+        assert_ne!(draws(&other).split(' ').next(), Some(numbers[0]));
+    }
+    let token = Token {
+        struct_size: size_of::<Token>() as u32,
+        unit: 5,
+        bytes: b"no".as_ptr(),
+        bytes_len: 2,
+        leader: 0,
+        probability: 0.3,
+        entropy: 1.0,
+        agreement: 0.5,
+        is_end: 0,
+        member_probabilities: [0.5, 0.1].as_ptr(),
+    };
+    let elsewhere = load(&source).on_token(&step(), &token).unwrap().reason;
+    assert_ne!(elsewhere.split(' ').next(), Some(numbers[0]));
+}
+
+#[test]
+fn whole_draws_fill_their_range_evenly() {
+    let mut hook = load(
+        "fn on_assessment(step, a) { let s = \"\"; for i in 0..300 { s += rng(-1, 2).to_string() + \",\"; } stop(s) }",
+    );
+    let text = assess(&mut hook, 0.5).reason;
+    for value in ["-1", "0", "1"] {
+        let count = text.split(',').filter(|draw| *draw == value).count();
+        assert!((70..130).contains(&count), "{value} came {count} times");
+    }
+    assert!(refusal_of("rng(2, 2)").contains("2 is not below 2"));
+    assert!(refusal("const X = rng(); fn on_token(s, t) {}").contains("functions that get `step`"));
+    assert!(refusal("fn init(cfg) { this.x = rng(); } fn on_token(s, t) {}").contains("functions that get `step`"));
+}

@@ -157,3 +157,29 @@ fn reload_now_takes_the_file_as_it_is() {
     std::fs::write(&edited.path, "").unwrap();
     assert_eq!(edited.hook.reload_now(), Reload::Refused("`policy.rhai`: the file is empty".into()));
 }
+
+#[test]
+fn migrate_makes_the_state_of_the_old_one() {
+    let mut edited = begin();
+    assert_eq!(reason(&mut edited.hook), "one 1");
+    let migrating = |line: &str| {
+        format!(
+            "fn init(cfg) {{ this.count = 100; }}\nfn migrate(old) {{ {line} }}\n\
+             fn on_assessment(step, a) {{ this.count += 1; stop(`${{this.count}} ${{this.len()}}`) }}\n"
+        )
+    };
+    std::fs::write(&edited.path, migrating("this.count += old.n;")).unwrap();
+    assert_eq!(version(edited.hook.reload_now()), 2);
+    assert_eq!(reason(&mut edited.hook), "102 1", "what `migrate` does not take over is gone");
+    std::fs::write(&edited.path, migrating("this.count += old.nosuch;")).unwrap();
+    let Reload::Refused(text) = edited.hook.reload_now() else { panic!("it should be refused") };
+    assert!(text.contains("has no `nosuch`") && text.contains("while running `migrate`"), "{text}");
+    assert_eq!(reason(&mut edited.hook), "103 1");
+}
+
+#[test]
+fn migrate_is_no_hook_and_has_one_parameter() {
+    assert!(refusal("fn migrate(old) {}").contains("it defines none of"));
+    assert!(refusal("fn migrate() {} fn on_token(s, t) {}").contains("`migrate` takes (old)"));
+    assert!(refusal("fn on_migrate(old) {}").contains("did you mean `migrate`?"));
+}
