@@ -4,18 +4,21 @@ use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
-use plugin_api::Role;
+use plugin_api::{Role, Step};
 use rhai::{CallFnOptions, Dynamic, Engine, FuncArgs, Module, Position, Scope, Shared, AST};
 
 use super::diagnose::{self, Diagnosis};
+use super::draws::{self, Draws};
+use super::knobs::{self, Knobs};
 use super::limits::{self, Clock};
-use super::{rows, surface, verdicts};
+use super::{patterns, rows, surface, verdicts};
 
 /// What a script may define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Function {
     Init,
     Reset,
+    Migrate,
     OnLogits,
     OnToken,
     OnAssessment,
@@ -23,13 +26,14 @@ pub(super) enum Function {
 }
 
 impl Function {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Init, Self::Reset, Self::OnLogits, Self::OnToken, Self::OnAssessment, Self::OnRetract];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Init, Self::Reset, Self::Migrate, Self::OnLogits, Self::OnToken, Self::OnAssessment, Self::OnRetract];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Init => "init",
             Self::Reset => "reset",
+            Self::Migrate => "migrate",
             Self::OnLogits => "on_logits",
             Self::OnToken => "on_token",
             Self::OnAssessment => "on_assessment",
@@ -41,6 +45,7 @@ impl Function {
         match self {
             Self::Init => &["cfg"],
             Self::Reset => &[],
+            Self::Migrate => &["old"],
             Self::OnLogits => &["step", "rows", "fused"],
             Self::OnToken => &["step", "token"],
             Self::OnAssessment => &["step", "a"],
@@ -59,6 +64,8 @@ pub(super) struct Program {
     role: Role,
     clock: Arc<Clock>,
     muted: Arc<AtomicBool>,
+    knobs: Arc<Knobs>,
+    draws: Arc<Draws>,
 }
 
 impl Program {
@@ -68,14 +75,18 @@ impl Program {
     /// constants become a module that functions see (as `NAME` and as `global::NAME`), and the script is compiled a
     /// second time with their values in place. Only that second time are all names known, so only then is a variable
     /// that nothing defines an error.
-    pub(super) fn compile(file: &str, source: &str) -> Result<Self, Box<Diagnosis>> {
+    pub(super) fn compile(file: &str, source: &str, knobs: Knobs) -> Result<Self, Box<Diagnosis>> {
         let clock = Arc::new(Clock::new());
         let muted = Arc::new(AtomicBool::new(false));
+        let (knobs, draws) = (Arc::new(knobs), Arc::new(Draws::default()));
         let mut engine = Engine::new();
         limits::set(&mut engine, &clock);
         surface::register(&mut engine, file, &muted);
         verdicts::register(&mut engine);
         rows::register(&mut engine);
+        patterns::register(&mut engine, &clock);
+        knobs::register(&mut engine, &knobs);
+        draws::register(&mut engine, &draws);
 
         let parse = |engine: &Engine, scope: &Scope| {
             guarded(|| engine.compile_with_scope(scope, source))
@@ -106,7 +117,7 @@ impl Program {
 
         let functions = check_functions(file, source, &ast)?;
         let role = role(file, source, &constants, &functions)?;
-        Ok(Self { file: file.into(), source: source.into(), engine, ast, functions, role, clock, muted })
+        Ok(Self { file: file.into(), source: source.into(), engine, ast, functions, role, clock, muted, knobs, draws })
     }
 
     pub(super) fn defines(&self, function: Function) -> bool {
@@ -115,6 +126,18 @@ impl Program {
 
     pub(super) fn role(&self) -> Role {
         self.role
+    }
+
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(super) fn knobs(&self) -> &Knobs {
+        &self.knobs
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -135,14 +158,16 @@ impl Program {
         first.trim().strip_prefix("//").unwrap_or_default().trim_start_matches(['/', '!']).trim().to_owned()
     }
 
-    /// Calls a function that the script defines, with `state` as `this`.
+    /// Calls a function that the script defines, with `state` as `this`; `step` is what it draws random numbers for.
     pub(super) fn call(
         &self,
         state: &mut Dynamic,
         function: Function,
+        step: Option<&Step>,
         arguments: impl FuncArgs,
     ) -> Result<Dynamic, Box<Diagnosis>> {
         self.clock.begin();
+        self.draws.begin(function, step);
         let answer = guarded(|| {
             let options = CallFnOptions::new().eval_ast(false).bind_this_ptr(state);
             self.engine.call_fn_with_options::<Dynamic>(
@@ -219,7 +244,7 @@ fn check_functions(file: &str, source: &str, ast: &AST) -> Result<Vec<Function>,
         }
         functions.push(function);
     }
-    if functions.iter().all(|function| matches!(function, Function::Init | Function::Reset)) {
+    if functions.iter().all(|function| matches!(function, Function::Init | Function::Reset | Function::Migrate)) {
         let message =
             "it defines none of `on_logits`, `on_token`, `on_assessment` and `on_retract`, so it would do nothing";
         return Err(Diagnosis::new(file, source, Position::NONE, message.into()));
