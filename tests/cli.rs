@@ -15,6 +15,8 @@ mod bad_models;
 mod hooks;
 #[path = "cli/interrupted.rs"]
 mod interrupted;
+#[path = "cli/live.rs"]
+mod live;
 #[path = "cli/log.rs"]
 mod log;
 #[path = "cli/measure.rs"]

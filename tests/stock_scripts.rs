@@ -3,11 +3,16 @@
 #[path = "support/story.rs"]
 mod story;
 
+use llama_selfmod::decode::window::{UnitRecord, Window};
 use llama_selfmod::decode::{Limits, Outcome, Request};
-use llama_selfmod::events::EndReason;
+use llama_selfmod::events::{EndReason, Event};
+use llama_selfmod::hooks::script::ScriptHook;
+use llama_selfmod::hooks::{Hook, Watching};
+use llama_selfmod::replay::replay;
 use llama_selfmod::settings::{ModelSource, PolicySource, Prompt, Settings};
-use llama_selfmod::Engine;
-use plugin_api::Parameters;
+use llama_selfmod::{trace, Engine};
+use plugin_api::testing::step;
+use plugin_api::{Action, Parameters, Step};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
@@ -32,7 +37,13 @@ fn reply(engine: &mut Engine, prompt: &str, parameters: Parameters, seed: u64) -
         stop: Vec::new(),
         context_shift: true,
     };
-    engine.decoder().reply(&request, &AtomicBool::new(false), &mut |_| {}).unwrap()
+    let mut observer = |event: &Event| {
+        // A call that fails lets something through.
+        if let Event::Notice { text } = event {
+            panic!("{text}");
+        }
+    };
+    engine.decoder().reply(&request, &AtomicBool::new(false), &mut observer).unwrap()
 }
 
 /// Whether the text ends in a period of 1 to 64 units that stands three times and covers 32 units.
@@ -73,4 +84,113 @@ fn loop_escape_gets_nine_of_ten_greedy_replies_out_of_their_loops() {
         println!("{model}: without {without:?}, with {with:?}");
         assert!(without.loops > 0 && with.loops * 10 <= without.loops, "{model}: {without:?}, {with:?}");
     }
+}
+
+/// The stock guard with other phrases: those that these models use most.
+fn guard(folder: &Path) -> PathBuf {
+    let text = std::fs::read_to_string(script("phrase-guard.rhai")).unwrap();
+    let (before, rest) = text.split_once("const PHRASES = phrases([").unwrap();
+    let (_, rest) = rest.split_once("]);").unwrap();
+    let (middle, rest) = rest.split_once("const PATTERNS = regexes([").unwrap();
+    let (_, after) = rest.split_once("]);").unwrap();
+    let listed: Vec<String> = FORBIDDEN.iter().map(|phrase| format!("{phrase:?}")).collect();
+    let text = format!(
+        "{before}const PHRASES = phrases([{}]);{middle}const PATTERNS = regexes([`{PATTERN}`]);{after}",
+        listed.join(", ")
+    );
+    let path = folder.join("phrase-guard.rhai");
+    std::fs::write(&path, text).unwrap();
+    path
+}
+
+const FORBIDDEN: [&str; 10] = [
+    "very happy",
+    "they were",
+    "her mom",
+    "wanted to",
+    "once upon a time",
+    "little girl",
+    "said",
+    "the park",
+    "happily ever after",
+    "a big",
+];
+const PATTERN: &str = r"\bplay\w*";
+
+fn forbidden_in(text: &str) -> Vec<String> {
+    let pattern = format!(r"(?i)\b(?:{})\b|{PATTERN}", FORBIDDEN.join("|"));
+    regex::Regex::new(&pattern).unwrap().find_iter(text).map(|found| found.as_str().to_string()).collect()
+}
+
+#[test]
+fn phrase_guard_keeps_every_phrase_out_of_two_hundred_replies_and_ends_none() {
+    let folder = tempfile::tempdir().unwrap();
+    let guard = guard(folder.path());
+    let usual = Parameters { temperature: 0.7, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.1, top_k: 40 };
+    for (model, replies) in [("stories-260k.gguf", 100), ("stories-280k.gguf", 50), ("stories-970k-bytes.gguf", 50)] {
+        let mut free = engine(model, Vec::new());
+        let mut guarded = engine(model, vec![PolicySource::Script(guard.clone())]);
+        let (mut before, mut units) = (0, [0, 0]);
+        for (seed, prompt) in (0..).zip(story::prompts(replies)) {
+            let outcome = reply(&mut free, &prompt, usual, seed);
+            before += forbidden_in(&outcome.reply.text).len();
+            units[0] += outcome.units.len();
+            let outcome = reply(&mut guarded, &prompt, usual, seed);
+            let there = forbidden_in(&outcome.reply.text);
+            assert!(there.is_empty(), "{model}, seed {seed}: {there:?} in {}", outcome.reply.text);
+            assert!(!matches!(outcome.reply.reason, EndReason::Policy(_)), "{:?}", outcome.reply.reason);
+            units[1] += outcome.units.len();
+        }
+        println!("{model}: {before} phrases in {} tokens without, none in {} with", units[0], units[1]);
+        assert!(before > replies, "{model} hardly says what is forbidden: {before}");
+    }
+}
+
+#[test]
+fn ordinary_text_is_no_loop() {
+    let folder = tempfile::tempdir().unwrap();
+    let trace = folder.path().join("stories.jsonl");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories-260k.gguf");
+    let settings = Settings {
+        models: vec![ModelSource::new(model)],
+        policies: Vec::new(),
+        threads: Some(1),
+        trace: Some(trace.clone()),
+        ..Settings::default()
+    };
+    let score = Engine::load(settings, &|_, _| {}).unwrap().score(&story::text(), &mut |_| {}).unwrap();
+    let policies = vec![PolicySource::Script(script("loop-escape.rhai"))];
+    let replay = replay(&trace::read(&trace).unwrap(), &Settings { policies, ..Settings::default() }).unwrap();
+    assert_eq!(replay.units as usize, score.tokens);
+    assert!(score.tokens > 40_000);
+    assert!(replay.moments.is_empty(), "{:?}", &replay.moments[..1]);
+    assert_eq!(replay.policies[0].failures, 0);
+}
+
+/// Characters are the finest units there are: passages of the most of them.
+#[test]
+fn ordinary_text_is_no_loop_letter_by_letter_and_a_loop_is_one() {
+    let mut hook = ScriptHook::load(&script("loop-escape.rhai"), "{}", Watching::Native).unwrap();
+    let mut answers = |text: &str| {
+        hook.reset().unwrap();
+        let mut window = Window::new(1, 0);
+        let mut count = 0;
+        for byte in text.bytes() {
+            window.push(UnitRecord {
+                unit: byte.into(),
+                confidence: 0.5,
+                entropy: 1.0,
+                agreement: 1.0,
+                leader: 0,
+                member_probabilities: &[0.5],
+            });
+            let step = Step { position: window.len() as u32, ..step() };
+            let verdict = window.assess(|assessment| hook.on_assessment(&step, assessment)).unwrap().unwrap();
+            count += usize::from(matches!(verdict.action, Action::Retract(_)));
+        }
+        count
+    };
+    assert_eq!(answers(&story::text()), 0);
+    assert_eq!(answers("A dog ran. The cat sat. The cat sat. Then he left."), 0);
+    assert!(answers("A dog ran. The cat sat. The cat sat. The cat sat. The") > 0);
 }

@@ -135,6 +135,13 @@ pub struct EnsembleArgs {
     /// A shared library with fusions or policies. Its policies run, its fusions can be chosen with --fusion-mode.
     #[arg(long, value_name = "FILE")]
     pub plugin: Vec<PathBuf>,
+    /// A policy: a Rhai script, `retraction` (built in) or `none`; repeat it for several, in order [default: retraction]
+    ///
+    /// Giving any replaces the default; name `retraction` to keep it beside your own. Scripts are watched: save one
+    /// while text is being written, and its new version takes over between two tokens. A script that is a fusion is
+    /// loaded in this way, too, and chosen with --fusion-mode. `score` and `bench` run none by default.
+    #[arg(long, value_name = "POLICY")]
+    pub policy: Vec<String>,
 }
 
 /// What is written, how, and how it is shown.
@@ -185,13 +192,6 @@ pub struct ReplyArgs {
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::seed, help_heading = "Sampling")]
     pub seed: Option<u64>,
 
-    /// A policy: a Rhai script, `retraction` (built in) or `none`; repeat it for several, in order [default: retraction]
-    ///
-    /// Giving any replaces the default; name `retraction` to keep it beside your own. Scripts are watched: save one
-    /// while text is being written, and its new version takes over between two tokens. A script that is a fusion is
-    /// loaded in this way, too, and chosen with --fusion-mode.
-    #[arg(long, value_name = "POLICY", help_heading = "Self-correction")]
-    pub policy: Vec<String>,
     /// Mean confidence of the last five tokens below which the built-in policy steps in, 0 to 1
     #[arg(long, value_name = "P", default_value = "0.5", allow_hyphen_values = true, value_parser = ranges::confidence_threshold, help_heading = "Self-correction")]
     pub confidence_threshold: f32,

@@ -78,9 +78,10 @@ impl Task {
         }
     }
 
-    /// Measurements draw nothing at random and watch nothing.
+    /// Measurements draw nothing at random, and no policy runs that was not asked for.
     fn measurement(ensemble: &EnsembleArgs, mode: Mode, json: bool) -> Result<Self, Error> {
-        let settings = Settings { policies: Vec::new(), ..self::ensemble(ensemble)? };
+        let policies = if ensemble.policy.is_empty() { Vec::new() } else { policies(&ensemble.policy)? };
+        let settings = Settings { policies, ..self::ensemble(ensemble)? };
         let detail = if json { Detail::Json } else { Detail::Normal };
         Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None })
     }
@@ -108,7 +109,7 @@ impl Task {
             let mut ensemble = ensemble.clone();
             // Hooks hang on an ensemble; the smallest one serves where none is named.
             ensemble.demo |= ensemble.model.is_empty() && ensemble.models.is_empty();
-            let settings = Settings { policies: policies(&args.policy)?, ..self::ensemble(&ensemble)? };
+            let settings = Settings { policies: policies(&ensemble.policy)?, ..self::ensemble(&ensemble)? };
             return Ok(Self { mode: Mode::ListHooks, settings, look, memory: None });
         }
         if args.stop.iter().any(String::is_empty) {
@@ -129,7 +130,7 @@ impl Task {
             seed: args.seed.unwrap_or_else(random_seed),
             system: args.system,
             stop: args.stop,
-            policies: policies(&args.policy)?,
+            policies: policies(&ensemble.policy)?,
             watching: if args.watch == "poll" { Watching::Poll } else { Watching::Native },
             chat_template: args.chat_template.as_deref().map(template).transpose()?,
             raw: args.raw,

@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use regex::{Regex, RegexBuilder};
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
+use rhai::{Array, Blob, Dynamic, Engine, EvalAltResult, ImmutableString, Map, Position};
 
 use super::limits::Clock;
 
@@ -65,6 +65,10 @@ pub(super) fn register(engine: &mut Engine, clock: &Arc<Clock>) {
     engine.register_fn("find", move |patterns: Patterns, text: ImmutableString, from: i64| {
         patterns.find(&text, usize::try_from(from).unwrap_or(0), &on)
     });
+    let on = Arc::clone(clock);
+    engine.register_fn("find", move |patterns: Patterns, bytes: Blob, from: i64| {
+        patterns.find_in_bytes(&bytes, usize::try_from(from).unwrap_or(0), &on)
+    });
 }
 
 impl Patterns {
@@ -76,11 +80,26 @@ impl Patterns {
     /// there is none. Places are in characters, as everywhere in Rhai.
     fn find(&self, text: &str, from: usize, clock: &Clock) -> Outcome<Dynamic> {
         let behind = text.char_indices().nth(from).map_or(text.len(), |(byte, _)| byte);
-        let found = match &*self.0 {
-            List::Phrases { automaton, .. } => in_time(clock).map(|()| find_phrase(automaton, text, behind))?,
-            List::Regexes(regexes) => find_regex(regexes, text, behind, clock)?,
-        };
-        Ok(found.map_or(Dynamic::UNIT, |found| found.describe(text)))
+        let characters = |byte: usize| text[..byte].chars().count();
+        Ok(self.search(text, behind, clock)?.map_or(Dynamic::UNIT, |found| found.describe(text, characters)))
+    }
+
+    /// The same in the bytes of tokens, which may begin or end inside a character; places are in bytes.
+    fn find_in_bytes(&self, bytes: &[u8], from: usize, clock: &Clock) -> Outcome<Dynamic> {
+        // What is no character becomes as many others, so that places stay.
+        let mut text = String::with_capacity(bytes.len());
+        for chunk in bytes.utf8_chunks() {
+            text.push_str(chunk.valid());
+            text.extend(chunk.invalid().iter().map(|_| '\u{1}'));
+        }
+        Ok(self.search(&text, from, clock)?.map_or(Dynamic::UNIT, |found| found.describe(&text, |byte| byte)))
+    }
+
+    fn search(&self, text: &str, behind: usize, clock: &Clock) -> Outcome<Option<Found>> {
+        match &*self.0 {
+            List::Phrases { automaton, .. } => in_time(clock).map(|()| find_phrase(automaton, text, behind)),
+            List::Regexes(regexes) => find_regex(regexes, text, behind, clock),
+        }
     }
 }
 
@@ -135,12 +154,11 @@ impl Found {
         other.as_ref().is_none_or(|other| (self.start, other.end) < (other.start, self.end))
     }
 
-    fn describe(&self, text: &str) -> Dynamic {
-        let start = text[..self.start].chars().count();
+    fn describe(&self, text: &str, place: impl Fn(usize) -> usize) -> Dynamic {
         let found = &text[self.start..self.end];
         let entries = [
-            ("start", Dynamic::from(start as i64)),
-            ("end", Dynamic::from((start + found.chars().count()) as i64)),
+            ("start", Dynamic::from(place(self.start) as i64)),
+            ("end", Dynamic::from(place(self.end) as i64)),
             ("index", Dynamic::from(self.index as i64)),
             ("text", Dynamic::from(ImmutableString::from(found))),
         ];
@@ -276,6 +294,18 @@ mod tests {
     fn places_are_characters() {
         assert_eq!(found(&phrases(&["über"]), "ärger über", 0), "6..10 0 über");
         assert_eq!(found(&regexes(&["r$"]), "ärger über", 3), "9..10 0 r");
+    }
+
+    #[test]
+    fn in_bytes_a_character_that_is_cut_moves_nothing() {
+        let list = phrases(&["über", "you"]);
+        let places = |bytes: &[u8], from: usize| {
+            let found = list.find_in_bytes(bytes, from, &clock()).unwrap().try_cast::<Map>();
+            found.map(|map| (map["start"].as_int().unwrap(), map["end"].as_int().unwrap()))
+        };
+        assert_eq!(places(b"\xa4 you \xc3", 0), Some((2, 5)));
+        assert_eq!(places("ä über".as_bytes(), 0), Some((3, 8)));
+        assert_eq!(places(b"you", 3), None);
     }
 
     #[test]

@@ -5,7 +5,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
 
 use plugin_api::{Assessment, Parameters, Retraction, Step, Token};
-use rhai::{Array, Dynamic, Engine, EvalAltResult, ImmutableString};
+use rhai::{Array, Blob, Dynamic, Engine, EvalAltResult, ImmutableString};
 
 use super::diagnose::ensemble_fault;
 use super::verdicts;
@@ -26,6 +26,7 @@ pub(super) const NAMES: &[&str] = &[
     "random",
     "unit",
     "text",
+    "bytes",
     "probability",
     "entropy",
     "agreement",
@@ -65,6 +66,7 @@ pub(super) struct TokenView(Arc<TokenFields>);
 struct TokenFields {
     unit: i64,
     text: ImmutableString,
+    bytes: Blob,
     probability: f64,
     entropy: f64,
     agreement: f64,
@@ -78,6 +80,7 @@ impl TokenView {
         Self(Arc::new(TokenFields {
             unit: token.unit.into(),
             text: String::from_utf8_lossy(token.bytes()).into_owned().into(),
+            bytes: token.bytes().to_vec(),
             probability: token.probability.into(),
             entropy: token.entropy.into(),
             agreement: token.agreement.into(),
@@ -159,7 +162,7 @@ impl RetractionView {
 pub(super) fn register(engine: &mut Engine, file: &str, muted: &Arc<AtomicBool>) {
     register_step(engine);
     engine.register_type_with_name::<TokenView>("Token");
-    properties!(engine, TokenView: unit, text, probability, entropy, agreement, leader, is_end);
+    properties!(engine, TokenView: unit, text, bytes, probability, entropy, agreement, leader, is_end);
     engine.register_fn("member_probability", |token: &mut TokenView, member: i64| {
         let members = &token.0.member_probabilities;
         usize::try_from(member)
