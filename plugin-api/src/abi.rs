@@ -106,7 +106,7 @@ pub struct Step {
     /// How many members decode together.
     pub members: u32,
     /// What random draws of a hook are made from: a function of (seed, position, attempt), so that the same seed
-    /// gives the same bytes. [`Step::random`] draws from it.
+    /// gives the same bytes. The Rust face draws from it with SplitMix64.
     pub seed: u64,
     /// The parameters in force, adjustments included.
     pub parameters: Parameters,
@@ -312,11 +312,10 @@ pub type Write = unsafe extern "C" fn(context: *mut c_void, bytes: *const u8, le
 /// The host calls the functions of one instance one at a time, though not always on the same thread. The functions that
 /// take no instance (`settings_schema`, `create`) it may call on any thread and for several instances at once.
 ///
-/// Functions that return a status return [`OK`], [`FAILED`] after [`Host::set_error`], [`PANICKED`] likewise, or [`ABSENT`].
-/// Whatever else they return counts as a failure. A call that fails is skipped, what it wrote is ignored, and its error is
-/// shown; after three failures in a row at one hook the instance is called no more until it is destroyed, or until the
-/// user gives it another chance. So does a call of more than 250 ms count: the host cannot stop it. After a failure the
-/// instance must be usable.
+/// Functions that return a status return [`OK`]; [`FAILED`] or [`PANICKED`] after [`Host::set_error`]; or [`ABSENT`].
+/// Whatever else they return counts as a failure, and so does a call of more than 250 ms, which the host cannot stop. What a
+/// failed call wrote is ignored, and its error is shown; the instance must stay usable. After three failures in a row at one
+/// hook it is called no more, until a newer version takes over or the user gives it another chance.
 ///
 /// A function that is null, or beyond `struct_size`, is not called.
 #[repr(C)]
@@ -341,7 +340,8 @@ pub struct PluginEntry {
     /// a NUL: a JSON object, `{}` at least, that fits the schema; they are borrowed for the call. The instance belongs to
     /// the plugin and is opaque to the host, which passes it back and never reads it. Null is a failure, after
     /// [`Host::set_error`]; the program does not start then, or keeps the version of the plugin that it has. Several
-    /// instances can exist at once: a newer version is tried on one that is thrown away. Never null.
+    /// instances can exist at once: a newer version is tried on one that is thrown away. An entry without this function is
+    /// refused.
     pub create: Option<unsafe extern "C" fn(host: *const Host, settings: *const u8, len: usize) -> *mut c_void>,
     /// Ends an instance and frees what it holds. Called once for each, last, on any thread, never while another call of the
     /// instance runs. Cannot fail. If it is null, instances are dropped without a word.
