@@ -4,7 +4,7 @@ use crate::decode::{Decoder, Limits, Request};
 use crate::error::Error;
 use crate::events::Event;
 use crate::hooks::chain::{Chain, HookInfo};
-use crate::hooks::native::{self, NativeHook};
+use crate::hooks::native::{self, PluginSettings};
 use crate::hooks::script::ScriptHook;
 use crate::hooks::Hook;
 use crate::member::{load, MemberError, Unit};
@@ -111,7 +111,7 @@ impl Engine {
         });
         lines.extend(self.decoder.chain.take_notices());
         if lines.is_empty() {
-            lines.push("there is no script to reload".into());
+            lines.push("there is no changed file to reload".into());
         }
         lines
     }
@@ -184,18 +184,25 @@ pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
 }
 
 fn hooks(settings: &Settings) -> Result<Chain, Error> {
-    let given = hook_settings(settings);
+    let mut of_plugins = PluginSettings {
+        common: hook_settings(settings),
+        config: settings.plugin_config.clone(),
+        given: Default::default(),
+    };
+    let input = |error: native::LoadError| Error::Input(error.to_string());
     let mut chain = Chain::default();
     for entry in native::built_in_plugins() {
-        let hook: NativeHook = native::built_in(entry, &given).map_err(|error| Error::Failure(error.to_string()))?;
-        chain.add(Box::new(hook), false);
+        chain.add(Box::new(native::built_in(entry, &of_plugins).map_err(input)?), false);
     }
-    for path in &settings.plugins {
-        for hook in native::load_library(path, &given).map_err(|error| Error::Input(error.to_string()))? {
+    for plugin in &settings.plugins {
+        of_plugins.given.clone_from(&plugin.settings);
+        for hook in native::load_library(&plugin.path, &of_plugins, settings.watching).map_err(input)? {
             let running = hook.role() == Role::Policy;
             chain.add(Box::new(hook), running);
         }
     }
+    let plugins = [chain.names(Role::Fusion), chain.names(Role::Policy)].concat();
+    settings.plugin_config.names_only(&plugins).map_err(input)?;
     for source in &settings.policies {
         add_policy(&mut chain, source, settings)?;
     }
@@ -204,12 +211,13 @@ fn hooks(settings: &Settings) -> Result<Chain, Error> {
 }
 
 /// What plugins and scripts get to read of the command line.
-fn hook_settings(settings: &Settings) -> String {
-    serde_json::json!({
-        "confidence_threshold": settings.confidence_threshold,
-        "aggressive": settings.aggressive,
-    })
-    .to_string()
+fn hook_settings(settings: &Settings) -> serde_json::Map<String, serde_json::Value> {
+    [
+        ("confidence_threshold".to_string(), settings.confidence_threshold.into()),
+        ("aggressive".to_string(), settings.aggressive.into()),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn choose_fusion(chain: &mut Chain, name: &str) -> Result<(), Error> {
@@ -235,9 +243,14 @@ fn run_policy(chain: &mut Chain, name: &str, running: bool) -> Result<(), Error>
 fn add_policy(chain: &mut Chain, source: &PolicySource, settings: &Settings) -> Result<String, Error> {
     match source {
         PolicySource::Named(name) => run_policy(chain, name, true).map(|()| name.clone()),
-        PolicySource::Script(path) => {
-            let hook = ScriptHook::load(path, &hook_settings(settings), settings.watching)
-                .map_err(|error| Error::Input(error.to_string()))?;
+        PolicySource::Script { path, knobs } => {
+            let given = serde_json::Value::Object(hook_settings(settings)).to_string();
+            let mut hook =
+                ScriptHook::load(path, &given, settings.watching).map_err(|error| Error::Input(error.to_string()))?;
+            for (knob, value) in knobs {
+                let refused = |error| Error::Input(format!("the script `{}`: {error}", path.display()));
+                hook.set_knob(knob, *value).map_err(refused)?;
+            }
             let name = hook.name().to_string();
             let running = hook.role() == Role::Policy;
             chain.add(Box::new(hook), running);

@@ -122,9 +122,16 @@ pub struct EnsembleArgs {
     pub threads: Option<usize>,
     /// A compiled plugin to load; repeat it for several
     ///
-    /// A shared library with fusions or policies. Its policies run, its fusions can be chosen with --fusion-mode.
+    /// A shared library with fusions or policies. Its policies run, its fusions can be chosen with --fusion-mode. Settings
+    /// stand behind a colon: `--plugin my.so:alpha=0.1,mode=soft`; a wrong one shows which there are. Build it again while
+    /// text is being written, and the new version takes over between two tokens.
     #[arg(long, value_name = "FILE")]
-    pub plugin: Vec<PathBuf>,
+    pub plugin: Vec<String>,
+    /// A JSON file with settings of plugins by their names, built-in ones too
+    ///
+    /// For example `{"blend": {"alpha": 0.2}}`. What stands behind the colon of --plugin wins.
+    #[arg(long, value_name = "FILE")]
+    pub plugin_config: Option<PathBuf>,
 }
 
 /// What is written, how, and how it is shown.
@@ -179,7 +186,8 @@ pub struct ReplyArgs {
     ///
     /// Giving any replaces the default; name `retraction` to keep it beside your own. Scripts are watched: save one
     /// while text is being written, and its new version takes over between two tokens. A script that is a fusion is
-    /// loaded in this way, too, and chosen with --fusion-mode.
+    /// loaded in this way, too, and chosen with --fusion-mode. Its knobs can be set behind a colon:
+    /// `--policy calm.rhai:unsure=0.4`.
     #[arg(long, value_name = "POLICY", help_heading = "Self-correction")]
     pub policy: Vec<String>,
     /// Mean confidence of the last five tokens below which the built-in policy steps in, 0 to 1

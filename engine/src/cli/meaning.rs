@@ -5,10 +5,11 @@ use super::{
     args::{BenchArgs, Command, CommandLine, EnsembleArgs, ReplyArgs, ScoreArgs},
     demo,
     render::{Detail, Look},
+    spec::Spec,
 };
 use crate::{
-    hooks::Watching,
-    settings::{ModelSource, PolicySource, Settings},
+    hooks::{native::PluginConfig, Watching},
+    settings::{ModelSource, PluginSource, PolicySource, Settings},
     Error,
 };
 use plugin_api::Parameters;
@@ -187,7 +188,8 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
             "no model: name a GGUF file with `--model FILE`, several with `--models A,B`, or try `--demo`".into(),
         ));
     }
-    for path in paths.iter().chain(&args.plugin) {
+    let plugins = args.plugin.iter().map(|given| plugin_source(given)).collect::<Result<Vec<_>, _>>()?;
+    for path in paths.iter().chain(plugins.iter().map(|plugin| &plugin.path)) {
         readable(path)?;
     }
     if !args.weights.is_empty() && args.weights.len() != count {
@@ -226,7 +228,8 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         fusion_mode: args.fusion_mode.clone(),
         ctx_size: args.ctx_size,
         threads: args.threads,
-        plugins: args.plugin.clone(),
+        plugins,
+        plugin_config: args.plugin_config.as_deref().map(plugin_config).transpose()?.unwrap_or_default(),
         ..Settings::default()
     })
 }
@@ -263,14 +266,31 @@ fn policies(given: &[String]) -> Result<Vec<PolicySource>, Error> {
     given.iter().map(|policy| policy_source(policy)).collect()
 }
 
+fn plugin_source(given: &str) -> Result<PluginSource, Error> {
+    let Spec { file, settings } = Spec::parse(given)?;
+    Ok(PluginSource { path: file, settings })
+}
+
+fn plugin_config(path: &Path) -> Result<PluginConfig, Error> {
+    readable(path)?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::Input(format!("the plugin settings `{}` cannot be read: {error}", path.display())))?;
+    PluginConfig::parse(path, &text).map_err(Error::Input)
+}
+
 /// A name or a file: what has an extension or a folder, or is a file, is a file.
 pub fn policy_source(given: &str) -> Result<PolicySource, Error> {
-    let path = Path::new(given);
-    if path.extension().is_none() && path.components().count() == 1 && !path.is_file() {
+    let Spec { file: path, settings } = Spec::parse(given)?;
+    if settings.is_empty() && path.extension().is_none() && path.components().count() == 1 && !path.is_file() {
         return Ok(PolicySource::Named(given.into()));
     }
-    readable(path)?;
-    Ok(PolicySource::Script(path.into()))
+    readable(&path)?;
+    let knob = |(name, value): (String, serde_json::Value)| match value.as_f64().or(value.as_bool().map(f64::from)) {
+        Some(number) => Ok((name, number)),
+        None => Err(Error::Input(format!("`{given}`: the knob `{name}` takes a number, {value} is none"))),
+    };
+    let knobs = settings.into_iter().map(knob).collect::<Result<_, _>>()?;
+    Ok(PolicySource::Script { path, knobs })
 }
 
 /// 32 bits are plenty of draws, short enough to type again, and exact in every JSON reader.

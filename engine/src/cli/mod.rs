@@ -16,6 +16,7 @@ mod progress;
 mod ranges;
 mod render;
 mod session;
+mod spec;
 
 use self::{
     args::CommandLine,
