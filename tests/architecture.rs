@@ -90,12 +90,25 @@ fn the_loop_knows_members_and_hooks_only_as_traits() {
     never("engine/src/decode", &["hooks::script", "hooks::native", "member::llama", "member::load", "rhai", "Llama"]);
 }
 
+/// The ABI and the traits need the standard library alone; what more there is belongs to one feature.
+fn contract_dependencies_are_optional() {
+    let manifest = std::fs::read_to_string(root().join("plugin-api/Cargo.toml")).unwrap();
+    let sections: Vec<&str> = manifest.split("\n[").filter(|section| section.contains("dependencies]\n")).collect();
+    assert_eq!(sections.len(), 1, "one list of dependencies, and no others for builds and tests: {sections:?}");
+    let lines = sections[0].lines().skip(1).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    let names: Vec<&str> = lines
+        .inspect(|line| assert!(line.contains("optional = true"), "{line} is not optional"))
+        .map(|line| line.split(' ').next().unwrap())
+        .collect();
+    let feature = names.iter().map(|name| format!("\"dep:{name}\"")).collect::<Vec<_>>().join(", ");
+    assert!(manifest.contains(&format!("\nsettings = [{feature}]\n")), "all belong to the feature `settings`");
+}
+
 #[test]
 fn plugins_know_the_contract_alone() {
     never("plugin-api/src", &["llama_selfmod::", "llama_cpp", "rhai"]);
     never("plugins", &["llama_selfmod::", "llama_cpp", "unsafe"]);
-    let manifest = std::fs::read_to_string(root().join("plugin-api/Cargo.toml")).unwrap();
-    assert!(!manifest.contains("dependencies"), "the contract needs the standard library alone");
+    contract_dependencies_are_optional();
 }
 
 #[test]

@@ -4,14 +4,26 @@
 #[path = "support/trace.rs"]
 mod trace;
 
-use llama_selfmod::hooks::native::{built_in, built_in_plugins, load_library, LoadError, NativeHook};
+#[path = "plugins/borders.rs"]
+mod borders;
+#[path = "plugins/frozen.rs"]
+mod frozen;
+#[path = "plugins/isolation.rs"]
+mod isolation;
+#[path = "plugins/reload.rs"]
+mod reload;
+#[path = "plugins/settings.rs"]
+mod settings;
+
+use llama_selfmod::hooks::native::{built_in, built_in_plugins, LoadError, NativeHook, PluginSettings};
 use llama_selfmod::hooks::script::ScriptHook;
-use llama_selfmod::hooks::{Hook, HookError, Origin, Watching};
+use llama_selfmod::hooks::{native, Hook, Origin, Watching};
 use plugin_api::testing::{assessment, step, Members};
-use plugin_api::{Action, Assessment, Role, Step, Verdict};
+use plugin_api::{Action, Assessment, Step, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+/// The stock plugins take what they know of it.
 const SETTINGS: [&str; 2] = [
     r#"{"confidence_threshold":0.5,"aggressive":false,"alpha":0.1}"#,
     r#"{"confidence_threshold":0.6,"aggressive":true,"alpha":0.3,"entropy_gate":1.0}"#,
@@ -27,14 +39,49 @@ fn library(name: &str) -> PathBuf {
 }
 
 fn loaded(name: &str, settings: &str) -> NativeHook {
-    let mut hooks = load_library(&library(name), settings).unwrap();
+    let mut hooks = native::load_library(&library(name), &as_common(settings), Watching::Native).unwrap();
     assert_eq!(hooks.len(), 1);
     hooks.remove(0)
 }
 
+/// Settings of which a plugin takes what it knows.
+fn as_common(settings: &str) -> PluginSettings {
+    let common = PluginSettings::given(settings).unwrap().given;
+    PluginSettings { common, ..PluginSettings::default() }
+}
+
+/// The plugins of a library with settings that are given for it.
+fn load(path: &Path, settings: &str) -> Result<Vec<NativeHook>, LoadError> {
+    native::load_library(path, &PluginSettings::given(settings)?, Watching::Native)
+}
+
 fn linked_in(name: &str, settings: &str) -> NativeHook {
-    let mut hooks = built_in_plugins().iter().map(|entry| built_in(entry, settings).unwrap());
+    let mut hooks = built_in_plugins().iter().map(|entry| built_in(entry, &as_common(settings)).unwrap());
     hooks.find(|hook| hook.name() == name).unwrap()
+}
+
+/// A library in `folder`, compiled from a source below `tests/fixtures` with these definitions against the header in a
+/// folder of the repository.
+fn compile(folder: &Path, source: &str, header: &str, definitions: &[&str]) -> PathBuf {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+    let path = folder.join("plugin.so");
+    let mut compiler = Command::new("cc");
+    compiler.args(["-shared", "-fPIC", "-Wall", "-Wextra", "-Werror", "-I"]).arg(root.join(header));
+    compiler.arg("-o").arg(&path).arg(root.join("tests/fixtures").join(source));
+    compiler.args(definitions.iter().map(|definition| format!("-D{definition}")));
+    assert!(compiler.status().unwrap().success(), "{definitions:?}");
+    path
+}
+
+/// `tests/fixtures/plugin.c` with these definitions.
+fn compile_plugin(folder: &Path, definitions: &[&str]) -> PathBuf {
+    compile(folder, "plugin.c", "plugin-api/include", definitions)
+}
+
+/// The same, loaded.
+fn from_c(definitions: &[&str]) -> Result<Vec<NativeHook>, LoadError> {
+    let folder = tempfile::tempdir().unwrap();
+    load(&compile_plugin(folder.path(), definitions), "{}")
 }
 
 /// Draws of one seed, from the generator that plugins have.
@@ -170,125 +217,11 @@ fn a_loaded_library_can_be_overwritten_and_loaded_again() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("fusion.so");
     std::fs::copy(library("average"), &path).unwrap();
-    let mut first = load_library(&path, "{}").unwrap().remove(0);
+    let mut first = load(&path, "{}").unwrap().remove(0);
     std::fs::copy(library("voting"), &path).unwrap();
-    let second = load_library(&path, "{}").unwrap().remove(0);
+    let second = load(&path, "{}").unwrap().remove(0);
     assert_eq!((first.name(), second.name()), ("average", "voting"));
     let members = Members::new(&[&[1.0, 2.0]]);
     let mut fused = members.mean();
     first.on_logits(&step(), &members.rows(), &mut fused).unwrap();
-}
-
-#[test]
-fn settings_that_a_plugin_refuses_are_an_error_with_its_words() {
-    let error = load_library(&library("blend"), r#"{"alpha":7}"#).unwrap_err();
-    assert!(matches!(&error, LoadError::Create { name, .. } if name == "blend"));
-    assert!(error.to_string().ends_with("could not start: `alpha` is 7; it has to be in 0 to 1"), "{error}");
-}
-
-#[test]
-fn a_panic_in_a_plugin_is_an_error_and_not_the_end() {
-    let mut hook = loaded("panics", "{}");
-    let members = Members::new(&[&[1.0, 2.0]]);
-    // SAFETY: integers, floats and null pointers, behind which nothing is read.
-    let (token, retraction) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
-    let mut fused = members.mean();
-    let told = |error: HookError, place: &str, text: &str| {
-        assert!(error.0.starts_with("it panicked at ") && error.0.contains(place), "{error}");
-        assert!(error.0.ends_with(text), "{error}");
-    };
-    let error = hook.on_logits(&step(), &members.rows(), &mut fused).unwrap_err();
-    told(error, "types.rs:", ": row 1000 of 1");
-    told(hook.on_token(&step(), &token).unwrap_err(), "panics.rs:", ": at position 40");
-    told(hook.on_assessment(&step(), &assessment()).unwrap_err(), "panics.rs:", ": a text without arguments");
-    told(hook.on_retract(&step(), &retraction).unwrap_err(), "panics.rs:", ": no message");
-    drop(hook);
-    let error = load_library(&library("panics"), r#"{"in_create":1}"#).unwrap_err().to_string();
-    assert!(error.contains("could not start: it panicked at ") && error.ends_with(": panicked in create"), "{error}");
-}
-
-/// What `load_library` says about a file with this name and content.
-fn refusal(name: &str, content: &[u8]) -> String {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join(name);
-    std::fs::write(&path, content).unwrap();
-    load_library(&path, "{}").unwrap_err().to_string().replace(folder.path().to_str().unwrap(), "")
-}
-
-#[test]
-fn files_that_are_no_library_are_named_for_what_they_are() {
-    assert_eq!(
-        refusal("policy.so", b"fn on_assessment(step, a) { retract(3) }\n"),
-        "`/policy.so` is not a shared library; it is a text file; a Rhai script goes to `--policy`"
-    );
-    assert_eq!(refusal("empty.so", b""), "`/empty.so` is not a shared library; it is an empty file");
-    assert!(refusal("model.gguf", b"GGUF\x03\0\0\0").contains("a GGUF model, which goes to `--model`"));
-    let missing = load_library(Path::new("/nowhere/x.so"), "{}").unwrap_err().to_string();
-    assert_eq!(missing, "`/nowhere/x.so` does not exist; give the path of a shared library");
-    let folder = load_library(&std::env::temp_dir(), "{}").unwrap_err();
-    assert!(matches!(folder, LoadError::Folder(_)));
-}
-
-#[test]
-fn a_library_that_is_cut_off_is_refused() {
-    let whole = std::fs::read(library("average")).unwrap();
-    for length in [10, 100, 5_000, 100_000] {
-        let message = refusal("part.so", &whole[..length]);
-        assert_eq!(message, "`/part.so` cannot be loaded: its end is missing; copy or build it again");
-    }
-}
-
-#[test]
-fn what_the_linker_says_is_said_without_the_name_of_the_copy() {
-    let mut foreign = std::fs::read(library("average")).unwrap();
-    foreign[18] = 0xf3; // the machine: RISC-V
-    let message = refusal("foreign.so", &foreign);
-    assert!(message.starts_with("`/foreign.so` cannot be loaded: "), "{message}");
-    assert!(!message.contains("llama_selfmod-"), "{message}");
-}
-
-/// Compiles `tests/fixtures/plugin.c` with these definitions and loads it.
-fn from_c(definitions: &[&str]) -> Result<Vec<NativeHook>, LoadError> {
-    let folder = tempfile::tempdir().unwrap();
-    let path = folder.path().join("plugin.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/plugin.c");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-o"]).arg(&path).arg(source);
-    compiler.args(definitions.iter().map(|definition| format!("-D{definition}")));
-    assert!(compiler.status().unwrap().success());
-    load_library(&path, "{}")
-}
-
-#[test]
-fn a_plugin_in_c_of_a_later_minor_version_works() {
-    let mut hook = from_c(&[]).unwrap().remove(0);
-    assert_eq!((hook.name(), hook.role(), hook.edits_logits()), ("stops", Role::Policy, false));
-    assert_eq!(hook.on_assessment(&step(), &assessment()).unwrap(), Verdict::stop(""));
-}
-
-#[test]
-fn a_plugin_that_ends_before_a_hook_goes_without_it() {
-    let mut hook = from_c(&["ENTRY_SIZE=offsetof(struct entry,on_assessment)"]).unwrap().remove(0);
-    assert_eq!(hook.on_assessment(&step(), &assessment()).unwrap(), Verdict::proceed());
-}
-
-#[test]
-fn libraries_that_break_the_abi_are_refused_with_what_is_wrong() {
-    let cases = [
-        ("llama_selfmod_plugin_v1=other", "has no symbol `llama_selfmod_plugin_v1`"),
-        ("MAGIC=0x1234", "its magic number is 0x0000000000001234"),
-        ("ABI_MAJOR=2", "is built for version 2 of the plugin ABI, this program has version 1"),
-        ("LIBRARY_SIZE=8", "says it has 8 bytes; it needs at least 40"),
-        ("ENTRY_SIZE=8", "says it has 8 bytes; it needs at least 56"),
-        ("COUNT=0", "says it has 0 plugins"),
-        ("COUNT=4000000000u", "says it has 4000000000 plugins"),
-        ("NAME=0", "has no name"),
-        (r#"NAME="\xff""#, "has a name that is not UTF-8"),
-        ("ROLE=9", "has the role 9"),
-        ("CREATE=0", "has no function `create`"),
-    ];
-    for (definition, expected) in cases {
-        let message = from_c(&[definition]).err().map(|error| error.to_string()).unwrap_or_default();
-        assert!(message.contains(expected), "{definition}: {message}");
-    }
 }

@@ -80,7 +80,7 @@ fn greedy(model: &str, policies: Vec<PolicySource>) -> Tally {
 fn loop_escape_gets_nine_of_ten_greedy_replies_out_of_their_loops() {
     for model in ["stories-260k.gguf", "stories-280k.gguf", "stories-970k-bytes.gguf"] {
         let without = greedy(model, Vec::new());
-        let with = greedy(model, vec![PolicySource::Script(script("loop-escape.rhai"))]);
+        let with = greedy(model, vec![loop_escape()]);
         println!("{model}: without {without:?}, with {with:?}");
         assert!(without.loops > 0 && with.loops * 10 <= without.loops, "{model}: {without:?}, {with:?}");
     }
@@ -129,7 +129,7 @@ fn phrase_guard_keeps_every_phrase_out_of_two_hundred_replies_and_ends_none() {
     let usual = Parameters { temperature: 0.7, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.1, top_k: 40 };
     for (model, replies) in [("stories-260k.gguf", 100), ("stories-280k.gguf", 50), ("stories-970k-bytes.gguf", 50)] {
         let mut free = engine(model, Vec::new());
-        let mut guarded = engine(model, vec![PolicySource::Script(guard.clone())]);
+        let mut guarded = engine(model, vec![PolicySource::Script { path: guard.clone(), knobs: Vec::new() }]);
         let (mut before, mut units) = (0, [0, 0]);
         for (seed, prompt) in (0..).zip(story::prompts(replies)) {
             let outcome = reply(&mut free, &prompt, usual, seed);
@@ -159,7 +159,7 @@ fn ordinary_text_is_no_loop() {
         ..Settings::default()
     };
     let score = Engine::load(settings, &|_, _| {}).unwrap().score(&story::text(), &mut |_| {}).unwrap();
-    let policies = vec![PolicySource::Script(script("loop-escape.rhai"))];
+    let policies = vec![loop_escape()];
     let replay = replay(&trace::read(&trace).unwrap(), &Settings { policies, ..Settings::default() }).unwrap();
     assert_eq!(replay.units as usize, score.tokens);
     assert!(score.tokens > 40_000);
@@ -193,4 +193,8 @@ fn ordinary_text_is_no_loop_letter_by_letter_and_a_loop_is_one() {
     assert_eq!(answers(&story::text()), 0);
     assert_eq!(answers("A dog ran. The cat sat. The cat sat. Then he left."), 0);
     assert!(answers("A dog ran. The cat sat. The cat sat. The cat sat. The") > 0);
+}
+
+fn loop_escape() -> PolicySource {
+    PolicySource::Script { path: script("loop-escape.rhai"), knobs: Vec::new() }
 }

@@ -4,7 +4,7 @@ use crate::decode::{Decoder, Limits, Request};
 use crate::error::Error;
 use crate::events::Event;
 use crate::hooks::chain::{Chain, HookInfo};
-use crate::hooks::native::{self, NativeHook};
+use crate::hooks::native::{self, PluginSettings};
 use crate::hooks::script::ScriptHook;
 use crate::hooks::Hook;
 use crate::member::{load, MemberError, Unit};
@@ -122,7 +122,7 @@ impl Engine {
         });
         lines.extend(self.decoder.chain.take_notices());
         if lines.is_empty() {
-            lines.push("there is no script to reload".into());
+            lines.push("there is no changed file to reload".into());
         }
         lines
     }
@@ -216,20 +216,15 @@ pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
 
 /// Every policy of the settings and every hook of its plugins, each in a chain of its own, with its name. For a replay.
 pub(crate) fn policy_columns(settings: &Settings) -> Result<Vec<(String, Chain)>, Error> {
-    let given = hook_settings(settings);
-    let mut hooks: Vec<Box<dyn Hook>> = Vec::new();
-    for path in &settings.plugins {
-        let library = native::load_library(path, &given).map_err(|error| Error::Input(error.to_string()))?;
-        hooks.extend(library.into_iter().map(|hook| Box::new(hook) as Box<dyn Hook>));
-    }
+    let mut hooks = plugins(settings)?;
     for source in &settings.policies {
         hooks.push(match source {
-            PolicySource::Named(name) => Box::new(built_in(name, &given)?),
-            PolicySource::Script(path) => Box::new(script(path, settings)?),
+            PolicySource::Named(name) => built_in(name, settings)?,
+            PolicySource::Script { path, knobs } => Box::new(script(path, knobs, settings)?),
         });
     }
     let alone = |hook: Box<dyn Hook>| {
-        let name = hook.name().to_string();
+        let name = hook.origin().file_name().unwrap_or_else(|| hook.name().to_string());
         let mut chain = Chain::default();
         chain.add(hook, true);
         (name, chain)
@@ -237,30 +232,60 @@ pub(crate) fn policy_columns(settings: &Settings) -> Result<Vec<(String, Chain)>
     Ok(hooks.into_iter().map(alone).collect())
 }
 
-fn built_in(name: &str, given: &str) -> Result<NativeHook, Error> {
-    let mut hooks = native::built_in_plugins().iter().map(|entry| native::built_in(entry, given));
-    match hooks.find(|hook| hook.as_ref().is_ok_and(|hook| hook.name() == name)) {
-        Some(Ok(hook)) => Ok(hook),
-        _ => Err(Error::Input(format!("there is no built-in policy `{name}`; name `retraction` or a script's file"))),
+fn built_in(name: &str, settings: &Settings) -> Result<Box<dyn Hook>, Error> {
+    let mut hooks = built_ins(settings)?.into_iter();
+    hooks.find(|hook| hook.name() == name).ok_or_else(|| {
+        Error::Input(format!("there is no built-in policy `{name}`; name `retraction` or a script's file"))
+    })
+}
+
+fn built_ins(settings: &Settings) -> Result<Vec<Box<dyn Hook>>, Error> {
+    let of_plugins = plugin_settings(settings);
+    let make = |entry: &&'static _| native::built_in(entry, &of_plugins).map(|hook| Box::new(hook) as Box<dyn Hook>);
+    native::built_in_plugins().iter().map(make).collect::<Result<_, _>>().map_err(refused)
+}
+
+/// The hooks of all shared libraries.
+fn plugins(settings: &Settings) -> Result<Vec<Box<dyn Hook>>, Error> {
+    let mut of_plugins = plugin_settings(settings);
+    let mut hooks: Vec<Box<dyn Hook>> = Vec::new();
+    for plugin in &settings.plugins {
+        of_plugins.given.clone_from(&plugin.settings);
+        let library = native::load_library(&plugin.path, &of_plugins, settings.watching).map_err(refused)?;
+        hooks.extend(library.into_iter().map(|hook| Box::new(hook) as Box<dyn Hook>));
+    }
+    Ok(hooks)
+}
+
+fn plugin_settings(settings: &Settings) -> PluginSettings {
+    PluginSettings {
+        common: hook_settings(settings),
+        config: settings.plugin_config.clone(),
+        given: Default::default(),
     }
 }
 
-fn script(path: &Path, settings: &Settings) -> Result<ScriptHook, Error> {
-    ScriptHook::load(path, &hook_settings(settings), settings.watching).map_err(|error| Error::Input(error.to_string()))
+fn refused(error: native::LoadError) -> Error {
+    Error::Input(error.to_string())
+}
+
+fn script(path: &Path, knobs: &[(String, f64)], settings: &Settings) -> Result<ScriptHook, Error> {
+    let given = serde_json::Value::Object(hook_settings(settings)).to_string();
+    let mut hook =
+        ScriptHook::load(path, &given, settings.watching).map_err(|error| Error::Input(error.to_string()))?;
+    for (knob, value) in knobs {
+        let refused = |error| Error::Input(format!("the script `{}`: {error}", path.display()));
+        hook.set_knob(knob, *value).map_err(refused)?;
+    }
+    Ok(hook)
 }
 
 fn hooks(settings: &Settings) -> Result<Chain, Error> {
-    let given = hook_settings(settings);
     let mut chain = Chain::default();
-    for entry in native::built_in_plugins() {
-        let hook: NativeHook = native::built_in(entry, &given).map_err(|error| Error::Failure(error.to_string()))?;
-        chain.add(Box::new(hook), false);
-    }
-    for path in &settings.plugins {
-        for hook in native::load_library(path, &given).map_err(|error| Error::Input(error.to_string()))? {
-            let running = hook.role() == Role::Policy;
-            chain.add(Box::new(hook), running);
-        }
+    built_ins(settings)?.into_iter().for_each(|hook| chain.add(hook, false));
+    for hook in plugins(settings)? {
+        let running = hook.role() == Role::Policy;
+        chain.add(hook, running);
     }
     for source in &settings.policies {
         add_policy(&mut chain, source, settings)?;
@@ -270,12 +295,13 @@ fn hooks(settings: &Settings) -> Result<Chain, Error> {
 }
 
 /// What plugins and scripts get to read of the command line.
-fn hook_settings(settings: &Settings) -> String {
-    serde_json::json!({
-        "confidence_threshold": settings.confidence_threshold,
-        "aggressive": settings.aggressive,
-    })
-    .to_string()
+fn hook_settings(settings: &Settings) -> serde_json::Map<String, serde_json::Value> {
+    [
+        ("confidence_threshold".to_string(), settings.confidence_threshold.into()),
+        ("aggressive".to_string(), settings.aggressive.into()),
+    ]
+    .into_iter()
+    .collect()
 }
 
 fn choose_fusion(chain: &mut Chain, name: &str) -> Result<(), Error> {
@@ -301,8 +327,8 @@ fn run_policy(chain: &mut Chain, name: &str, running: bool) -> Result<(), Error>
 fn add_policy(chain: &mut Chain, source: &PolicySource, settings: &Settings) -> Result<String, Error> {
     match source {
         PolicySource::Named(name) => run_policy(chain, name, true).map(|()| name.clone()),
-        PolicySource::Script(path) => {
-            let hook = script(path, settings)?;
+        PolicySource::Script { path, knobs } => {
+            let hook = script(path, knobs, settings)?;
             let name = hook.name().to_string();
             let running = hook.role() == Role::Policy;
             chain.add(Box::new(hook), running);

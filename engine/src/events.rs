@@ -139,12 +139,6 @@ pub enum Event<'a> {
 
 /// "calm.rhai reloaded (3rd version, 0.2 ms)".
 pub fn reload_line(file: &str, version: u32, milliseconds: f64) -> String {
-    let ending = match (version % 10, version % 100) {
-        (_, 11..=13) => "th",
-        (1, _) => "st",
-        (2, _) => "nd",
-        (3, _) => "rd",
-        _ => "th",
-    };
-    format!("{file} reloaded ({version}{ending} version, {milliseconds:.1} ms)")
+    let version = crate::hooks::ordinal(version);
+    format!("{file} reloaded ({version} version, {milliseconds:.1} ms)")
 }

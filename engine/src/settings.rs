@@ -1,5 +1,6 @@
 //! What a session is made of: the meaning of the command line, and what a program that uses the library fills in.
 
+use crate::hooks::native::PluginConfig;
 use crate::hooks::Watching;
 use std::path::PathBuf;
 
@@ -15,12 +16,26 @@ pub struct ModelSource {
 }
 
 /// A policy the user asked for.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub enum PolicySource {
     /// A built-in one, by name.
     Named(String),
     /// A Rhai script.
-    Script(PathBuf),
+    Script {
+        /// The file.
+        path: PathBuf,
+        /// Values of its knobs, by their names.
+        knobs: Vec<(String, f64)>,
+    },
+}
+
+/// A shared library the user asked for.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PluginSource {
+    /// The file.
+    pub path: PathBuf,
+    /// Settings of its plugins: each has to be known to one of them.
+    pub settings: serde_json::Map<String, serde_json::Value>,
 }
 
 /// The whole configuration of an engine.
@@ -53,7 +68,9 @@ pub struct Settings {
     /// Texts that end a reply.
     pub stop: Vec<String>,
     /// Shared libraries to load.
-    pub plugins: Vec<PathBuf>,
+    pub plugins: Vec<PluginSource>,
+    /// Settings of plugins by their names, built-in ones too.
+    pub plugin_config: PluginConfig,
     /// Policies to run, in order.
     pub policies: Vec<PolicySource>,
     /// How the files of hooks are watched.
@@ -91,6 +108,7 @@ impl Default for Settings {
             system: None,
             stop: Vec::new(),
             plugins: Vec::new(),
+            plugin_config: PluginConfig::default(),
             policies: vec![PolicySource::Named("retraction".into())],
             watching: Watching::Native,
             trace: None,

@@ -1,8 +1,21 @@
 //! A plugin that panics in every way there is; a test looks that nothing of it leaves the plugin.
 
-use plugin_api::{export_plugin, Assessment, Plugin, Retraction, Role, Rows, Step, Token, Verdict};
+use plugin_api::{export_plugin, Assessment, Plugin, Retraction, Role, Rows, Settings, Step, Token, Verdict};
 
 struct Panics;
+
+/// Reads its settings by itself and has no schema.
+struct Text(String);
+
+impl Settings for Text {
+    fn parse(json: &str) -> Result<Self, String> {
+        Ok(Self(json.into()))
+    }
+
+    fn schema() -> Option<String> {
+        None
+    }
+}
 
 /// A panic's payload that panics in turn when it is dropped.
 struct Stubborn;
@@ -17,9 +30,10 @@ impl Plugin for Panics {
     const NAME: &'static str = "panics";
     const DESCRIPTION: &'static str = "Panics in every hook.";
     const ROLE: Role = Role::Policy;
+    type Settings = Text;
 
-    fn create(settings: &str) -> Result<Self, String> {
-        let wanted = settings.contains("in_create") || std::env::var_os("PANIC_IN_CREATE").is_some();
+    fn create(settings: Text) -> Result<Self, String> {
+        let wanted = settings.0.contains("in_create") || std::env::var_os("PANIC_IN_CREATE").is_some();
         assert!(!wanted, "panicked in create");
         Ok(Panics)
     }

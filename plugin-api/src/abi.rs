@@ -11,12 +11,17 @@
 //! Threads: the host calls one plugin instance from one thread at a time, but not always from the same thread.
 //! Different instances may be called at the same time. A plugin never calls back into the host outside a call.
 //!
-//! Authors in Rust need none of this: [`crate::Plugin`] and [`crate::export_plugin!`] are the face over it.
+//! Pointers that a function is given are never null unless its description says so, and are valid until it returns; a
+//! plugin that needs what is behind them later copies it. An exception or a panic never leaves a function.
+//!
+//! `include/llama_selfmod_plugin.h` is this file in C. Authors in Rust need neither: [`crate::Plugin`] and
+//! [`crate::export_plugin!`] are the face over it.
 
 use std::ffi::{c_char, c_void};
 
 /// First field of [`Library`]: the bytes `LLSELFMD` read as a little-endian integer.
-pub const MAGIC: u64 = u64::from_le_bytes(*b"LLSELFMD");
+pub const MAGIC: u64 = 0x444d_464c_4553_4c4c;
+const _: () = assert!(MAGIC == u64::from_le_bytes(*b"LLSELFMD"));
 /// A host refuses a library of another major version.
 pub const ABI_MAJOR: u32 = 1;
 /// A minor version adds fields at the ends of structs and nothing else.
@@ -101,7 +106,7 @@ pub struct Step {
     /// How many members decode together.
     pub members: u32,
     /// What random draws of a hook are made from: a function of (seed, position, attempt), so that the same seed
-    /// gives the same bytes. [`Step::random`] draws from it.
+    /// gives the same bytes. The Rust face draws from it with SplitMix64.
     pub seed: u64,
     /// The parameters in force, adjustments included.
     pub parameters: Parameters,
@@ -273,7 +278,9 @@ pub struct RawVerdict {
     pub reason: [u8; MAX_REASON],
 }
 
-/// What the host offers to a plugin. Valid from `create` until `destroy` returns.
+/// What the host offers to a plugin. Valid, and the same, from [`PluginEntry::create`] until [`PluginEntry::destroy`]
+/// returns. Its functions are never null. They may be called from within a call of the plugin alone, on the thread of that
+/// call: never from a thread of the plugin's own, never between calls.
 #[repr(C)]
 #[derive(Clone, Copy)]
 pub struct Host {
@@ -281,18 +288,36 @@ pub struct Host {
     pub struct_size: u32,
     /// The host's [`ABI_MINOR`].
     pub abi_minor: u32,
-    /// Says why the current call fails. Copies the text.
+    /// Says why the call in progress fails. The text belongs to the plugin and is copied before this returns; `text` is
+    /// UTF-8 (what is not is replaced) of `len` bytes, without a NUL, and may be null, which says nothing. At most 4096
+    /// bytes are kept. Of several texts in one call the last counts; one in a call that returns [`OK`] is dropped. Cannot
+    /// fail.
     pub set_error: unsafe extern "C" fn(text: *const u8, len: usize),
-    /// Writes the linear mixture `log Σ_i weights[i] · p_i(v)` of all rows to `fused`; vectorised. `weights` has
-    /// [`Rows::count`] entries, non-negative, not all 0; the host scales them to sum to 1. `fused` has
-    /// [`Rows::units`] entries.
+    /// Writes the linear mixture `log Σ_i weights[i] · p_i(v)` of all rows to `fused`; vectorised. Only from within
+    /// [`PluginEntry::on_logits`], with the `rows` of that call. `weights` has [`Rows::count`] entries, finite and at least
+    /// 0, not all 0; the host scales them to sum to 1. `fused` has room for [`Rows::units`] entries: the buffer of the call
+    /// or one of the plugin's own. Nothing is kept. Returns [`OK`], or [`FAILED`] when an argument is null or the weights
+    /// cannot be used; then the error is set and `fused` is as before.
     pub mix: unsafe extern "C" fn(rows: *const Rows, weights: *const f32, fused: *mut f32) -> i32,
 }
 
-/// Takes bytes out of a `save` call. Copies them; may be called several times, the pieces are joined.
+/// Takes bytes out of a [`PluginEntry::save`] call: a function of the host, called within that call, on its thread, with
+/// the `context` that came with it. The bytes belong to the plugin and are copied before this returns; null only with a
+/// `len` of 0. May be called several times: the pieces are joined. Cannot fail; of more than 64 MiB in all the host keeps
+/// nothing and takes the call for failed.
 pub type Write = unsafe extern "C" fn(context: *mut c_void, bytes: *const u8, len: usize);
 
-/// One plugin of a library. Hooks that are null are not called.
+/// One plugin of a library: constant, as all that it points to, and in place as long as the library.
+///
+/// The host calls the functions of one instance one at a time, though not always on the same thread. The functions that
+/// take no instance (`settings_schema`, `create`) it may call on any thread and for several instances at once.
+///
+/// Functions that return a status return [`OK`]; [`FAILED`] or [`PANICKED`] after [`Host::set_error`]; or [`ABSENT`].
+/// Whatever else they return counts as a failure, and so does a call of more than 250 ms, which the host cannot stop. What a
+/// failed call wrote is ignored, and its error is shown; the instance must stay usable. After three failures in a row at one
+/// hook it is called no more, until a newer version takes over or the user gives it another chance.
+///
+/// A function that is null, or beyond `struct_size`, is not called.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct PluginEntry {
@@ -300,20 +325,31 @@ pub struct PluginEntry {
     pub struct_size: u32,
     /// [`ROLE_FUSION`] or [`ROLE_POLICY`].
     pub role: u32,
-    /// UTF-8, NUL-terminated: what `--fusion-mode` and events call it.
+    /// UTF-8, NUL-terminated, not empty: what `--fusion-mode` and events call it.
     pub name: *const c_char,
-    /// UTF-8, NUL-terminated.
+    /// UTF-8, NUL-terminated; or null.
     pub version: *const c_char,
-    /// UTF-8, NUL-terminated: one sentence for `--list-hooks`.
+    /// UTF-8, NUL-terminated: one sentence for `--list-hooks`; or null.
     pub description: *const c_char,
-    /// JSON schema of the settings, UTF-8, NUL-terminated; or null. Hosts of version 1.0 do not read it.
-    pub settings_schema: *const c_char,
-    /// Makes an instance from its settings, a JSON object in UTF-8. Null on failure, after [`Host::set_error`].
+    /// The JSON schema of the settings: an object whose `properties` are the settings there are. UTF-8, NUL-terminated; it
+    /// belongs to the library, lives as long, and is the same at every call. Null, from the function or in its place, means
+    /// that the plugin looks at its settings by itself. May be called before `create`, on any thread; no function of the
+    /// host may be called in it. The host checks settings against the schema before it makes an instance.
+    pub settings_schema: Option<unsafe extern "C" fn() -> *const c_char>,
+    /// Makes an instance. `host` stays valid until the instance is destroyed. `settings` are `len` bytes of UTF-8, without
+    /// a NUL: a JSON object, `{}` at least, that fits the schema; they are borrowed for the call. The instance belongs to
+    /// the plugin and is opaque to the host, which passes it back and never reads it. Null is a failure, after
+    /// [`Host::set_error`]; the program does not start then, or keeps the version of the plugin that it has. Several
+    /// instances can exist at once: a newer version is tried on one that is thrown away. An entry without this function is
+    /// refused.
     pub create: Option<unsafe extern "C" fn(host: *const Host, settings: *const u8, len: usize) -> *mut c_void>,
-    /// Ends an instance. Called once.
+    /// Ends an instance and frees what it holds. Called once for each, last, on any thread, never while another call of the
+    /// instance runs. Cannot fail. If it is null, instances are dropped without a word.
     pub destroy: Option<unsafe extern "C" fn(instance: *mut c_void)>,
-    /// Writes the fused row: `len` log-probabilities or any scores that differ from them by a constant. On entry it
-    /// holds what the chain has made so far, the weighted mean of the members at its start.
+    /// Writes the fused row: `len` log-probabilities or any scores that differ from them by a constant; −∞ masks a unit,
+    /// NaN and +∞ are failures, and so is a row without a finite score. On entry it holds what the chain has made so far,
+    /// the weighted mean of the members at its start. All pointers are the host's, borrowed for the call; `fused` alone may
+    /// be written. `len` is [`Rows::units`]. After a failure the row is as it was on entry.
     pub on_logits: Option<
         unsafe extern "C" fn(
             instance: *mut c_void,
@@ -323,7 +359,8 @@ pub struct PluginEntry {
             len: usize,
         ) -> i32,
     >,
-    /// Judges a candidate before it is decoded.
+    /// Judges a candidate before it is decoded. All pointers are the host's, borrowed for the call; `verdict` alone may be
+    /// written, and holds "continue, change nothing" on entry. After a failure the verdict is ignored.
     pub on_token: Option<
         unsafe extern "C" fn(
             instance: *mut c_void,
@@ -332,7 +369,7 @@ pub struct PluginEntry {
             verdict: *mut RawVerdict,
         ) -> i32,
     >,
-    /// Judges the recent window after a unit was accepted.
+    /// Judges the recent window after a unit was accepted. Pointers, `verdict` and failures as in `on_token`.
     pub on_assessment: Option<
         unsafe extern "C" fn(
             instance: *mut c_void,
@@ -341,17 +378,22 @@ pub struct PluginEntry {
             verdict: *mut RawVerdict,
         ) -> i32,
     >,
-    /// Hears that units were taken back.
+    /// Hears that units were taken back, whoever asked for it: what the instance remembers of them must go. The pointers
+    /// are the host's, borrowed for the call. A failure does not undo the retraction.
     pub on_retract:
         Option<unsafe extern "C" fn(instance: *mut c_void, step: *const Step, retraction: *const Retraction) -> i32>,
-    /// Writes the instance's state; what `restore` of a newer version of the plugin takes. Hosts of version 1.0 do not
-    /// reload plugins and call neither.
+    /// Writes the instance's state: what `restore` of a newer version of the plugin takes over when its library has
+    /// changed. Called between two steps; the instance goes on if the newer version is refused, so it must not change.
+    /// `write` and `context` are the host's and valid for the call. If it fails, the newer version is refused.
     pub save: Option<unsafe extern "C" fn(instance: *mut c_void, write: Write, context: *mut c_void) -> i32>,
-    /// Takes over a saved state.
+    /// Takes over the state that an older version of the plugin saved: `len` bytes, borrowed for the call; null only with a
+    /// `len` of 0. Called at most once, right after `create`. The bytes can come from any earlier version: check them. If it
+    /// fails, this version is refused and the older one goes on. Without this function an instance starts afresh.
     pub restore: Option<unsafe extern "C" fn(instance: *mut c_void, bytes: *const u8, len: usize) -> i32>,
 }
 
-/// What a shared library exports as [`SYMBOL`].
+/// What a shared library exports as the constant `llama_selfmod_plugin_v1`. Read once after the library was opened, which
+/// is copied under another name before and stays open until the program ends.
 #[repr(C)]
 #[derive(Clone, Copy, Debug)]
 pub struct Library {
@@ -365,30 +407,55 @@ pub struct Library {
     pub struct_size: u32,
     /// How many plugins.
     pub plugin_count: u32,
-    /// What it was built with, NUL-terminated; for messages.
+    /// What it was built with, UTF-8, NUL-terminated; or null. For people.
     pub sdk: *const c_char,
-    /// `plugin_count` pointers.
+    /// `plugin_count` pointers, none of them null.
     pub plugins: *const *const PluginEntry,
 }
 
-// SAFETY: both are constants; nothing behind their pointers is ever written.
+// SAFETY: constants; nothing behind their pointers is ever written.
 unsafe impl Sync for PluginEntry {}
+// SAFETY: as above; a copy points to the same constants.
+unsafe impl Send for PluginEntry {}
 // SAFETY: as above.
 unsafe impl Sync for Library {}
 
-// The layout that version 1 promises. A change here is a new major version.
+/// Size of a struct and the offset of each of its fields; the pattern makes the compiler ask for those that are missing.
 #[cfg(target_pointer_width = "64")]
-const _: () = {
-    use std::mem::{offset_of, size_of};
-    assert!(size_of::<Parameters>() == 20);
-    assert!(size_of::<Step>() == 72 && offset_of!(Step, seed) == 24 && offset_of!(Step, base) == 52);
-    assert!(size_of::<Row>() == 56 && offset_of!(Row, logits) == 8 && offset_of!(Row, name) == 48);
-    assert!(size_of::<Rows>() == 24);
-    assert!(size_of::<Token>() == 48 && offset_of!(Token, member_probabilities) == 40);
-    assert!(size_of::<Assessment>() == 80 && offset_of!(Assessment, confidences) == 56);
-    assert!(size_of::<Retraction>() == 24);
-    assert!(size_of::<RawVerdict>() == 272 && offset_of!(RawVerdict, temperature) == 88);
-    assert!(size_of::<Host>() == 24);
-    assert!(size_of::<PluginEntry>() == 104);
-    assert!(size_of::<Library>() == 40);
-};
+macro_rules! layout {
+    ($type:ident is $size:literal: $($field:ident at $offset:literal),+) => {
+        const _: () = {
+            assert!(std::mem::size_of::<$type>() == $size);
+            $(assert!(std::mem::offset_of!($type, $field) == $offset);)+
+            let _: fn(&$type) = |$type { $($field: _),+ }| ();
+        };
+    };
+}
+
+// The layout that version 1.0 promises. What stands here never changes; a minor version adds to the ends.
+#[cfg(target_pointer_width = "64")]
+#[rustfmt::skip]
+mod layout {
+    use super::*;
+    layout!(Parameters is 20: temperature at 0, top_p at 4, min_p at 8, repeat_penalty at 12, top_k at 16);
+    layout!(Step is 72: struct_size at 0, position at 4, attempt at 8, retractable at 12, retractions_left at 16,
+        members at 20, seed at 24, parameters at 32, base at 52);
+    layout!(Row is 56: struct_size at 0, top_unit at 4, logits at 8, probabilities at 16, log_sum_exp at 24,
+        entropy at 28, top_probability at 32, evidence at 36, weight at 40, name_len at 44, name at 48);
+    layout!(Rows is 24: struct_size at 0, count at 4, units at 8, reserved at 12, rows at 16);
+    layout!(Token is 48: struct_size at 0, unit at 4, bytes at 8, bytes_len at 16, leader at 20, probability at 24,
+        entropy at 28, agreement at 32, is_end at 36, member_probabilities at 40);
+    layout!(Assessment is 80: struct_size at 0, unit at 4, confidence at 8, mean_confidence at 12, slope at 16,
+        minimum at 20, minimum_back at 24, entropy at 28, agreement at 32, leader at 36, unique at 40, unique_of at 44,
+        repeated at 48, period at 52, confidences at 56, units at 64, window at 72, reserved at 76);
+    layout!(Retraction is 24: struct_size at 0, units at 4, position at 8, policy_len at 12, policy at 16);
+    layout!(RawVerdict is 272: struct_size at 0, action at 4, units at 8, unit at 12, flags at 16, ban_count at 20,
+        bans at 24, temperature at 88, top_p at 92, min_p at 96, repeat_penalty at 100, top_k at 104, reason_len at 108,
+        reason at 112);
+    layout!(Host is 24: struct_size at 0, abi_minor at 4, set_error at 8, mix at 16);
+    layout!(PluginEntry is 104: struct_size at 0, role at 4, name at 8, version at 16, description at 24,
+        settings_schema at 32, create at 40, destroy at 48, on_logits at 56, on_token at 64, on_assessment at 72,
+        on_retract at 80, save at 88, restore at 96);
+    layout!(Library is 40: magic at 0, abi_major at 8, abi_minor at 12, struct_size at 16, plugin_count at 20,
+        sdk at 24, plugins at 32);
+}

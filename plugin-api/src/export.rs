@@ -2,11 +2,11 @@
 //! left the plugin would abort the host.
 
 use crate::abi::{self, Assessment, Host, PluginEntry, RawVerdict, Retraction, Rows, Step, Token};
-use crate::{Plugin, Role, Verdict};
+use crate::{Plugin, Role, Settings, Verdict};
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_char, c_void};
+use std::ffi::{c_char, c_void, CString};
 use std::panic::{catch_unwind, set_hook, take_hook, AssertUnwindSafe};
-use std::sync::Once;
+use std::sync::{Once, OnceLock};
 
 thread_local! {
     /// Set by the trait's own hooks, which do nothing: nobody needs to call them twice.
@@ -112,7 +112,7 @@ unsafe extern "C" fn create<P: Plugin>(host: *const Host, settings: *const u8, l
         // SAFETY: the host passes `len` bytes; null only with 0.
         let settings = if len == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(settings, len) } };
         let settings = std::str::from_utf8(settings).map_err(|error| format!("its settings are not UTF-8: {error}"))?;
-        let plugin = P::create(settings)?;
+        let plugin = P::create(P::Settings::parse(settings)?)?;
         instance = Box::into_raw(Box::new(Instance { host, plugin })).cast::<c_void>();
         Ok(())
     });
@@ -208,7 +208,9 @@ unsafe extern "C" fn save<P: Plugin>(instance: *mut c_void, write: abi::Write, c
     unsafe {
         call::<P>(instance, |plugin| {
             let state = plugin.save();
-            write(context, state.as_ptr(), state.len());
+            if !ABSENT.get() {
+                write(context, state.as_ptr(), state.len());
+            }
             Ok(())
         })
     }
@@ -223,18 +225,43 @@ unsafe extern "C" fn restore<P: Plugin>(instance: *mut c_void, bytes: *const u8,
     }
 }
 
+/// The schema of a plugin's settings, made when the host first asks for it.
+#[doc(hidden)]
+pub struct Schema(OnceLock<Option<CString>>);
+
+impl Schema {
+    /// Not made yet.
+    #[allow(clippy::new_without_default, reason = "a constant, and no author's concern")]
+    pub const fn new() -> Self {
+        Self(OnceLock::new())
+    }
+
+    /// NUL-terminated, or null where the settings have none.
+    pub fn of<P: Plugin>(&'static self) -> *const c_char {
+        let made = self.0.get_or_init(|| {
+            keep_caught_panics_quiet();
+            let mut schema = None;
+            guarded(std::ptr::null(), || {
+                schema = P::Settings::schema().and_then(|text| CString::new(text).ok());
+                Ok(())
+            });
+            schema
+        });
+        made.as_ref().map_or(std::ptr::null(), |text| text.as_ptr())
+    }
+}
+
 /// Constant C strings of a plugin: NUL-terminated at compile time by [`crate::plugin_entry!`].
 #[doc(hidden)]
-pub struct Sdk {
+pub struct Texts {
     pub name: &'static str,
     pub version: &'static str,
     pub description: &'static str,
-    pub settings_schema: &'static str,
 }
 
 /// The table of one plugin. `texts` are NUL-terminated.
 #[doc(hidden)]
-pub const fn entry<P: Plugin>(texts: Sdk) -> PluginEntry {
+pub const fn entry<P: Plugin>(texts: Texts, settings_schema: unsafe extern "C" fn() -> *const c_char) -> PluginEntry {
     PluginEntry {
         struct_size: std::mem::size_of::<PluginEntry>() as u32,
         role: match P::ROLE {
@@ -244,7 +271,7 @@ pub const fn entry<P: Plugin>(texts: Sdk) -> PluginEntry {
         name: texts.name.as_ptr().cast::<c_char>(),
         version: texts.version.as_ptr().cast::<c_char>(),
         description: texts.description.as_ptr().cast::<c_char>(),
-        settings_schema: texts.settings_schema.as_ptr().cast::<c_char>(),
+        settings_schema: Some(settings_schema),
         create: Some(create::<P>),
         destroy: Some(destroy::<P>),
         on_logits: Some(on_logits::<P>),
@@ -280,12 +307,19 @@ macro_rules! plugin_entry {
                 }
             }};
         }
-        static ENTRY: $crate::abi::PluginEntry = $crate::entry::<$plugin>($crate::Sdk {
-            name: c_text!(<$plugin as $crate::Plugin>::NAME),
-            version: c_text!(<$plugin as $crate::Plugin>::VERSION),
-            description: c_text!(<$plugin as $crate::Plugin>::DESCRIPTION),
-            settings_schema: c_text!(<$plugin as $crate::Plugin>::SETTINGS_SCHEMA),
-        });
+        // Here and not in a generic function, whose statics all plugins would share.
+        static SCHEMA: $crate::Schema = $crate::Schema::new();
+        unsafe extern "C" fn settings_schema() -> *const ::std::ffi::c_char {
+            SCHEMA.of::<$plugin>()
+        }
+        static ENTRY: $crate::abi::PluginEntry = $crate::entry::<$plugin>(
+            $crate::Texts {
+                name: c_text!(<$plugin as $crate::Plugin>::NAME),
+                version: c_text!(<$plugin as $crate::Plugin>::VERSION),
+                description: c_text!(<$plugin as $crate::Plugin>::DESCRIPTION),
+            },
+            settings_schema,
+        );
         &ENTRY
     }};
 }

@@ -3,7 +3,7 @@
 //! A fusion:
 //!
 //! ```
-//! use plugin_api::{export_plugin, Plugin, Role, Rows, Step};
+//! use plugin_api::{export_plugin, NoSettings, Plugin, Role, Rows, Step};
 //!
 //! struct Certain;
 //!
@@ -11,10 +11,9 @@
 //!     const NAME: &'static str = "certain";
 //!     const DESCRIPTION: &'static str = "Weights by certainty about the next token alone.";
 //!     const ROLE: Role = Role::Fusion;
+//!     type Settings = NoSettings;
 //!
-//!     fn create(_settings: &str) -> Result<Self, String> {
-//!         Ok(Certain)
-//!     }
+//!     fn create(_: NoSettings) -> Result<Self, String> { Ok(Certain) }
 //!
 //!     fn on_logits(&mut self, _: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), String> {
 //!         let weights: Vec<f32> = rows.iter().map(|row| 1.0 / (row.entropy + 0.1)).collect();
@@ -29,7 +28,7 @@
 //! A policy:
 //!
 //! ```
-//! use plugin_api::{export_plugin, Assessment, Plugin, Role, Step, Verdict};
+//! use plugin_api::{export_plugin, Assessment, NoSettings, Plugin, Role, Step, Verdict};
 //!
 //! /// Takes one token back where it was very unlikely.
 //! struct Careful;
@@ -38,10 +37,9 @@
 //!     const NAME: &'static str = "careful";
 //!     const DESCRIPTION: &'static str = "Takes very unlikely tokens back.";
 //!     const ROLE: Role = Role::Policy;
+//!     type Settings = NoSettings;
 //!
-//!     fn create(_settings: &str) -> Result<Self, String> {
-//!         Ok(Careful)
-//!     }
+//!     fn create(_: NoSettings) -> Result<Self, String> { Ok(Careful) }
 //!
 //!     fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, String> {
 //!         if assessment.confidence < 0.02 && step.retractable > 0 {
@@ -63,13 +61,15 @@
 
 pub mod abi;
 mod export;
+mod settings;
 pub mod testing;
 mod types;
 mod verdict;
 
 pub use abi::{Assessment, Parameters, Retraction, Row, Rows, Step, Token};
 #[doc(hidden)]
-pub use export::{entry, Sdk};
+pub use export::{entry, Schema, Texts};
+pub use settings::{NoSettings, Settings};
 pub use verdict::{Action, Adjustment, Verdict};
 
 /// What a plugin is for.
@@ -96,13 +96,13 @@ pub trait Plugin: Sized + Send + 'static {
     const DESCRIPTION: &'static str;
     /// Fusion or policy.
     const ROLE: Role;
-    /// JSON schema of the settings, or empty. For people so far: the host does not read it.
-    const SETTINGS_SCHEMA: &'static str = "";
+    /// What can be set from outside: a struct of your own, or [`NoSettings`].
+    type Settings: Settings;
 
-    /// Makes an instance. `settings` is a JSON object with what the command line says for the stock policy,
-    /// `confidence_threshold` and `aggressive`; ignore keys you do not know. An error becomes a message to the user, and
-    /// the program does not start.
-    fn create(settings: &str) -> Result<Self, String>;
+    /// Makes an instance. The settings fit their schema. An error becomes a message to the user: the program does not
+    /// start, or keeps the version of the plugin that it has. A second instance may be made for a moment, when a changed
+    /// library is tried.
+    fn create(settings: Self::Settings) -> Result<Self, String>;
 
     /// Writes the fused row: log-probabilities, or scores that differ from them by a constant; −∞ masks a unit. On
     /// entry it holds what the chain has made so far, the weighted mean of the members at its start.
@@ -129,14 +129,17 @@ pub trait Plugin: Sized + Send + 'static {
         Ok(())
     }
 
-    /// The state that [`Plugin::restore`] of a newer version takes over. Most plugins have none. Hosts of ABI version 1.0
-    /// do not reload plugins and call neither of the two.
+    /// The state that [`Plugin::restore`] of a newer version takes over, when the library was built anew while it runs. The
+    /// instance may go on afterwards. Most plugins have none.
     fn save(&self) -> Vec<u8> {
+        export::absent();
         Vec::new()
     }
 
-    /// Takes over a saved state.
+    /// Takes over what an older version saved, right after `create`. An error refuses the newer version: the older one goes
+    /// on. Without this the newer version starts afresh.
     fn restore(&mut self, _state: &[u8]) -> Result<(), String> {
+        export::absent();
         Ok(())
     }
 }

@@ -1,14 +1,15 @@
 //! Try a plugin without an engine: members with made-up rows, and a host that mixes in a plain loop.
 //!
 //! ```
-//! use plugin_api::{testing::Members, Plugin, Role, Rows, Step};
+//! use plugin_api::{testing::Members, NoSettings, Plugin, Role, Rows, Step};
 //!
 //! struct First;
 //! impl Plugin for First {
 //!     const NAME: &'static str = "first";
 //!     const DESCRIPTION: &'static str = "the first member alone";
 //!     const ROLE: Role = Role::Fusion;
-//!     fn create(_: &str) -> Result<Self, String> {
+//!     type Settings = NoSettings;
+//!     fn create(_: NoSettings) -> Result<Self, String> {
 //!         Ok(First)
 //!     }
 //!     fn on_logits(&mut self, _: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), String> {
@@ -22,8 +23,13 @@
 //! ```
 
 use crate::abi::{self, Assessment, Host, Parameters, Row, Rows, Step};
-use crate::Plugin;
+use crate::{Plugin, Settings};
 use std::mem::size_of;
+
+/// A plugin with these settings, a JSON object. The ranges of its schema are the host's to check and are not looked at.
+pub fn made<P: Plugin>(settings: &str) -> Result<P, String> {
+    P::create(P::Settings::parse(settings)?)
+}
 
 /// Members with rows of your choice, equal weights and no evidence yet.
 pub struct Members {

@@ -110,7 +110,8 @@ pub fn compiled(folder: &Path, definitions: &[&str]) -> String {
     let path = folder.join("plugin.so");
     let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/plugin.c");
     let mut compiler = std::process::Command::new("cc");
-    compiler.args(["-shared", "-fPIC", "-o"]).arg(&path).arg(source);
+    let header = concat!(env!("CARGO_MANIFEST_DIR"), "/../plugin-api/include");
+    compiler.args(["-shared", "-fPIC", "-I", header, "-o"]).arg(&path).arg(source);
     compiler.args(definitions.iter().map(|definition| format!("-D{definition}")));
     assert!(compiler.status().unwrap().success());
     path.to_str().unwrap().to_owned()

@@ -52,6 +52,11 @@ fn test() {
     set_up(&[&TO_BUILD[..], &TO_TEST[..]].concat());
     step("formatting", cargo(&["fmt", "--all", "--check"]));
     step("lints", cargo(&["clippy", "--release", "--workspace", "--all-targets", "--", "-D", "warnings"]));
+    // The contract without its optional dependencies, as authors may use it.
+    step(
+        "plugin-api alone",
+        cargo(&["check", "--release", "--package", "llama_selfmod-plugin-api", "--no-default-features"]),
+    );
     // The plugins as shared libraries, which tests load: `cargo test` makes programs of tests out of examples.
     step("shared libraries", cargo(&["build", "--release", "--workspace", "--examples"]));
     step("tests, those in the documentation too", cargo(&["test", "--release", "--workspace"]));

@@ -132,14 +132,22 @@ pub struct EnsembleArgs {
     pub trace: Option<PathBuf>,
     /// A compiled plugin to load; repeat it for several
     ///
-    /// A shared library with fusions or policies. Its policies run, its fusions can be chosen with --fusion-mode.
+    /// A shared library with fusions or policies. Its policies run, its fusions can be chosen with --fusion-mode. Settings
+    /// stand behind a colon: `--plugin my.so:alpha=0.1,mode=soft`; a wrong one shows which there are. Build it again while
+    /// text is being written, and the new version takes over between two tokens.
     #[arg(long, value_name = "FILE")]
-    pub plugin: Vec<PathBuf>,
+    pub plugin: Vec<String>,
+    /// A JSON file with settings of plugins by their names, built-in ones too
+    ///
+    /// For example `{"blend": {"alpha": 0.2}}`. What stands behind the colon of --plugin wins.
+    #[arg(long, value_name = "FILE")]
+    pub plugin_config: Option<PathBuf>,
     /// A policy: a Rhai script, `retraction` (built in) or `none`; repeat it for several, in order [default: retraction]
     ///
     /// Giving any replaces the default; name `retraction` to keep it beside your own. Scripts are watched: save one
     /// while text is being written, and its new version takes over between two tokens. A script that is a fusion is
-    /// loaded in this way, too, and chosen with --fusion-mode. `score` and `bench` run none by default.
+    /// loaded in this way, too, and chosen with --fusion-mode. Its knobs can be set behind a
+    /// colon: `--policy calm.rhai:unsure=0.4`. `score` and `bench` run none by default.
     #[arg(long, value_name = "POLICY")]
     pub policy: Vec<String>,
 }
@@ -251,9 +259,9 @@ pub struct ReplayArgs {
     /// A policy: a Rhai script or `retraction` (built in); repeat it for several, a column each
     #[arg(long, value_name = "POLICY")]
     pub policy: Vec<String>,
-    /// A compiled plugin; its policies get a column each
+    /// A compiled plugin, also with settings behind a colon; its policies get a column each
     #[arg(long, value_name = "FILE")]
-    pub plugin: Vec<PathBuf>,
+    pub plugin: Vec<String>,
     /// One JSON object: policies, units, moments
     #[arg(long)]
     pub json: bool,

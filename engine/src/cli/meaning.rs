@@ -5,10 +5,11 @@ use super::{
     args::{BenchArgs, Command, CommandLine, EnsembleArgs, ReplayArgs, ReplyArgs, ScoreArgs},
     demo,
     render::{Detail, Look},
+    spec::Spec,
 };
 use crate::{
-    hooks::Watching,
-    settings::{ModelSource, PolicySource, Settings},
+    hooks::{native::PluginConfig, Watching},
+    settings::{ModelSource, PluginSource, PolicySource, Settings},
     Error,
 };
 use plugin_api::Parameters;
@@ -88,11 +89,9 @@ impl Task {
 
     /// No member takes part.
     fn replay(ReplayArgs { file, policy, plugin, json }: ReplayArgs) -> Result<Self, Error> {
-        for path in [&file].into_iter().chain(&plugin) {
-            readable(path)?;
-        }
+        readable(&file)?;
         let policies = policy.iter().map(|policy| policy_source(policy)).collect::<Result<_, _>>()?;
-        let settings = Settings { policies, plugins: plugin, ..Settings::default() };
+        let settings = Settings { policies, plugins: plugins(&plugin)?, ..Settings::default() };
         let look = Look { detail: Detail::Normal, color: true };
         Ok(Self { mode: Mode::Replay { file, json }, settings, look, memory: None })
     }
@@ -207,9 +206,8 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
             "no model: name a GGUF file with `--model FILE`, several with `--models A,B`, or try `--demo`".into(),
         ));
     }
-    for path in paths.iter().chain(&args.plugin) {
-        readable(path)?;
-    }
+    paths.iter().try_for_each(|path| readable(path))?;
+    let plugins = plugins(&args.plugin)?;
     if !args.weights.is_empty() && args.weights.len() != count {
         return Err(Error::Input(format!(
             "`--weights` has {} for {}; give one for each",
@@ -246,8 +244,9 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         fusion_mode: args.fusion_mode.clone(),
         ctx_size: args.ctx_size,
         threads: args.threads,
-        plugins: args.plugin.clone(),
         trace: args.trace.clone(),
+        plugins,
+        plugin_config: args.plugin_config.as_deref().map(plugin_config).transpose()?.unwrap_or_default(),
         ..Settings::default()
     })
 }
@@ -284,14 +283,35 @@ fn policies(given: &[String]) -> Result<Vec<PolicySource>, Error> {
     given.iter().map(|policy| policy_source(policy)).collect()
 }
 
+fn plugins(given: &[String]) -> Result<Vec<PluginSource>, Error> {
+    let plugin = |given: &String| {
+        let Spec { file: path, settings } = Spec::parse(given)?;
+        readable(&path)?;
+        Ok(PluginSource { path, settings })
+    };
+    given.iter().map(plugin).collect()
+}
+
+fn plugin_config(path: &Path) -> Result<PluginConfig, Error> {
+    readable(path)?;
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| Error::Input(format!("the plugin settings `{}` cannot be read: {error}", path.display())))?;
+    PluginConfig::parse(path, &text).map_err(Error::Input)
+}
+
 /// A name or a file: what has an extension or a folder, or is a file, is a file.
 pub fn policy_source(given: &str) -> Result<PolicySource, Error> {
-    let path = Path::new(given);
-    if path.extension().is_none() && path.components().count() == 1 && !path.is_file() {
+    let Spec { file: path, settings } = Spec::parse(given)?;
+    if settings.is_empty() && path.extension().is_none() && path.components().count() == 1 && !path.is_file() {
         return Ok(PolicySource::Named(given.into()));
     }
-    readable(path)?;
-    Ok(PolicySource::Script(path.into()))
+    readable(&path)?;
+    let knob = |(name, value): (String, serde_json::Value)| match value.as_f64().or(value.as_bool().map(f64::from)) {
+        Some(number) => Ok((name, number)),
+        None => Err(Error::Input(format!("`{given}`: the knob `{name}` takes a number, {value} is none"))),
+    };
+    let knobs = settings.into_iter().map(knob).collect::<Result<_, _>>()?;
+    Ok(PolicySource::Script { path, knobs })
 }
 
 /// 32 bits are plenty of draws, short enough to type again, and exact in every JSON reader.

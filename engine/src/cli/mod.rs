@@ -17,6 +17,7 @@ mod ranges;
 mod render;
 mod replay;
 mod session;
+mod spec;
 
 use self::{
     args::CommandLine,

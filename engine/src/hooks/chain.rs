@@ -11,7 +11,7 @@ const FAULTS: u32 = 3;
 
 /// Longest call; a longer one counts as failed. A script is stopped long before; a compiled hook cannot be stopped, only
 /// not listened to. Generous, because a loaded machine must not change the text.
-const BUDGET: Duration = Duration::from_millis(250);
+pub(super) const BUDGET: Duration = Duration::from_millis(250);
 
 struct Slot {
     hook: Box<dyn Hook>,
@@ -371,13 +371,13 @@ impl From<Point> for Call {
 
 /// Where a verdict was given; not every action makes sense everywhere.
 #[derive(Clone, Copy)]
-enum Point {
+pub(super) enum Point {
     Token,
     Assessment,
 }
 
 impl Point {
-    fn check(self, verdict: &Verdict) -> Result<(), HookError> {
+    pub(super) fn check(self, verdict: &Verdict) -> Result<(), HookError> {
         let wrong = |text: &str| Err(HookError(text.to_string()));
         match (self, verdict.action) {
             (Self::Token, Action::Retract(_)) => {

@@ -72,6 +72,18 @@ pub struct Reloaded {
     pub milliseconds: f64,
 }
 
+/// "1st", "2nd", …
+pub(crate) fn ordinal(number: u32) -> String {
+    let ending = match (number % 10, number % 100) {
+        (_, 11..=13) => "th",
+        (1, _) => "st",
+        (2, _) => "nd",
+        (3, _) => "rd",
+        _ => "th",
+    };
+    format!("{number}{ending}")
+}
+
 /// What happened when a hook looked whether its file changed.
 #[derive(Debug, Clone, PartialEq)]
 pub enum Reload {

@@ -2,7 +2,7 @@
 
 #![warn(missing_docs)]
 
-use plugin_api::{Plugin, Role, Rows, Step};
+use plugin_api::{NoSettings, Plugin, Role, Rows, Step};
 
 /// Every member counts as much as its weight says, at every step.
 pub struct Average {
@@ -14,8 +14,9 @@ impl Plugin for Average {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const DESCRIPTION: &'static str = "Mean of the members' probabilities, with the weights of `--weights`.";
     const ROLE: Role = Role::Fusion;
+    type Settings = NoSettings;
 
-    fn create(_settings: &str) -> Result<Self, String> {
+    fn create(_: NoSettings) -> Result<Self, String> {
         Ok(Self { weights: Vec::new() })
     }
 
@@ -29,14 +30,14 @@ impl Plugin for Average {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::Members;
+    use plugin_api::testing::{made, Members};
 
     const ROWS: [&[f32]; 2] = [&[2.0, 0.0, -1.0], &[0.0, 3.0, 0.5]];
 
     #[test]
     fn equal_weights_give_the_mean_probability() {
         let members = Members::new(&ROWS);
-        let fused = members.fuse(&mut Average::create("{}").unwrap()).unwrap();
+        let fused = members.fuse(&mut made::<Average>("{}").unwrap()).unwrap();
         let rows = members.rows();
         for (unit, score) in fused.iter().enumerate() {
             let mean = (rows.get(0).probabilities()[unit] + rows.get(1).probabilities()[unit]) / 2.0;
@@ -47,7 +48,7 @@ mod tests {
     #[test]
     fn a_weight_of_one_reproduces_that_member() {
         let members = Members::new(&ROWS).weights(&[0.0, 1.0]);
-        let fused = members.fuse(&mut Average::create("{}").unwrap()).unwrap();
+        let fused = members.fuse(&mut made::<Average>("{}").unwrap()).unwrap();
         for (score, probability) in fused.iter().zip(members.rows().get(1).probabilities()) {
             assert!((score.exp() - probability).abs() < 1e-6);
         }

@@ -21,24 +21,33 @@
 #![warn(missing_docs)]
 
 use plugin_api::{Plugin, Role, Rows, Step};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Keeps the certainty of a row without any doubt finite; in nats.
 const ENTROPY_FLOOR: f32 = 0.1;
 
 /// Weights from evidence and certainty.
-#[derive(Deserialize)]
-#[serde(default)]
 pub struct Confidence {
-    evidence_scale: f32,
-    certainty_power: f32,
-    #[serde(skip)]
+    settings: Settings,
     weights: Vec<f32>,
 }
 
-impl Default for Confidence {
+/// What can be set.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// how much the text so far decides; 0: not at all
+    #[schemars(range(min = 0.0, max = 100.0))]
+    evidence_scale: f32,
+    /// how much certainty about the next unit decides; 0: not at all
+    #[schemars(range(min = 0.0, max = 100.0))]
+    certainty_power: f32,
+}
+
+impl Default for Settings {
     fn default() -> Self {
-        Self { evidence_scale: 0.2, certainty_power: 0.5, weights: Vec::new() }
+        Self { evidence_scale: 0.2, certainty_power: 0.5 }
     }
 }
 
@@ -47,20 +56,10 @@ impl Plugin for Confidence {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const DESCRIPTION: &'static str = "Members count as much as they predicted the text so far and are sure now.";
     const ROLE: Role = Role::Fusion;
-    const SETTINGS_SCHEMA: &'static str = r#"{"type":"object","properties":{
-"evidence_scale":{"type":"number","minimum":0,"default":0.2,"description":"how much the text so far decides; 0: not at all"},
-"certainty_power":{"type":"number","minimum":0,"default":0.5,"description":"how much certainty about the next unit decides; 0: not at all"}}}"#;
+    type Settings = Settings;
 
-    fn create(settings: &str) -> Result<Self, String> {
-        let confidence: Self = serde_json::from_str(settings).map_err(|error| format!("its settings: {error}"))?;
-        for (name, value) in
-            [("evidence_scale", confidence.evidence_scale), ("certainty_power", confidence.certainty_power)]
-        {
-            if !value.is_finite() || value < 0.0 {
-                return Err(format!("`{name}` is {value}; it has to be 0 or more"));
-            }
-        }
-        Ok(confidence)
+    fn create(settings: Settings) -> Result<Self, String> {
+        Ok(Self { settings, weights: Vec::new() })
     }
 
     fn on_logits(&mut self, _: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), String> {
@@ -71,8 +70,8 @@ impl Plugin for Confidence {
         self.weights.extend(rows.iter().map(|row| {
             // Text that every member held impossible speaks against none of them.
             let behind = if best.is_finite() { row.evidence - best } else { 0.0 };
-            let certainty = (row.entropy + ENTROPY_FLOOR).powf(-self.certainty_power);
-            row.weight * (self.evidence_scale * behind).exp() * certainty
+            let certainty = (row.entropy + ENTROPY_FLOOR).powf(-self.settings.certainty_power);
+            row.weight * (self.settings.evidence_scale * behind).exp() * certainty
         }));
         rows.mix(&self.weights, fused)
     }
@@ -81,14 +80,14 @@ impl Plugin for Confidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::Members;
+    use plugin_api::testing::{made, Members};
 
     const SURE: &[f32] = &[6.0, 0.0, 0.0, 0.0];
     const UNSURE: &[f32] = &[0.0, 0.4, 0.2, 0.0];
 
     /// The share of the first of two members, read off the fused row.
     fn share(settings: &str, members: &Members) -> f32 {
-        let fused = members.fuse(&mut Confidence::create(settings).unwrap()).unwrap();
+        let fused = members.fuse(&mut made::<Confidence>(settings).unwrap()).unwrap();
         let (rows, unit) = (members.rows(), 0);
         let (p, q) = (rows.get(0).probabilities()[unit], rows.get(1).probabilities()[unit]);
         (fused[unit].exp() - q) / (p - q)
@@ -122,7 +121,7 @@ mod tests {
     #[test]
     fn two_copies_and_one_member_are_that_member() {
         for members in [Members::new(&[UNSURE, UNSURE]).evidence(&[-5.0, -5.0]), Members::new(&[UNSURE])] {
-            let fused = members.fuse(&mut Confidence::create("{}").unwrap()).unwrap();
+            let fused = members.fuse(&mut made::<Confidence>("{}").unwrap()).unwrap();
             for (score, probability) in fused.iter().zip(members.rows().get(0).probabilities()) {
                 assert!((score.exp() - probability).abs() < 1e-6);
             }
@@ -134,7 +133,7 @@ mod tests {
         let impossible = f32::NEG_INFINITY;
         for evidence in [[-1e30, -2e30], [impossible, -3.0], [impossible, impossible]] {
             let members = Members::new(&[SURE, UNSURE]).evidence(&evidence);
-            let fused = members.fuse(&mut Confidence::create("{}").unwrap()).unwrap();
+            let fused = members.fuse(&mut made::<Confidence>("{}").unwrap()).unwrap();
             assert!(fused.iter().all(|score| score.is_finite()), "{evidence:?} gives {fused:?}");
         }
     }

@@ -12,6 +12,7 @@
 #![warn(missing_docs)]
 
 use plugin_api::{Adjustment, Assessment, Plugin, Role, Step, Verdict};
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Units that have to stand in the reply before it is judged.
@@ -29,14 +30,20 @@ const NORMAL: Strength = Strength { critical: 0.35, temperature_factor: 1.2, tem
 const AGGRESSIVE: Strength = Strength { critical: 0.45, temperature_factor: 1.4, temperature_cap: 1.5 };
 
 /// Adjusts, retracts and retries.
-#[derive(Deserialize)]
-#[serde(default)]
-pub struct Retraction {
+pub struct Retraction(Settings);
+
+/// What can be set.
+#[derive(Deserialize, JsonSchema)]
+#[serde(default, deny_unknown_fields)]
+pub struct Settings {
+    /// mean confidence below which sampling is adjusted
+    #[schemars(range(min = 0.0, max = 1.0))]
     confidence_threshold: f64,
+    /// act earlier and further
     aggressive: bool,
 }
 
-impl Default for Retraction {
+impl Default for Settings {
     fn default() -> Self {
         Self { confidence_threshold: 0.5, aggressive: false }
     }
@@ -47,23 +54,18 @@ impl Plugin for Retraction {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const DESCRIPTION: &'static str = "Takes text back where confidence collapses, and adjusts the sampling around it.";
     const ROLE: Role = Role::Policy;
-    const SETTINGS_SCHEMA: &'static str = r#"{"type":"object","properties":{
-"confidence_threshold":{"type":"number","minimum":0,"maximum":1,"default":0.5,"description":"mean confidence below which sampling is adjusted"},
-"aggressive":{"type":"boolean","default":false,"description":"act earlier and further"}}}"#;
+    type Settings = Settings;
 
-    fn create(settings: &str) -> Result<Self, String> {
-        let policy: Self = serde_json::from_str(settings).map_err(|error| format!("its settings: {error}"))?;
-        if !(0.0..=1.0).contains(&policy.confidence_threshold) {
-            return Err(format!("`confidence_threshold` is {}; it has to be in 0 to 1", policy.confidence_threshold));
-        }
-        Ok(policy)
+    fn create(settings: Settings) -> Result<Self, String> {
+        Ok(Self(settings))
     }
 
     fn on_assessment(&mut self, step: &Step, a: &Assessment) -> Result<Verdict, String> {
         if a.window < FIRST_JUDGED {
             return Ok(Verdict::proceed());
         }
-        let strength = if self.aggressive { AGGRESSIVE } else { NORMAL };
+        let Settings { confidence_threshold, aggressive } = self.0;
+        let strength = if aggressive { AGGRESSIVE } else { NORMAL };
         let mean = f64::from(a.mean_confidence);
         let temperature = f64::from(step.parameters.temperature);
         let penalty = f64::from(step.parameters.repeat_penalty);
@@ -71,12 +73,12 @@ impl Plugin for Retraction {
         let mut retract = None;
         let mut reasons = Vec::new();
 
-        if mean < strength.critical || mean < self.confidence_threshold {
+        if mean < strength.critical || mean < confidence_threshold {
             let raised = (temperature * strength.temperature_factor).min(strength.temperature_cap);
             new_temperature = temperature.max(raised);
             new_penalty = penalty.max((penalty * 1.1).min(1.5));
             let critical = mean < strength.critical;
-            let limit = if critical { strength.critical } else { self.confidence_threshold };
+            let limit = if critical { strength.critical } else { confidence_threshold };
             reasons.push(format!("mean confidence {mean:.2} is below {limit:.2}"));
             let possible = step.retractions_left > 0 && (1..=step.retractable).contains(&a.minimum_back);
             retract = (critical && possible).then_some(a.minimum_back);
@@ -88,7 +90,7 @@ impl Plugin for Retraction {
             new_penalty = new_penalty.max((new_penalty * 1.15).min(2.0));
             reasons.push(format!("{} different tokens in the last 10", a.unique));
         }
-        if self.aggressive && temperature > 0.0 && f64::from(step.random(0)) < 0.05 {
+        if aggressive && temperature > 0.0 && f64::from(step.random(0)) < 0.05 {
             let burst = (f64::from(step.random(1)) * 2.0 - 1.0) * 0.15;
             new_temperature = (new_temperature + burst).clamp(0.05, 2.0);
             reasons.push("exploration burst".into());
@@ -116,11 +118,11 @@ fn changed(before: f32, after: f64) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::{assessment, step};
+    use plugin_api::testing::{assessment, made, step};
     use plugin_api::{Action, Parameters};
 
     fn judge(settings: &str, step: &Step, assessment: &Assessment) -> Verdict {
-        Retraction::create(settings).unwrap().on_assessment(step, assessment).unwrap()
+        made::<Retraction>(settings).unwrap().on_assessment(step, assessment).unwrap()
     }
 
     fn mean(mean_confidence: f32) -> Assessment {

@@ -3,7 +3,7 @@
 
 #![warn(missing_docs)]
 
-use plugin_api::{Plugin, Role, Rows, Step};
+use plugin_api::{NoSettings, Plugin, Role, Rows, Step};
 
 /// What a place further up is worth among units of one score: enough to order them, too little to matter in a draw.
 const TIE: f32 = 1e-5;
@@ -25,8 +25,9 @@ impl Plugin for Voting {
     const VERSION: &'static str = env!("CARGO_PKG_VERSION");
     const DESCRIPTION: &'static str = "Each member votes for its top unit, with its probability; others cannot win.";
     const ROLE: Role = Role::Fusion;
+    type Settings = NoSettings;
 
-    fn create(_settings: &str) -> Result<Self, String> {
+    fn create(_: NoSettings) -> Result<Self, String> {
         Ok(Self { ballot: Vec::new() })
     }
 
@@ -53,10 +54,10 @@ impl Plugin for Voting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::Members;
+    use plugin_api::testing::{made, Members};
 
     fn vote(members: &Members) -> Vec<f32> {
-        members.fuse(&mut Voting::create("{}").unwrap()).unwrap()
+        members.fuse(&mut made::<Voting>("{}").unwrap()).unwrap()
     }
 
     #[test]

@@ -21,14 +21,33 @@ fn is_text(start: &[u8]) -> bool {
     !start.contains(&0) && start.len() - whole < 4
 }
 
-/// True for a 64-bit ELF library with a segment beyond the end of the file. Other formats are left to the linker.
+/// True for a 64-bit ELF library with a segment or its table of sections beyond the end of the file. Other formats are left
+/// to the linker.
 pub(super) fn is_cut_off(library: &[u8]) -> bool {
+    is_elf(library) && extent(library).is_none_or(|extent| extent.end > library.len() as u64)
+}
+
+/// How much memory a library takes when it is loaded, in bytes.
+pub(super) fn mapped_size(library: &[u8]) -> u64 {
+    let segments = if is_elf(library) { extent(library).map(|extent| extent.mapped) } else { None };
+    segments.unwrap_or(library.len() as u64)
+}
+
+fn is_elf(library: &[u8]) -> bool {
     const ELF_64_LITTLE_ENDIAN: &[u8] = b"\x7fELF\x02\x01";
-    library.starts_with(ELF_64_LITTLE_ENDIAN) && segments_are_whole(library) != Some(true)
+    library.starts_with(ELF_64_LITTLE_ENDIAN)
+}
+
+/// What the headers of an ELF library say about its size.
+struct Extent {
+    /// Where the last segment or the table of sections ends in the file.
+    end: u64,
+    /// The segments in memory.
+    mapped: u64,
 }
 
 /// `None` where the headers themselves are cut off or impossible.
-fn segments_are_whole(library: &[u8]) -> Option<bool> {
+fn extent(library: &[u8]) -> Option<Extent> {
     const PT_LOAD: u64 = 1;
     let number = |start: usize, bytes: usize| {
         let field = library.get(start..start.checked_add(bytes)?)?;
@@ -36,14 +55,17 @@ fn segments_are_whole(library: &[u8]) -> Option<bool> {
     };
     // Offsets in `Elf64_Ehdr` and `Elf64_Phdr`.
     let (headers, header_size, count) = (number(32, 8)?, number(54, 2)?, number(56, 2)?);
+    let (sections, section_size, section_count) = (number(40, 8)?, number(58, 2)?, number(60, 2)?);
+    let mut extent = Extent { end: sections.checked_add(section_size * section_count)?, mapped: 0 };
     for index in 0..count {
         let header = usize::try_from(headers.checked_add(index * header_size)?).ok()?;
         let (kind, offset, size) = (number(header, 4)?, number(header + 8, 8)?, number(header + 32, 8)?);
-        if kind == PT_LOAD && offset.checked_add(size)? > library.len() as u64 {
-            return Some(false);
+        if kind == PT_LOAD {
+            extent.end = extent.end.max(offset.checked_add(size)?);
+            extent.mapped = extent.mapped.saturating_add(number(header + 40, 8)?);
         }
     }
-    Some(true)
+    Some(extent)
 }
 
 #[cfg(test)]
@@ -65,7 +87,7 @@ mod tests {
         let mut bytes = vec![0; 220];
         bytes[..6].copy_from_slice(b"\x7fELF\x02\x01");
         (bytes[32], bytes[54], bytes[56]) = (64, 56, 1);
-        (bytes[64], bytes[64 + 8], bytes[64 + 32]) = (1, 120, 100);
+        (bytes[64], bytes[64 + 8], bytes[64 + 32], bytes[64 + 40]) = (1, 120, 100, 200);
         bytes.truncate(length);
         bytes
     }
@@ -76,6 +98,21 @@ mod tests {
         for length in [219, 121, 100, 63, 10] {
             assert!(is_cut_off(&library(length)), "{length}");
         }
+    }
+
+    #[test]
+    fn a_library_takes_what_its_segments_take_in_memory() {
+        assert_eq!(mapped_size(&library(220)), 200);
+        assert_eq!(mapped_size(b"\xcf\xfa\xed\xfe of another format"), 22);
+    }
+
+    #[test]
+    fn a_library_is_whole_with_its_sections() {
+        let mut bytes = library(220);
+        (bytes[40], bytes[58], bytes[60]) = (200, 64, 1);
+        assert!(is_cut_off(&bytes));
+        bytes.resize(264, 0);
+        assert!(!is_cut_off(&bytes));
     }
 
     #[test]

@@ -1,7 +1,8 @@
 //! From a file to the plugins in it. Magic, major version and size are checked before anything else is believed.
 
-use super::{host, image, NativeHook};
-use crate::hooks::Origin;
+use super::error::{LoadError, MOST_PLUGINS};
+use super::image;
+use super::schema::Schema;
 use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
 use plugin_api::abi::{self, Library, PluginEntry};
 use plugin_api::Role;
@@ -9,72 +10,55 @@ use std::ffi::{c_char, CStr};
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::{offset_of, size_of, MaybeUninit};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
-/// More plugins than this in one library is a table that is not one.
-const MOST_PLUGINS: u32 = 1000;
 /// An entry that ends before its first hook is of no use.
 const SMALLEST_ENTRY: u32 = offset_of!(PluginEntry, on_logits) as u32;
 
-/// Why a plugin is not there. `place` is a path in backticks, or the binary.
-#[derive(Debug, thiserror::Error)]
-#[allow(missing_docs, reason = "the sentences name the fields")]
-pub enum LoadError {
-    /// No file.
-    #[error("`{}` does not exist; give the path of a shared library", .0.display())]
-    Missing(PathBuf),
-    /// A folder.
-    #[error("`{}` is a folder; give the path of a shared library", .0.display())]
-    Folder(PathBuf),
-    /// The system refuses to read it.
-    #[error("`{}` cannot be read: {error}", path.display())]
-    Unreadable { path: PathBuf, error: io::Error },
-    /// A file of another kind, found by its first bytes.
-    #[error("`{}` is not a shared library; it is {found}", path.display())]
-    NotALibrary { path: PathBuf, found: &'static str },
-    /// The linker refuses it, or its end is missing.
-    #[error("`{}` cannot be loaded: {reason}", path.display())]
-    Refused { path: PathBuf, reason: String },
-    /// A library without the symbol of a plugin.
-    #[error("`{}` is a shared library, but not a llama_selfmod plugin: it has no symbol `llama_selfmod_plugin_v1`; \
-             `export_plugin!` of the plugin API makes it", .0.display())]
-    NotAPlugin(PathBuf),
-    /// The symbol leads to something else.
-    #[error("`{}` has a symbol `llama_selfmod_plugin_v1`, but not a plugin's table behind it: its magic number is \
-             {found:#018x}", path.display())]
-    Magic { path: PathBuf, found: u64 },
-    /// Built for another major version of the ABI.
-    #[error("`{}` is built for version {found} of the plugin ABI, this program has version {}; build it again with the \
-             plugin API of this program", path.display(), abi::ABI_MAJOR)]
-    AbiMajor { path: PathBuf, found: u32 },
-    /// A table that says it is smaller than the first version of it.
-    #[error("the {table} of {place} says it has {found} bytes; it needs at least {least}")]
-    TooSmall { place: String, table: &'static str, found: u32, least: u32 },
-    /// No plugins in it, or impossibly many.
-    #[error("`{}` says it has {found} plugins; it needs 1 to {MOST_PLUGINS} and a table of them", path.display())]
-    PluginCount { path: PathBuf, found: u32 },
-    /// A plugin's entry cannot be used.
-    #[error("a plugin of {place} has {problem}")]
-    Entry { place: String, problem: String },
-    /// The plugin refuses to start: its own words.
-    #[error("the plugin `{name}` of {place} could not start: {reason}")]
-    Create { name: String, place: String, reason: String },
-}
-
-/// What a plugin says about itself.
+/// A plugin before there is an instance of it: its table, as far as it goes, and what it says about itself.
 #[derive(Debug)]
-pub(super) struct PluginTexts {
+pub(super) struct Plugin {
+    pub entry: PluginEntry,
     pub name: String,
     pub version: String,
     pub description: String,
+    pub role: Role,
+    pub schema: Option<Schema>,
 }
 
-/// Every plugin of a shared library. `settings` is a JSON object that all of them get.
-///
-/// The file is copied before it is opened, so that a newer build can overwrite it, and stays loaded until the program
-/// ends. What lies beside it is not copied: a library it needs has to be found by the system.
-pub fn load_library(path: &Path, settings: &str) -> Result<Vec<NativeHook>, LoadError> {
-    let library = open_copy(path)?;
+/// The content of a file that can be a library, by what its bytes say.
+pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
+    let unreadable = |error| LoadError::Unreadable { path: path.into(), error };
+    let missing_or = |error: io::Error| match error.kind() {
+        io::ErrorKind::NotFound => LoadError::Missing(path.into()),
+        _ => unreadable(error),
+    };
+    let metadata = path.metadata().map_err(missing_or)?;
+    if metadata.is_dir() {
+        return Err(LoadError::Folder(path.into()));
+    }
+    if !metadata.is_file() {
+        return Err(LoadError::NotALibrary { path: path.into(), found: "not a regular file" });
+    }
+    let mut file = File::open(path).map_err(missing_or)?;
+    let mut bytes = Vec::new();
+    (&file).take(256).read_to_end(&mut bytes).map_err(unreadable)?;
+    if bytes.is_empty() {
+        return Err(LoadError::Empty(path.into()));
+    }
+    if let Some(found) = image::other_kind(&bytes) {
+        return Err(LoadError::NotALibrary { path: path.into(), found });
+    }
+    file.read_to_end(&mut bytes).map_err(unreadable)?;
+    if image::is_cut_off(&bytes) {
+        return Err(LoadError::CutOff(path.into()));
+    }
+    Ok(bytes)
+}
+
+/// The plugins of the library with this content; it stays loaded until the program ends.
+pub(super) fn open(path: &Path, content: &[u8]) -> Result<Vec<Plugin>, LoadError> {
+    let library = open_copy(path, content)?;
     // SAFETY: only the symbol's address is taken; a plugin's symbol is a `Library`, which `read_library` checks.
     let table = unsafe { library.get::<*const Library>(abi::SYMBOL) }.map(|symbol| *symbol);
     // Never unloaded: entries, code and thread-locals of it are in use until the end.
@@ -86,31 +70,22 @@ pub fn load_library(path: &Path, settings: &str) -> Result<Vec<NativeHook>, Load
     entries
         .iter()
         // SAFETY: an entry of a table that passed its checks.
-        .map(|&entry| unsafe { instantiate(entry, &place, Origin::Library(path.into()), settings) })
+        .map(|&entry| unsafe { read_plugin(entry, &place) })
         .collect()
 }
 
-/// An instance of the plugin behind `entry`.
+/// The plugin behind `entry`. `place` says in messages where it is.
 ///
 /// # Safety
 /// `entry` is null or points to a plugin's entry, of any minor version, that is never written and never goes.
-pub(super) unsafe fn instantiate(
-    entry: *const PluginEntry,
-    place: &str,
-    origin: Origin,
-    settings: &str,
-) -> Result<NativeHook, LoadError> {
+pub(super) unsafe fn read_plugin(entry: *const PluginEntry, place: &str) -> Result<Plugin, LoadError> {
     // SAFETY: as the caller promises.
     let entry = unsafe { read_entry(entry, place) }?;
     let problem = |problem: &str| LoadError::Entry { place: place.into(), problem: problem.into() };
     // SAFETY: texts of an entry are NUL-terminated and constant, by the ABI.
     let text = |text, what| unsafe { read_text(text) }.map_err(|()| problem(&format!("a {what} that is not UTF-8")));
-    let texts = PluginTexts {
-        name: text(entry.name, "name")?,
-        version: text(entry.version, "version")?,
-        description: text(entry.description, "description")?,
-    };
-    if texts.name.is_empty() {
+    let name = text(entry.name, "name")?;
+    if name.is_empty() {
         return Err(problem("no name"));
     }
     let role = match entry.role {
@@ -118,46 +93,33 @@ pub(super) unsafe fn instantiate(
         abi::ROLE_POLICY => Role::Policy,
         other => return Err(problem(&format!("the role {other}, which is neither fusion (1) nor policy (2)"))),
     };
-    let Some(create) = entry.create else { return Err(problem("no function `create`")) };
-    host::forget_error();
-    // SAFETY: the host is static, the settings are borrowed for the call.
-    let instance = unsafe { create(&host::HOST, settings.as_ptr(), settings.len()) };
-    if instance.is_null() {
-        let reason = host::take_error().unwrap_or_else(|| "it gave no reason".into());
-        return Err(LoadError::Create { name: texts.name, place: place.into(), reason });
+    if entry.create.is_none() {
+        return Err(problem("no function `create`"));
     }
-    Ok(NativeHook { entry, instance, texts, role, origin })
+    // SAFETY: a function without arguments, which may be called at any time, by the ABI.
+    let schema = entry.settings_schema.map_or(std::ptr::null(), |schema| unsafe { schema() });
+    let schema = match text(schema, "settings schema")? {
+        text if text.is_empty() => None,
+        text => Some(Schema::read(&text).map_err(|error| problem(&format!("a settings schema that {error}")))?),
+    };
+    Ok(Plugin {
+        version: text(entry.version, "version")?,
+        description: text(entry.description, "description")?,
+        entry,
+        name,
+        role,
+        schema,
+    })
 }
 
 /// Opens a copy under a fresh name. The same name again would give the code that is open already, and overwriting a file
 /// that is mapped ends the program.
-fn open_copy(path: &Path) -> Result<OpenLibrary, LoadError> {
-    let unreadable = |error| LoadError::Unreadable { path: path.into(), error };
-    let metadata = path.metadata().map_err(|error| match error.kind() {
-        io::ErrorKind::NotFound => LoadError::Missing(path.into()),
-        _ => unreadable(error),
-    })?;
-    if metadata.is_dir() {
-        return Err(LoadError::Folder(path.into()));
-    }
-    if !metadata.is_file() {
-        return Err(LoadError::NotALibrary { path: path.into(), found: "not a regular file" });
-    }
-    let mut file = File::open(path).map_err(unreadable)?;
-    let mut bytes = Vec::new();
-    (&file).take(256).read_to_end(&mut bytes).map_err(unreadable)?;
-    if let Some(found) = image::other_kind(&bytes) {
-        return Err(LoadError::NotALibrary { path: path.into(), found });
-    }
-    file.read_to_end(&mut bytes).map_err(unreadable)?;
+fn open_copy(path: &Path, content: &[u8]) -> Result<OpenLibrary, LoadError> {
     let refused = |reason| LoadError::Refused { path: path.into(), reason };
-    if image::is_cut_off(&bytes) {
-        return Err(refused("its end is missing; copy or build it again".into()));
-    }
     let uncopied =
         |error| refused(format!("no copy of it could be made in `{}`: {error}", std::env::temp_dir().display()));
     let mut copy = tempfile::Builder::new().prefix("llama_selfmod-").suffix(".so").tempfile().map_err(uncopied)?;
-    copy.write_all(&bytes).map_err(uncopied)?;
+    copy.write_all(content).map_err(uncopied)?;
     // SAFETY: runs the library's initialisers, which is what the user asked for. The copy is deleted when this function
     // ends; what is mapped stays.
     unsafe { OpenLibrary::open(Some(copy.path()), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {

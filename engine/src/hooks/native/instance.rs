@@ -1,0 +1,148 @@
+//! One instance of a plugin and the calls into it.
+
+use super::host;
+use super::load::Plugin;
+use crate::hooks::HookError;
+use plugin_api::abi::{self, PluginEntry, RawVerdict};
+use plugin_api::{Assessment, Retraction, Rows, Step, Token, Verdict};
+use std::ffi::c_void;
+
+/// More state than this is no state.
+const LARGEST_STATE: usize = 64 << 20;
+
+/// Ends with a call of the plugin's `destroy`.
+#[derive(Debug)]
+pub(super) struct Instance {
+    /// Hooks that said they do nothing are taken out.
+    entry: PluginEntry,
+    pointer: *mut c_void,
+}
+
+// SAFETY: the ABI lets the host call an instance from changing threads, one at a time, which `&mut self` ensures. What
+// `entry` points to is constant and stays: part of the binary, or of a library that is never unloaded.
+unsafe impl Send for Instance {}
+
+impl Instance {
+    /// Makes one. `settings` is a JSON object. An error is what the plugin said.
+    pub fn create(plugin: &Plugin, settings: &str) -> Result<Self, String> {
+        let Some(create) = plugin.entry.create else { return Err("it has no function `create`".into()) };
+        host::forget_error();
+        // SAFETY: the host is static, the settings are borrowed for the call.
+        let pointer = unsafe { create(&host::HOST, settings.as_ptr(), settings.len()) };
+        if pointer.is_null() {
+            return Err(host::take_error().unwrap_or_else(|| "it gave no reason".into()));
+        }
+        Ok(Self { entry: plugin.entry, pointer })
+    }
+
+    /// Calls into the plugin and turns its status into a result: whether there is anything to call again.
+    fn call(&mut self, hook: impl FnOnce(*mut c_void) -> i32) -> Result<bool, HookError> {
+        host::forget_error();
+        let status = hook(self.pointer);
+        if status == abi::OK || status == abi::ABSENT {
+            return Ok(status == abi::OK);
+        }
+        let text = host::take_error();
+        Err(HookError(match status {
+            abi::FAILED => text.unwrap_or_else(|| "it failed and gave no reason".into()),
+            abi::PANICKED => text.unwrap_or_else(|| "it panicked".into()),
+            _ => {
+                let detail = text.map(|text| format!(": {text}")).unwrap_or_default();
+                format!("it returned {status}, which is no status of ABI version {}{detail}", abi::ABI_MAJOR)
+            }
+        }))
+    }
+
+    pub fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
+        let Some(hook) = self.entry.on_logits else { return Ok(()) };
+        // SAFETY: all pointers are of live references; the instance was made by this entry.
+        if !self.call(|instance| unsafe { hook(instance, step, rows, fused.as_mut_ptr(), fused.len()) })? {
+            self.entry.on_logits = None;
+        }
+        Ok(())
+    }
+
+    pub fn on_token(&mut self, step: &Step, token: &Token) -> Result<Verdict, HookError> {
+        let Some(hook) = self.entry.on_token else { return Ok(Verdict::proceed()) };
+        let mut verdict = RawVerdict::NOTHING;
+        // SAFETY: as in `on_logits`.
+        if !self.call(|instance| unsafe { hook(instance, step, token, &mut verdict) })? {
+            self.entry.on_token = None;
+        }
+        Ok(verdict.get()?)
+    }
+
+    pub fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, HookError> {
+        let Some(hook) = self.entry.on_assessment else { return Ok(Verdict::proceed()) };
+        let mut verdict = RawVerdict::NOTHING;
+        // SAFETY: as in `on_logits`.
+        if !self.call(|instance| unsafe { hook(instance, step, assessment, &mut verdict) })? {
+            self.entry.on_assessment = None;
+        }
+        Ok(verdict.get()?)
+    }
+
+    pub fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError> {
+        let Some(hook) = self.entry.on_retract else { return Ok(()) };
+        // SAFETY: as in `on_logits`.
+        if !self.call(|instance| unsafe { hook(instance, step, retraction) })? {
+            self.entry.on_retract = None;
+        }
+        Ok(())
+    }
+
+    pub fn edits_logits(&self) -> bool {
+        self.entry.on_logits.is_some()
+    }
+
+    /// Its state; `None` where it has none.
+    pub fn save(&mut self) -> Result<Option<Vec<u8>>, HookError> {
+        let Some(save) = self.entry.save else { return Ok(None) };
+        let mut state = State::default();
+        let context = (&raw mut state).cast::<c_void>();
+        // SAFETY: `context` is the state that `write` expects, and lives during the call.
+        let is_there = self.call(|instance| unsafe { save(instance, write, context) })?;
+        if state.is_too_large {
+            return Err(HookError(format!("its state has more than {} MiB", LARGEST_STATE >> 20)));
+        }
+        Ok(is_there.then_some(state.bytes))
+    }
+
+    /// Takes over a state, if the plugin does that.
+    pub fn restore(&mut self, state: &[u8]) -> Result<(), HookError> {
+        let Some(restore) = self.entry.restore else { return Ok(()) };
+        // SAFETY: the bytes are borrowed for the call.
+        self.call(|instance| unsafe { restore(instance, state.as_ptr(), state.len()) }).map(drop)
+    }
+}
+
+impl Drop for Instance {
+    fn drop(&mut self) {
+        if let Some(destroy) = self.entry.destroy {
+            // SAFETY: made by this entry, passed here once.
+            unsafe { destroy(self.pointer) }
+        }
+    }
+}
+
+/// What `save` has written so far.
+#[derive(Default)]
+struct State {
+    bytes: Vec<u8>,
+    is_too_large: bool,
+}
+
+/// Called from foreign code, so nothing in it may panic.
+unsafe extern "C" fn write(context: *mut c_void, bytes: *const u8, len: usize) {
+    if context.is_null() || bytes.is_null() || len == 0 {
+        return;
+    }
+    // SAFETY: the ABI promises the context that came with this function, which `save` made.
+    let state = unsafe { &mut *context.cast::<State>() };
+    if len > LARGEST_STATE - state.bytes.len() {
+        state.is_too_large = true;
+        return;
+    }
+    // SAFETY: the ABI promises `len` bytes.
+    state.bytes.extend_from_slice(unsafe { std::slice::from_raw_parts(bytes, len) });
+}
