@@ -5,6 +5,8 @@
 
 mod arithmetic;
 pub mod check;
+#[cfg(test)]
+mod definitions;
 mod diagnose;
 mod draws;
 mod hooks;

@@ -185,6 +185,12 @@ impl Program {
         self.ast.iter_functions().map(|function| function.name.to_owned()).collect()
     }
 
+    /// Of everything that the engine gives to scripts, without Rhai's own library.
+    #[cfg(test)]
+    pub(super) fn signatures(&self) -> Vec<String> {
+        self.engine.gen_fn_signatures(false)
+    }
+
     /// Counts operations and time of every call from now on.
     pub(super) fn measure(&mut self) {
         let operations = Arc::new(AtomicU64::new(0));
