@@ -5,6 +5,8 @@ mod support;
 
 #[path = "scripts/abilities.rs"]
 mod abilities;
+#[path = "scripts/check.rs"]
+mod check;
 #[path = "scripts/edits.rs"]
 mod edits;
 #[path = "scripts/faults.rs"]
@@ -15,5 +17,7 @@ mod knobs;
 mod limits;
 #[path = "scripts/rows.rs"]
 mod rows;
+#[path = "scripts/saves.rs"]
+mod saves;
 #[path = "scripts/stock.rs"]
 mod stock;

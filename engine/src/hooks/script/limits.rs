@@ -85,8 +85,14 @@ pub(super) fn set(engine: &mut Engine, clock: &Arc<Clock>) {
         .register_fn("sleep", |_: i64| unavailable("sleep"))
         .register_fn("sleep", |_: f64| unavailable("sleep"))
         .register_fn("timestamp", || unavailable("timestamp"));
+    watch(engine, clock, |_| ());
+}
+
+/// Looks at the deadline while a script runs; `seen` hears of every operation, with how many there were.
+pub(super) fn watch(engine: &mut Engine, clock: &Arc<Clock>, seen: impl Fn(u64) + Send + Sync + 'static) {
     let clock = Arc::clone(clock);
     engine.on_progress(move |operations| {
+        seen(operations);
         (operations % OPERATIONS_A_LOOK == 0 && clock.is_late()).then(|| Dynamic::from("deadline"))
     });
 }

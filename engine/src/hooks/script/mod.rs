@@ -4,6 +4,9 @@
 #![doc = include_str!("../../../../policies/README.md")]
 
 mod arithmetic;
+pub mod check;
+#[cfg(test)]
+mod definitions;
 mod diagnose;
 mod draws;
 mod hooks;
@@ -23,6 +26,7 @@ use std::time::{Duration, Instant};
 use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};
 use rhai::{Dynamic, Engine, Map};
 
+pub use self::check::check;
 pub use self::diagnose::Diagnosis;
 use self::knobs::Knobs;
 use self::program::{Function, Program};
@@ -102,8 +106,7 @@ impl ScriptHook {
                 tracing::warn!("{} cannot be watched ({reason}); use /reload after an edit", path.display());
             })
             .ok();
-        let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        let (label, name) = labels(path);
         let running = Running::prepare(&label, &source, &settings, Follows::Nothing).map_err(ScriptError::Faulty)?;
         let file = ScriptFile { path: path.into(), label, watch, seen: source, missing_since: None };
         Ok(Self { name, settings, running, version: 1, file: Some(file) })
@@ -261,7 +264,12 @@ impl Hook for ScriptHook {
         if !has_settled && !is_overdue {
             return Reload::Unchanged;
         }
-        match read_script(&file.path) {
+        let read = read_script(&file.path);
+        if has_settled && file.watch.as_ref().is_some_and(Watch::is_disturbed) {
+            // The next save began while this one was read.
+            return Reload::Unchanged;
+        }
+        match read {
             Ok(source) if source == file.seen => {
                 file.missing_since = None;
                 Reload::Unchanged
@@ -286,6 +294,12 @@ impl Hook for ScriptHook {
             Err(problem) => Reload::Refused(format!("`{}`: {}", file.label, problem.reason())),
         }
     }
+}
+
+/// A file's name for diagnoses, and the hook's name.
+fn labels(path: &Path) -> (String, String) {
+    let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    (text(path.file_name()), text(path.file_stem()))
 }
 
 fn parse_settings(settings: &str) -> Result<Map, ScriptError> {

@@ -1,12 +1,14 @@
 //! A compiled script: its functions, checked, and the one way to call them.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
 use plugin_api::{Role, Step};
 use rhai::{CallFnOptions, Dynamic, Engine, FuncArgs, Module, Position, Scope, Shared, AST};
 
+use super::check::Call;
 use super::diagnose::{self, Diagnosis};
 use super::draws::{self, Draws};
 use super::knobs::{self, Knobs};
@@ -66,6 +68,14 @@ pub(super) struct Program {
     muted: Arc<AtomicBool>,
     knobs: Arc<Knobs>,
     draws: Arc<Draws>,
+    measured: Option<Measured>,
+}
+
+/// What [`Program::measure`] records.
+struct Measured {
+    /// Of the running call.
+    operations: Arc<AtomicU64>,
+    calls: Mutex<Vec<Call>>,
 }
 
 impl Program {
@@ -117,7 +127,19 @@ impl Program {
 
         let functions = check_functions(file, source, &ast)?;
         let role = role(file, source, &constants, &functions)?;
-        Ok(Self { file: file.into(), source: source.into(), engine, ast, functions, role, clock, muted, knobs, draws })
+        Ok(Self {
+            file: file.into(),
+            source: source.into(),
+            engine,
+            ast,
+            functions,
+            role,
+            clock,
+            muted,
+            knobs,
+            draws,
+            measured: None,
+        })
     }
 
     pub(super) fn defines(&self, function: Function) -> bool {
@@ -158,6 +180,31 @@ impl Program {
         first.trim().strip_prefix("//").unwrap_or_default().trim_start_matches(['/', '!']).trim().to_owned()
     }
 
+    /// Names of all functions, the script's own ones included.
+    pub(super) fn function_names(&self) -> Vec<String> {
+        self.ast.iter_functions().map(|function| function.name.to_owned()).collect()
+    }
+
+    /// Of everything that the engine gives to scripts, without Rhai's own library.
+    #[cfg(test)]
+    pub(super) fn signatures(&self) -> Vec<String> {
+        self.engine.gen_fn_signatures(false)
+    }
+
+    /// Counts operations and time of every call from now on.
+    pub(super) fn measure(&mut self) {
+        let operations = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&operations);
+        limits::watch(&mut self.engine, &self.clock, move |count| counter.store(count, Ordering::Relaxed));
+        self.measured = Some(Measured { operations, calls: Mutex::default() });
+    }
+
+    /// The calls since the last time.
+    pub(super) fn take_calls(&self) -> Vec<Call> {
+        let calls = self.measured.as_ref().map(|measured| &measured.calls);
+        calls.map_or_else(Vec::new, |calls| std::mem::take(&mut *calls.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
     /// Calls a function that the script defines, with `state` as `this`; `step` is what it draws random numbers for.
     pub(super) fn call(
         &self,
@@ -168,6 +215,10 @@ impl Program {
     ) -> Result<Dynamic, Box<Diagnosis>> {
         self.clock.begin();
         self.draws.begin(function, step);
+        let begin = self.measured.as_ref().map(|measured| {
+            measured.operations.store(0, Ordering::Relaxed);
+            Instant::now()
+        });
         let answer = guarded(|| {
             let options = CallFnOptions::new().eval_ast(false).bind_this_ptr(state);
             self.engine.call_fn_with_options::<Dynamic>(
@@ -177,9 +228,13 @@ impl Program {
                 function.name(),
                 arguments,
             )
-        })
-        .map_err(|panic| self.fault_of(function, panic))?
-        .map_err(|error| {
+        });
+        if let (Some(measured), Some(begin)) = (&self.measured, begin) {
+            let call =
+                Call { function, operations: measured.operations.load(Ordering::Relaxed), time: begin.elapsed() };
+            measured.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        }
+        let answer = answer.map_err(|panic| self.fault_of(function, panic))?.map_err(|error| {
             // A deadline has no place.
             let definition = definition(&self.source, function.name());
             Diagnosis::of_run_error(&self.file, &self.source, *error).or_at(&self.source, definition)
@@ -268,7 +323,7 @@ fn definition(source: &str, function: &str) -> Position {
 }
 
 /// Where a line that begins with `text` stands. Rhai's public interface does not tell where a function is defined.
-fn place_of(source: &str, text: &str) -> Position {
+pub(super) fn place_of(source: &str, text: &str) -> Position {
     for (index, line) in source.lines().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let rest = line[indent..].strip_prefix(text);
