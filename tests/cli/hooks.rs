@@ -23,6 +23,96 @@ fn libraries_that_are_no_plugins_are_refused() {
 }
 
 #[test]
+fn settings_go_to_plugins_by_flag_and_by_file_and_the_flag_wins() {
+    let place = Place::new();
+    let blend = library("blend");
+    let text = |words: &[&str]| {
+        place.text(&with(&[&["-n", "30", "--policy", "none", "--fusion-mode", "blend"], words].concat()))
+    };
+    let (usual, other) = (text(&[]), text(&["--plugin", &format!("{blend}:alpha=1")]));
+    assert_ne!(usual, other, "the share of the specialists counts");
+    place.file("plugins.json", "{\"blend\": {\"alpha\": 1.0}}");
+    assert_eq!(text(&["--plugin-config", "plugins.json"]), other, "a built-in one is set by the file");
+    let both = ["--plugin-config", "plugins.json", "--plugin", &format!("{blend}:alpha=0.1")];
+    assert_eq!(text(&both), usual);
+}
+
+#[test]
+fn a_wrong_setting_is_refused_with_what_there_is() {
+    let place = Place::new();
+    let blend = library("blend");
+    let told = |words: &[&str]| place.refusal(&with(words));
+    let line = "\n  alpha               a number, 0 to 1, default 0.1: share of the specialists\n";
+    let error = told(&["--plugin", &format!("{blend}:alhpa=0.1")]);
+    assert!(
+        error.contains("has no setting `alhpa`; did you mean `alpha`? Its settings:\n") && error.contains(line),
+        "{error}"
+    );
+    let error = told(&["--plugin", &format!("{blend}:alpha=much")]);
+    assert!(
+        error.contains("cannot take \"much\" as `alpha`, which has to be a number, 0 to 1. Its")
+            && error.contains(line),
+        "{error}"
+    );
+    let error = told(&["--plugin", &format!("{blend}:alpha")]);
+    assert!(error.contains("there is no file `"), "{error}");
+    for (text, sentence) in [
+        (
+            "{\"blend\": {\n  \"alpha\": 7}}",
+            "`p.json`, line 2, column 3: the plugin `blend` of the binary cannot take 7 as `alpha`",
+        ),
+        (
+            "{\"blend\": {\n  \"beta\": 7}}",
+            "`p.json`, line 2, column 3: the plugin `blend` of the binary has no setting `beta`",
+        ),
+        (
+            "{\"blnd\": {}}",
+            "`p.json`, line 1, column 2: there is no plugin `blnd`; did you mean `blend`? There are `confidence`, ",
+        ),
+        ("{\"blend\": {,", "`p.json`, line 1, column 12: "),
+        ("{\"blend\": 7}", "`p.json`, line 1, column 11: invalid type: integer `7`"),
+    ] {
+        place.file("p.json", text);
+        let error = told(&["--plugin-config", "p.json"]);
+        assert!(error.contains(sentence), "{error}");
+    }
+    assert!(told(&["--plugin-config", "absent.json"]).contains("no file `absent.json`"));
+}
+
+#[test]
+fn a_knob_of_a_script_takes_a_number() {
+    let place = Place::new();
+    place.file("calm.rhai", "fn on_assessment(step, a) {}");
+    let error = place.refusal(&with(&["--policy", "calm.rhai:unsure=much"]));
+    assert!(error.contains("`calm.rhai:unsure=much`: the knob `unsure` takes a number, \"much\" is none"), "{error}");
+    let error = place.refusal(&with(&["--policy", "calm.rhai:unsure=0.4"]));
+    assert!(error.contains("the script `calm.rhai`: ") && error.contains("no knob `unsure`"), "{error}");
+}
+
+#[test]
+fn a_plugin_that_is_built_again_while_text_is_written_takes_over() {
+    let place = Place::new();
+    let plugin = compiled(place.path(), &["ACTION=0", "PAUSE_MS=20"]);
+    // The end of the text must not come before the new version.
+    place.file("on.rhai", "fn on_token(step, token) { if token.is_end { resample() } }");
+    let words = with(&["--plugin", &plugin, "--policy", "on.rhai", "-n", "2000", "--context-shift", "--json-stream"]);
+    let mut child = place.process(&words).stdout(Stdio::piped()).spawn().unwrap();
+    let mut stream = String::new();
+    let mut lines = BufReader::new(child.stdout.take().unwrap());
+    let mut edited = false;
+    while lines.read_line(&mut stream).unwrap() > 0 {
+        if !edited && stream.lines().count() > 5 {
+            compiled(place.path(), &["REASON=\"the second version\""]);
+            edited = true;
+        }
+    }
+    assert!(child.wait().unwrap().success());
+    let reload = events(&stream).into_iter().find(|event| event["type"] == "reload").expect("it is taken over");
+    assert_eq!((reload["hook"].as_str(), reload["version"].as_u64()), (Some("stops"), Some(2)));
+    assert_eq!(Replay::of(&stream).done["reason"], "the second version");
+}
+
+#[test]
 fn a_plugin_that_panics_at_its_start_is_refused_with_its_words() {
     let place = Place::new();
     let plugin = library("panics");

@@ -1,10 +1,10 @@
 //! What is no plugin, or one that breaks the ABI, becomes a sentence.
 
-use crate::{from_c, library, load};
+use crate::{compile, from_c, library, load};
 use llama_selfmod::hooks::native::LoadError;
 use llama_selfmod::hooks::Hook;
 use plugin_api::testing::{assessment, step};
-use plugin_api::{Role, Verdict};
+use plugin_api::{Assessment, Role, Verdict};
 use std::path::Path;
 
 /// What `load` says about a file with this name and content.
@@ -45,6 +45,22 @@ fn what_the_linker_says_is_said_without_the_name_of_the_copy() {
     let message = refusal("foreign.so", &foreign);
     assert!(message.starts_with("`/foreign.so` cannot be loaded: "), "{message}");
     assert!(!message.contains("llama_selfmod-"), "{message}");
+}
+
+#[test]
+fn the_plugin_in_c_of_the_guide_works() {
+    let guide = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/../plugins/README.md")).unwrap();
+    let source = guide.split("```c\n").nth(1).unwrap().split("```").next().unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let file = folder.path().join("careful.c");
+    std::fs::write(&file, source).unwrap();
+    let path = compile(folder.path(), file.to_str().unwrap(), "plugin-api/include", &[]);
+    let mut hook = load(&path, "{}").unwrap().remove(0);
+    let answers = |hook: &mut dyn Hook, confidence| {
+        hook.on_assessment(&step(), &Assessment { confidence, ..assessment() }).unwrap()
+    };
+    assert_eq!(answers(&mut hook, 0.5), Verdict::proceed());
+    assert_eq!(answers(&mut hook, 0.01), Verdict::retract(1, ""));
 }
 
 #[test]
