@@ -166,11 +166,15 @@ fn thousands_of_phrases_are_made_in_time_and_kept_over_calls() {
             (from..from + 1000).map(|number| format!("\"a phrase of number {number}\"")).collect();
         format!("[{}]", phrases.join(","))
     };
+    let begin = Instant::now();
     let mut hook = load(&format!(
         "const GUARD = phrases({}).add({}).add({});\nfn on_assessment(step, a) {{ stop(GUARD.find(\"such A phrase OF number 2777!\").index.to_string()) }}",
         list(0), list(1000), list(2000)
     ));
+    println!("3000 phrases: loaded in {:?}", begin.elapsed());
+    let begin = Instant::now();
     assert_eq!(assess(&mut hook, 0.5).reason, "2777");
+    println!("one search: {:?}", begin.elapsed());
 }
 
 #[test]

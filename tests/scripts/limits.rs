@@ -138,6 +138,16 @@ fn whatever_takes_long_is_stopped_at_the_deadline_and_the_text_goes_on() {
 }
 
 #[test]
+fn the_top_level_ends_too() {
+    let list = (0..1000).map(|number| format!("\"phrase {number}\"")).collect::<Vec<_>>().join(",");
+    let begin = Instant::now();
+    let text =
+        refusal(&format!("const X = [{list}];\nfor i in 0..9999 {{ phrases(X).find(`x`); }}\nfn on_token(s, t) {{}}"));
+    assert!(text.contains("line 2") && text.contains("the top level takes longer than 100 ms"), "{text}");
+    assert!(begin.elapsed() < Duration::from_secs(2), "it took {:?}", begin.elapsed());
+}
+
+#[test]
 fn a_deep_recursion_is_stopped_and_the_text_goes_on() {
     let mut hook =
         load("fn f(x) { 1 + f(x) } fn on_assessment(step, a) { if step.position == 99 { f(1); } stop(\"fine\") }");

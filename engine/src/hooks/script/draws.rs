@@ -22,7 +22,7 @@ impl Draws {
     pub(super) fn begin(&self, function: Function, step: Option<&Step>) {
         self.is_open.store(step.is_some(), Ordering::Relaxed);
         if let Some(step) = step {
-            let place = u64::from(step.position) << 32 | u64::from(step.attempt);
+            let place = (u64::from(step.position) << 32) | u64::from(step.attempt);
             self.state.store(mix(mix(mix(step.seed) ^ place) ^ function as u64), Ordering::Relaxed);
         }
     }
@@ -53,6 +53,6 @@ pub(super) fn register(engine: &mut Engine, draws: &Arc<Draws>) {
             return Err(message.into());
         }
         let count = u128::from(high.wrapping_sub(low) as u64);
-        on.next().map(|bits| low.wrapping_add((u128::from(bits) * count >> 64) as i64))
+        on.next().map(|bits| low.wrapping_add(((u128::from(bits) * count) >> 64) as i64))
     });
 }

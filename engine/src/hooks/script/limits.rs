@@ -13,6 +13,8 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 
 /// Longest time of one call.
 pub(super) const DEADLINE: Duration = Duration::from_millis(10);
+/// Longest time of the top level, which runs once for a version and may make lists of patterns.
+pub(super) const LOADING: Duration = Duration::from_millis(100);
 /// Most operations of one call; an empty endless loop gets here in about 3 ms.
 pub(super) const OPERATIONS: u64 = 100_000;
 /// Nested calls; a closure passed to `map` is two. With [`EXPRESSION_DEPTH`] the deepest script that these allow needs less
@@ -47,9 +49,9 @@ impl Clock {
         Self { origin: Instant::now(), due: AtomicU64::new(u64::MAX) }
     }
 
-    /// A call begins.
-    pub(super) fn begin(&self) {
-        self.due.store(self.now() + DEADLINE.as_nanos() as u64, Ordering::Relaxed);
+    /// A call begins that has so long.
+    pub(super) fn begin(&self, longest: Duration) {
+        self.due.store(self.now() + longest.as_nanos() as u64, Ordering::Relaxed);
     }
 
     pub(super) fn is_late(&self) -> bool {

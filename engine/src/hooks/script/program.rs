@@ -6,14 +6,15 @@ use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
 use plugin_api::{Role, Step};
-use rhai::{CallFnOptions, Dynamic, Engine, FuncArgs, Module, Position, Scope, Shared, AST};
+use rhai::{CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Module, Position, Scope, Shared, AST};
 
 use super::check::Call;
 use super::diagnose::{self, Diagnosis};
 use super::draws::{self, Draws};
 use super::knobs::{self, Knobs};
 use super::limits::{self, Clock};
-use super::{patterns, rows, surface, verdicts};
+use super::patterns::{self, Patterns};
+use super::{rows, surface, verdicts};
 
 /// What a script may define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -105,14 +106,23 @@ impl Program {
         };
         let mut scope = Scope::new();
         let ast = parse(&engine, &scope)?;
-        clock.begin();
+        clock.begin(limits::LOADING);
         guarded(|| engine.run_ast_with_scope(&mut scope, &ast))
             .map_err(|panic| Diagnosis::new(file, source, Position::NONE, panic))?
-            .map_err(|error| Diagnosis::of_run_error(file, source, *error))?;
+            .map_err(|error| match *error {
+                EvalAltResult::ErrorTerminated(_, place) => {
+                    let message = format!("the top level takes longer than {} ms", limits::LOADING.as_millis());
+                    Diagnosis::new(file, source, place, message)
+                }
+                error => Diagnosis::of_run_error(file, source, error),
+            })?;
 
         let mut constants = Scope::new();
         let mut module = Module::new();
         for (name, is_constant, value) in scope.iter() {
+            if let Some(patterns) = value.read_lock::<Patterns>().filter(|_| is_constant) {
+                patterns.prepare();
+            }
             if is_constant {
                 constants.push_constant_dynamic(name, value.clone());
                 module.set_var(name, value);
@@ -213,7 +223,7 @@ impl Program {
         step: Option<&Step>,
         arguments: impl FuncArgs,
     ) -> Result<Dynamic, Box<Diagnosis>> {
-        self.clock.begin();
+        self.clock.begin(limits::DEADLINE);
         self.draws.begin(function, step);
         let begin = self.measured.as_ref().map(|measured| {
             measured.operations.store(0, Ordering::Relaxed);
