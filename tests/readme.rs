@@ -154,9 +154,14 @@ fn everything_a_script_sees_is_described() {
     for words in quoted(&guide.replace("```", "")) {
         named.extend(words.split(|c: char| !(c.is_alphanumeric() || c == '_')).map(str::to_string));
     }
-    for source in ["surface", "rows", "verdicts"] {
-        let source = file(&format!("engine/src/hooks/script/{source}.rs"));
-        let (_, list) = source.split_once("const NAMES: &[&str] = &[").unwrap();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/hooks/script");
+    let sources = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).filter(|path| path.is_file());
+    let lists: Vec<String> = sources
+        .map(|path| std::fs::read_to_string(path).unwrap())
+        .filter_map(|source| Some(source.split_once("const NAMES: &[&str] =")?.1.to_string()))
+        .collect();
+    assert!(lists.len() >= 4, "only {} lists of names were found", lists.len());
+    for list in lists {
         let names = list.split("];").next().unwrap().split('"').skip(1).step_by(2);
         for name in names {
             assert!(named.contains(name), "policies/README.md does not name `{name}`");

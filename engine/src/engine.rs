@@ -88,6 +88,11 @@ impl Engine {
         run_policy(&mut self.decoder.chain, name, running)
     }
 
+    /// Sets a knob of a fusion or a policy from the next step on.
+    pub fn set_knob(&mut self, name: &str, knob: &str, value: f64) -> Result<(), Error> {
+        self.decoder.chain.set_knob(name, knob, value).map_err(|error| Error::Input(error.to_string()))
+    }
+
     /// Adds a policy and lets it run; its name.
     pub fn add_policy(&mut self, source: &PolicySource) -> Result<String, Error> {
         add_policy(&mut self.decoder.chain, source, &self.settings)

@@ -1,6 +1,6 @@
 //! The fusions and policies there are, in words.
 
-use crate::hooks::{chain::HookInfo, Origin};
+use crate::hooks::{chain::HookInfo, Knob, Origin};
 use plugin_api::Role;
 
 /// All of one role, one a line; those that run are marked.
@@ -19,11 +19,17 @@ pub fn list(hooks: &[HookInfo], role: Role) -> String {
         if !description.is_empty() {
             lines += &format!("    {description}\n");
         }
+        lines.extend(hook.knobs.iter().map(|knob| format!("    {}\n", describe(knob))));
     }
     if hooks.is_empty() {
         lines += "  none\n";
     }
     lines
+}
+
+/// `low = 0.5 (0 to 1, 0.35 by default)`
+fn describe(Knob { name, value, default, minimum, maximum }: &Knob) -> String {
+    format!("{name} = {value} ({minimum} to {maximum}, {default} by default)")
 }
 
 /// Both roles; for `--list-hooks`.

@@ -7,7 +7,7 @@
 mod mix;
 mod row;
 pub(crate) mod shortlist;
-mod vector;
+pub(crate) mod vector;
 
 pub use mix::{agreement, mix};
 pub use row::{check, log_probability, normalise, softmax, InvalidRow, RowStatistics};

@@ -4,10 +4,10 @@
 //! are branch-free and plain Rust, so that the compiler makes vector instructions of them for whatever it builds for.
 
 /// Numbers worked on together: one AVX-512 register, two of AVX2, four of SSE or NEON.
-pub(super) const LANES: usize = 16;
+pub(crate) const LANES: usize = 16;
 
 /// Numbers summed in `f32` before the sum goes on in `f64`: 64 additions a lane, whose rounding stays near 1e-6.
-pub(super) const BLOCK: usize = 64 * LANES;
+pub(crate) const BLOCK: usize = 64 * LANES;
 
 /// Sixteen numbers of a row.
 pub(super) type Lanes = [f32; LANES];
@@ -81,7 +81,7 @@ const CUT: f32 = 85.95;
 /// A power of two in place of the largest score: `score − largest` would be rounded, to 4e-6 where the difference is 70,
 /// while the change of the exponent is exact.
 #[derive(Clone, Copy)]
-pub(super) struct Exponential {
+pub(crate) struct Exponential {
     /// Taken from every score: 0, or the reference where scores are so large that they are coarse anyway.
     origin: f32,
     /// The reference, less the origin.
@@ -92,7 +92,7 @@ pub(super) struct Exponential {
 
 impl Exponential {
     /// For scores that are not much above `reference`, a finite number: at most by 80.
-    pub(super) fn relative_to(reference: f32) -> Self {
+    pub(crate) fn relative_to(reference: f32) -> Self {
         let origin = if reference.abs() <= 256.0 { 0.0 } else { reference };
         let reference = reference - origin;
         let exponent = multiply_add(reference, std::f32::consts::LOG2_E, ROUNDER) - ROUNDER;
@@ -105,7 +105,7 @@ impl Exponential {
     /// Relative error of the exponential: at most 3e-7, and 3e-9 times the score, of which what all scores have in
     /// common cancels in a probability.
     #[inline(always)]
-    pub(super) fn of(&self, score: f32) -> (f32, f32) {
+    pub(crate) fn of(&self, score: f32) -> (f32, f32) {
         // The same for a whole row: the compiler moves the question out of the loop.
         let x = if self.origin == 0.0 { score } else { score - self.origin };
         let lowest = self.reference - CUT;
@@ -138,7 +138,7 @@ impl Exponential {
     }
 
     /// The logarithm of what the exponentials are relative to.
-    pub(super) fn log_unit(&self) -> f64 {
+    pub(crate) fn log_unit(&self) -> f64 {
         f64::from(self.origin) + f64::from(self.exponent) * std::f64::consts::LN_2
     }
 }
@@ -147,7 +147,7 @@ impl Exponential {
 ///
 /// Absolute error: at most 1.5e-7 between ½ and 2, elsewhere a unit in the last place.
 #[inline(always)]
-pub(super) fn ln(x: f32) -> f32 {
+pub(crate) fn ln(x: f32) -> f32 {
     // The bits of √½.
     const SQRT_HALF: i32 = 0x3F35_04F3;
     // x = 2^exponent · (1 + f), with 1 + f between √½ and √2.

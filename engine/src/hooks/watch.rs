@@ -5,6 +5,7 @@
 //! one is for the reader to see.
 
 use std::ffi::OsString;
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
@@ -32,6 +33,8 @@ pub enum Watching {
 /// Watches one file until it is dropped.
 pub(crate) struct Watch {
     changes: Arc<Changes>,
+    /// For polling, which sees changes late and not all of them: what is looked at to see whether the file has come to rest.
+    rest: Option<Rest>,
     /// Ends its thread when it is dropped.
     _watcher: Box<dyn Watcher + Send>,
 }
@@ -40,6 +43,13 @@ pub(crate) struct Watch {
 struct Changes {
     origin: Instant,
     newest: AtomicU64,
+}
+
+/// A file's size and times as they were at the last look.
+struct Rest {
+    file: PathBuf,
+    /// 0 before the first look at a burst of changes.
+    stamp: AtomicU64,
 }
 
 impl Watch {
@@ -60,7 +70,7 @@ impl Watch {
         for folder in folders(file) {
             watcher.watch(&folder, RecursiveMode::NonRecursive)?;
         }
-        Ok(Self { changes, _watcher: Box::new(watcher) })
+        Ok(Self { changes, rest: None, _watcher: Box::new(watcher) })
     }
 
     fn polling(file: &Path) -> notify::Result<Self> {
@@ -70,22 +80,71 @@ impl Watch {
         let config = Config::default().with_poll_interval(POLL).with_compare_contents(true);
         let mut watcher = PollWatcher::new(listen(file, &changes), config)?;
         watcher.watch(file, RecursiveMode::NonRecursive)?;
-        Ok(Self { changes, _watcher: Box::new(watcher) })
+        let rest = Rest { file: file.to_owned(), stamp: AtomicU64::new(0) };
+        Ok(Self { changes, rest: Some(rest), _watcher: Box::new(watcher) })
     }
 
     /// True once after each burst of changes, when the file has come to rest. One atomic load when there was none.
     pub(crate) fn settled(&self) -> bool {
         let newest = self.changes.newest.load(Ordering::Acquire);
-        newest != 0
-            && self.changes.now().saturating_sub(newest) >= QUIET.as_nanos() as u64
+        if newest == 0 {
+            return false;
+        }
+        let is_quiet = self.changes.now().saturating_sub(newest) >= QUIET.as_nanos() as u64;
+        if let Some(rest) = &self.rest {
+            let before = rest.stamp.load(Ordering::Relaxed);
+            if before == 0 {
+                rest.look();
+                return false;
+            }
+            if is_quiet && rest.look() != before {
+                // Saved again since: the wait starts again.
+                self.changes.note();
+                return false;
+            }
+        }
+        is_quiet
             // A change since the load starts the wait again.
             && self.changes.newest.compare_exchange(newest, 0, Ordering::AcqRel, Ordering::Relaxed).is_ok()
+    }
+
+    /// True when the file changed again after it was [settled](Self::settled): what was read then may be half a file. The
+    /// wait has started again.
+    pub(crate) fn is_disturbed(&self) -> bool {
+        if let Some(rest) = &self.rest {
+            let before = rest.stamp.load(Ordering::Relaxed);
+            if before != 0 && rest.look() != before {
+                self.changes.note();
+            } else {
+                rest.stamp.store(0, Ordering::Relaxed);
+            }
+        }
+        self.changes.newest.load(Ordering::Acquire) != 0
+    }
+}
+
+impl Rest {
+    /// Remembers how the file is now. A function of size, time of change and, on Unix, of which file it is; never 0.
+    fn look(&self) -> u64 {
+        let mut hasher = DefaultHasher::new();
+        if let Ok(metadata) = std::fs::metadata(&self.file) {
+            (metadata.len(), metadata.modified().ok()).hash(&mut hasher);
+            #[cfg(unix)]
+            std::os::unix::fs::MetadataExt::ino(&metadata).hash(&mut hasher);
+        }
+        let stamp = hasher.finish().max(1);
+        self.stamp.store(stamp, Ordering::Relaxed);
+        stamp
     }
 }
 
 impl Changes {
     fn none() -> Arc<Self> {
         Arc::new(Self { origin: Instant::now(), newest: AtomicU64::new(0) })
+    }
+
+    fn note(&self) {
+        self.newest.store(self.now().max(1), Ordering::Release);
     }
 
     fn now(&self) -> u64 {
@@ -130,7 +189,7 @@ fn listen(file: &Path, changes: &Arc<Changes>) -> impl FnMut(notify::Result<Even
             Err(_) => true,
         };
         if touches {
-            changes.newest.store(changes.now().max(1), Ordering::Release);
+            changes.note();
         }
     }
 }

@@ -15,13 +15,14 @@ const fn entry(name: &'static str, arguments: &'static str, help: &'static str) 
 }
 
 /// All of them.
-pub const COMMANDS: [Entry; 12] = [
+pub const COMMANDS: [Entry; 13] = [
     entry("help", "", "this list"),
     entry("reset", "", "forget the conversation"),
     entry("undo", "", "take the last exchange back"),
     entry("retry", "", "write the last reply anew, with other random draws"),
     entry("params", "[NAME VALUE]", "show the sampling parameters, or set one"),
     entry("policy", "[NAME on|off | FILE]", "list the policies, switch one, or add a Rhai script"),
+    entry("policy", "NAME KNOB VALUE", "set a knob of a script, as the list shows them"),
     entry("fusion", "[NAME]", "list the fusions, or choose one"),
     entry("reload", "", "read scripts again, changed or not"),
     entry("stats", "", "members, context, tokens, averages"),
@@ -49,6 +50,8 @@ pub enum Command<'a> {
     Policies,
     /// By name.
     SwitchPolicy(&'a str, bool),
+    /// A policy's knob, and the value as it was typed.
+    SetKnob(&'a str, &'a str, &'a str),
     /// A script.
     AddPolicy(&'a str),
     /// List them.
@@ -92,7 +95,7 @@ pub fn parse(line: &str) -> Result<Command<'_>, String> {
             Some((name, "on")) => Ok(Command::SwitchPolicy(name.trim_end(), true)),
             Some((name, "off")) => Ok(Command::SwitchPolicy(name.trim_end(), false)),
             _ if rest.is_empty() => Ok(Command::Policies),
-            _ => Ok(Command::AddPolicy(rest)),
+            _ => Ok(knob(rest).unwrap_or(Command::AddPolicy(rest))),
         },
         "fusion" if rest.is_empty() => Ok(Command::Fusions),
         "fusion" => Ok(Command::ChooseFusion(rest)),
@@ -103,6 +106,16 @@ pub fn parse(line: &str) -> Result<Command<'_>, String> {
         "quit" | "exit" => alone(Command::Quit),
         _ => Err(format!("there is no command `/{name}`; {}", suggestion(name))),
     }
+}
+
+/// `NAME KNOB VALUE`: three words or more, of which the last is a number; or three, of which the last is no script, so that a
+/// value that is no number gets an answer.
+fn knob(rest: &str) -> Option<Command<'_>> {
+    let (before, value) = rest.rsplit_once(char::is_whitespace)?;
+    let (name, knob) = before.trim_end().rsplit_once(char::is_whitespace)?;
+    let name = name.trim_end();
+    let is_value = value.parse::<f64>().is_ok() || !(name.contains(char::is_whitespace) || value.ends_with(".rhai"));
+    is_value.then_some(Command::SetKnob(name, knob, value))
 }
 
 fn split(text: &str) -> (&str, &str) {
@@ -158,6 +171,10 @@ mod tests {
         assert_eq!(parse("params top-k  5"), Ok(Command::SetParameter("top-k", "5")));
         assert_eq!(parse("policy retraction off"), Ok(Command::SwitchPolicy("retraction", false)));
         assert_eq!(parse("policy my policies/calm.rhai"), Ok(Command::AddPolicy("my policies/calm.rhai")));
+        assert_eq!(parse("policy retraction low 0.4"), Ok(Command::SetKnob("retraction", "low", "0.4")));
+        assert_eq!(parse("policy two words  low 0.4"), Ok(Command::SetKnob("two words", "low", "0.4")));
+        assert_eq!(parse("policy retraction low high"), Ok(Command::SetKnob("retraction", "low", "high")));
+        assert_eq!(parse("policy my own calm.rhai"), Ok(Command::AddPolicy("my own calm.rhai")));
         assert_eq!(parse("save a chat.json"), Ok(Command::Save("a chat.json")));
     }
 

@@ -65,6 +65,13 @@ impl Chat {
                 engine.set_policy(name, running)?;
                 format!("{name} is {} now", if running { "on" } else { "off" })
             }
+            Command::SetKnob(name, knob, value) => {
+                let number = value
+                    .parse()
+                    .map_err(|_| Error::Input(format!("`{knob}` takes a number, and this is `{value}`")))?;
+                engine.set_knob(name, knob, number)?;
+                format!("{knob} of {name} is {number} now")
+            }
             Command::AddPolicy(given) => match policy_source(&folders::expand(given).to_string_lossy())? {
                 PolicySource::Named(name) => {
                     return Err(Error::Input(format!(
@@ -190,6 +197,25 @@ mod tests {
         assert!(say(&mut chat, "policy").unwrap().contains("  retraction"));
         assert!(say(&mut chat, "policy retraction").unwrap_err().contains("on"));
         assert!(say(&mut chat, "policy absent.rhai").unwrap_err().contains("absent.rhai"));
+    }
+
+    #[test]
+    fn knobs_of_a_script_are_listed_and_set_and_a_reload_says_which_version_runs() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("calm.rhai");
+        let source =
+            "const LOW = knob(\"low\", 0.35, 0.0, 1.0);\nfn on_token(step, token) { if token.probability < LOW { } }";
+        std::fs::write(&path, source).unwrap();
+        let mut chat = chat();
+        say(&mut chat, &format!("policy {}", path.display())).unwrap();
+        assert!(say(&mut chat, "policy").unwrap().contains("low = 0.35 (0 to 1, 0.35 by default)"));
+        assert_eq!(say(&mut chat, "policy calm low 0.5").unwrap(), "low of calm is 0.5 now");
+        assert!(say(&mut chat, "policy").unwrap().contains("low = 0.5 (0 to 1, 0.35 by default)"));
+        assert!(say(&mut chat, "policy calm low 2").unwrap_err().contains("`low` takes 0 to 1"));
+        assert!(say(&mut chat, "policy calm low much").unwrap_err().contains("a number, and this is `much`"));
+        assert!(say(&mut chat, "policy calm lwo 0.5").unwrap_err().contains("did you mean `low`?"));
+        assert!(say(&mut chat, "policy clam low 0.5").unwrap_err().contains("there is no hook `clam`"));
+        assert!(say(&mut chat, "reload").unwrap().contains("calm.rhai reloaded (2nd version, "));
     }
 
     #[test]

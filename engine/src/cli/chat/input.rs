@@ -62,7 +62,10 @@ impl Completer for LineHelper {
     fn complete(&self, line: &str, position: usize, _: &Context) -> rustyline::Result<(usize, Vec<String>)> {
         let typed = &line[..position];
         let names = COMMANDS.iter().map(|command| format!("/{}", command.name));
-        Ok((0, names.filter(|name| typed.starts_with('/') && name.starts_with(typed)).collect()))
+        let mut names: Vec<String> = names.filter(|name| typed.starts_with('/') && name.starts_with(typed)).collect();
+        // A command that is used in two ways has two entries.
+        names.dedup();
+        Ok((0, names))
     }
 }
 

@@ -5,7 +5,7 @@ use std::fmt;
 use rhai::{Dynamic, EvalAltResult, ParseError, ParseErrorType, Position};
 
 use super::limits;
-use super::{rows, surface, verdicts};
+use super::{patterns, rows, surface, verdicts};
 
 /// What is wrong with a script, and where. Displayed over several lines, with the source line and a caret.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -231,7 +231,7 @@ fn is_no_name(c: char) -> bool {
 fn known_names<'a>() -> impl Iterator<Item = &'a str> {
     const RHAI: &[&str] =
         &["abs", "ceiling", "contains", "floor", "keys", "len", "log", "max", "min", "push", "round", "this"];
-    surface::NAMES.iter().chain(verdicts::NAMES).chain(rows::NAMES).chain(RHAI).copied()
+    surface::NAMES.iter().chain(verdicts::NAMES).chain(rows::NAMES).chain(patterns::NAMES).chain(RHAI).copied()
 }
 
 /// The nearest name that the script could have meant: one that hosts know, or one that stands in its text elsewhere.

@@ -13,15 +13,23 @@ pub(super) fn init(program: &Program, settings: &Map) -> Result<Dynamic, Box<Dia
     let mut state = Dynamic::from(Map::new());
     if program.defines(Function::Init) {
         program
-            .call(&mut state, Function::Init, (settings.clone(),))
+            .call(&mut state, Function::Init, None, (settings.clone(),))
             .map(drop)
             .map_err(|fault| fault.while_doing("running `init`"))?;
     }
     Ok(state)
 }
 
+/// Lets the new version make its state of the old one's. `state` is what its `init` made.
+pub(super) fn migrate(program: &Program, state: &mut Dynamic, old: Dynamic) -> Result<(), Box<Diagnosis>> {
+    program
+        .call(state, Function::Migrate, None, (old,))
+        .map(drop)
+        .map_err(|fault| fault.while_doing("running `migrate` on the old version's state"))
+}
+
 pub(super) fn reset(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnosis>> {
-    program.call(state, Function::Reset, ()).map(drop)
+    program.call(state, Function::Reset, None, ()).map(drop)
 }
 
 pub(super) fn on_logits(
@@ -32,7 +40,7 @@ pub(super) fn on_logits(
     fused: &mut [f32],
 ) -> Result<(), Box<Diagnosis>> {
     let answer = rows::lend(rows, fused, program.clock(), |rows, fused| {
-        program.call(state, Function::OnLogits, (*step, rows, fused))
+        program.call(state, Function::OnLogits, Some(step), (*step, rows, fused))
     })?;
     no_verdict(program, Function::OnLogits, &answer)
 }
@@ -43,7 +51,7 @@ pub(super) fn on_token(
     step: &Step,
     token: &Token,
 ) -> Result<Verdict, Box<Diagnosis>> {
-    let answer = program.call(state, Function::OnToken, (*step, TokenView::new(step, token)))?;
+    let answer = program.call(state, Function::OnToken, Some(step), (*step, TokenView::new(step, token)))?;
     verdict(program, Function::OnToken, step, answer)
 }
 
@@ -53,7 +61,7 @@ pub(super) fn on_assessment(
     step: &Step,
     assessment: &Assessment,
 ) -> Result<Verdict, Box<Diagnosis>> {
-    let answer = program.call(state, Function::OnAssessment, (*step, AssessmentView::new(assessment)))?;
+    let answer = program.call(state, Function::OnAssessment, Some(step), (*step, AssessmentView::new(assessment)))?;
     verdict(program, Function::OnAssessment, step, answer)
 }
 
@@ -63,7 +71,7 @@ pub(super) fn on_retract(
     step: &Step,
     retraction: &Retraction,
 ) -> Result<(), Box<Diagnosis>> {
-    let answer = program.call(state, Function::OnRetract, (*step, RetractionView::new(retraction)))?;
+    let answer = program.call(state, Function::OnRetract, Some(step), (*step, RetractionView::new(retraction)))?;
     no_verdict(program, Function::OnRetract, &answer)
 }
 

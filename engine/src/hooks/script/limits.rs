@@ -13,6 +13,8 @@ use rhai::{Dynamic, Engine, EvalAltResult};
 
 /// Longest time of one call.
 pub(super) const DEADLINE: Duration = Duration::from_millis(10);
+/// Longest time of the top level, which runs once for a version and may make lists of patterns.
+pub(super) const LOADING: Duration = Duration::from_millis(100);
 /// Most operations of one call; an empty endless loop gets here in about 3 ms.
 pub(super) const OPERATIONS: u64 = 100_000;
 /// Nested calls; a closure passed to `map` is two. With [`EXPRESSION_DEPTH`] the deepest script that these allow needs less
@@ -47,9 +49,9 @@ impl Clock {
         Self { origin: Instant::now(), due: AtomicU64::new(u64::MAX) }
     }
 
-    /// A call begins.
-    pub(super) fn begin(&self) {
-        self.due.store(self.now() + DEADLINE.as_nanos() as u64, Ordering::Relaxed);
+    /// A call begins that has so long.
+    pub(super) fn begin(&self, longest: Duration) {
+        self.due.store(self.now() + longest.as_nanos() as u64, Ordering::Relaxed);
     }
 
     pub(super) fn is_late(&self) -> bool {
@@ -85,8 +87,14 @@ pub(super) fn set(engine: &mut Engine, clock: &Arc<Clock>) {
         .register_fn("sleep", |_: i64| unavailable("sleep"))
         .register_fn("sleep", |_: f64| unavailable("sleep"))
         .register_fn("timestamp", || unavailable("timestamp"));
+    watch(engine, clock, |_| ());
+}
+
+/// Looks at the deadline while a script runs; `seen` hears of every operation, with how many there were.
+pub(super) fn watch(engine: &mut Engine, clock: &Arc<Clock>, seen: impl Fn(u64) + Send + Sync + 'static) {
     let clock = Arc::clone(clock);
     engine.on_progress(move |operations| {
+        seen(operations);
         (operations % OPERATIONS_A_LOOK == 0 && clock.is_late()).then(|| Dynamic::from("deadline"))
     });
 }

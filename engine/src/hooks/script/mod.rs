@@ -4,9 +4,15 @@
 #![doc = include_str!("../../../../policies/README.md")]
 
 mod arithmetic;
+pub mod check;
+#[cfg(test)]
+mod definitions;
 mod diagnose;
+mod draws;
 mod hooks;
+mod knobs;
 mod limits;
+mod patterns;
 mod probe;
 mod program;
 mod rows;
@@ -20,10 +26,12 @@ use std::time::{Duration, Instant};
 use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};
 use rhai::{Dynamic, Engine, Map};
 
+pub use self::check::check;
 pub use self::diagnose::Diagnosis;
+use self::knobs::Knobs;
 use self::program::{Function, Program};
 use super::watch::{Watch, Watching};
-use super::{Hook, HookError, Origin, Reload};
+use super::{Hook, HookError, Knob, Origin, Reload};
 
 /// How long a file may be absent or empty before that is worth a message: editors that delete and create, or that empty
 /// the file first, are done long before.
@@ -65,6 +73,15 @@ struct Running {
     initial: Dynamic,
 }
 
+/// What a version follows on.
+enum Follows<'a> {
+    Nothing,
+    /// The version that runs, by an edit.
+    Edit(&'a Running),
+    /// The same version with other knobs.
+    Knob(&'a Running, Knobs),
+}
+
 /// Where a script comes from, and what was seen there.
 struct ScriptFile {
     path: PathBuf,
@@ -89,9 +106,8 @@ impl ScriptHook {
                 tracing::warn!("{} cannot be watched ({reason}); use /reload after an edit", path.display());
             })
             .ok();
-        let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let name = path.file_stem().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
-        let running = Running::prepare(&label, &source, &settings, None).map_err(ScriptError::Faulty)?;
+        let (label, name) = labels(path);
+        let running = Running::prepare(&label, &source, &settings, Follows::Nothing).map_err(ScriptError::Faulty)?;
         let file = ScriptFile { path: path.into(), label, watch, seen: source, missing_since: None };
         Ok(Self { name, settings, running, version: 1, file: Some(file) })
     }
@@ -99,8 +115,8 @@ impl ScriptHook {
     /// A script that is no file: built in, or a test's. `name` is the hook's name.
     pub fn from_source(name: &str, source: &str, settings: &str) -> Result<Self, ScriptError> {
         let settings = parse_settings(settings)?;
-        let running =
-            Running::prepare(&format!("{name}.rhai"), source, &settings, None).map_err(ScriptError::Faulty)?;
+        let running = Running::prepare(&format!("{name}.rhai"), source, &settings, Follows::Nothing)
+            .map_err(ScriptError::Faulty)?;
         Ok(Self { name: name.into(), settings, running, version: 1, file: None })
     }
 
@@ -108,7 +124,7 @@ impl ScriptHook {
     fn take_over(&mut self, source: String, begin: Instant) -> Reload {
         let Some(file) = &mut self.file else { return Reload::Unchanged };
         file.missing_since = None;
-        let prepared = Running::prepare(&file.label, &source, &self.settings, Some(&self.running));
+        let prepared = Running::prepare(&file.label, &source, &self.settings, Follows::Edit(&self.running));
         file.seen = source;
         match prepared {
             Ok(running) => {
@@ -122,15 +138,26 @@ impl ScriptHook {
 }
 
 impl Running {
-    /// Compiles, checks, makes the state and tries everything on samples. `old` hands its state on.
-    fn prepare(label: &str, source: &str, settings: &Map, old: Option<&Self>) -> Result<Self, Box<Diagnosis>> {
-        let program = Program::compile(label, source)?;
-        let initial = hooks::init(&program, settings)?;
-        let state = match old {
-            Some(old) => inherit(&initial, &old.initial, &old.state),
-            None => initial.clone(),
+    /// Compiles, checks, makes the state and tries everything on samples.
+    fn prepare(label: &str, source: &str, settings: &Map, follows: Follows) -> Result<Self, Box<Diagnosis>> {
+        let (old, knobs, is_edit) = match follows {
+            Follows::Nothing => (None, Knobs::default(), false),
+            Follows::Edit(old) => (Some(old), old.program.knobs().after_edit(), true),
+            Follows::Knob(old, knobs) => (Some(old), knobs, false),
         };
+        let program = Program::compile(label, source, knobs)?;
+        let initial = hooks::init(&program, settings)?;
+        let mut state = match old {
+            Some(old) if !(is_edit && program.defines(Function::Migrate)) => {
+                inherit(&initial, &old.initial, &old.state)
+            }
+            _ => initial.clone(),
+        };
+        if let (Some(old), true) = (old, is_edit && program.defines(Function::Migrate)) {
+            hooks::migrate(&program, &mut state, old.state.clone())?;
+        }
         probe::run(&program, state.clone())?;
+        program.knobs().forget_outdated();
         Ok(Self { program, state, initial })
     }
 
@@ -188,6 +215,21 @@ impl Hook for ScriptHook {
         self.version
     }
 
+    /// Those that the script has asked for so far: of the top level all, inside functions what was reached.
+    fn knobs(&self) -> Vec<Knob> {
+        self.running.program.knobs().list()
+    }
+
+    /// Builds the program again, so that constants follow; its state stays.
+    fn set_knob(&mut self, knob: &str, value: f64) -> Result<(), HookError> {
+        let program = &self.running.program;
+        let knobs = program.knobs().with(knob, value)?;
+        let follows = Follows::Knob(&self.running, knobs);
+        self.running = Running::prepare(program.file(), program.source(), &self.settings, follows)
+            .map_err(|diagnosis| HookError(format!("`{knob}` stays as it is: {}", diagnosis.sentence())))?;
+        Ok(())
+    }
+
     fn edits_logits(&self) -> bool {
         self.running.program.defines(Function::OnLogits)
     }
@@ -222,7 +264,12 @@ impl Hook for ScriptHook {
         if !has_settled && !is_overdue {
             return Reload::Unchanged;
         }
-        match read_script(&file.path) {
+        let read = read_script(&file.path);
+        if has_settled && file.watch.as_ref().is_some_and(Watch::is_disturbed) {
+            // The next save began while this one was read.
+            return Reload::Unchanged;
+        }
+        match read {
             Ok(source) if source == file.seen => {
                 file.missing_since = None;
                 Reload::Unchanged
@@ -247,6 +294,12 @@ impl Hook for ScriptHook {
             Err(problem) => Reload::Refused(format!("`{}`: {}", file.label, problem.reason())),
         }
     }
+}
+
+/// A file's name for diagnoses, and the hook's name.
+fn labels(path: &Path) -> (String, String) {
+    let text = |part: Option<&std::ffi::OsStr>| part.unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+    (text(path.file_name()), text(path.file_stem()))
 }
 
 fn parse_settings(settings: &str) -> Result<Map, ScriptError> {

@@ -8,7 +8,8 @@ use super::diagnose::Diagnosis;
 use super::hooks;
 use super::program::{Function, Program};
 
-const UNITS: usize = 8;
+pub(super) const UNITS: usize = 8;
+const LARGE_ROUNDS: usize = 9;
 const MEMBERS: usize = 2;
 const NAMES: [&str; MEMBERS] = ["first", "second"];
 
@@ -33,7 +34,7 @@ fn probe_logits(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagno
     let other = [-1.0, 3.0, 0.5, 0.0, -2.0, -2.0, -3.0, f32::NEG_INFINITY];
     let unsure = [0.0; UNITS];
     for (name, logits) in [("agree", [sure, sure]), ("disagree", [sure, other]), ("know nothing", [unsure, unsure])] {
-        let sample = SampleRows::new(logits);
+        let sample = SampleRows::new(logits.map(Vec::from));
         let mut fused = sample.mean();
         let doing = format!("trying `on_logits` on two members that {name}");
         let outcome = with_rows(&sample, |rows| hooks::on_logits(program, state, &step(0.7, 3), rows, &mut fused));
@@ -50,6 +51,25 @@ fn probe_logits(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagno
         }
     }
     Ok(())
+}
+
+/// Calls `on_logits` a few times on rows as long as a large vocabulary.
+pub(super) fn run_large(program: &Program, mut state: Dynamic, units: usize) -> Result<(), Box<Diagnosis>> {
+    if !program.defines(Function::OnLogits) {
+        return Ok(());
+    }
+    let sample =
+        SampleRows::new([0.37f32, 0.61].map(|turn| (0..units).map(|unit| 8.0 * (turn * unit as f32).sin()).collect()));
+    let mean = sample.mean();
+    program.muted(|| {
+        for _ in 0..LARGE_ROUNDS {
+            let mut fused = mean.clone();
+            let outcome =
+                with_rows(&sample, |rows| hooks::on_logits(program, &mut state, &step(0.7, 3), rows, &mut fused));
+            accept(outcome, "trying `on_logits` on long rows")?;
+        }
+        Ok(())
+    })
 }
 
 fn probe_token(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnosis>> {
@@ -184,29 +204,30 @@ fn step(temperature: f32, retractions_left: u32) -> Step {
 
 /// What the rows of two members point to.
 struct SampleRows {
-    logits: [[f32; UNITS]; MEMBERS],
-    probabilities: [[f32; UNITS]; MEMBERS],
+    logits: [Vec<f32>; MEMBERS],
+    probabilities: [Vec<f32>; MEMBERS],
 }
 
 impl SampleRows {
-    fn new(logits: [[f32; UNITS]; MEMBERS]) -> Self {
-        let probabilities = logits.map(|row| {
+    fn new(logits: [Vec<f32>; MEMBERS]) -> Self {
+        let probabilities = logits.each_ref().map(|row| {
             let total: f32 = row.iter().map(|logit| logit.exp()).sum();
-            row.map(|logit| logit.exp() / total)
+            row.iter().map(|logit| logit.exp() / total).collect()
         });
         Self { logits, probabilities }
     }
 
     /// What the chain starts from.
-    fn mean(&self) -> [f32; UNITS] {
-        std::array::from_fn(|unit| (self.probabilities.iter().map(|row| row[unit]).sum::<f32>() / MEMBERS as f32).ln())
+    fn mean(&self) -> Vec<f32> {
+        let mean = |unit: usize| self.probabilities.iter().map(|row| row[unit]).sum::<f32>() / MEMBERS as f32;
+        (0..self.probabilities[0].len()).map(|unit| mean(unit).ln()).collect()
     }
 }
 
 fn with_rows<T>(sample: &SampleRows, read: impl FnOnce(&Rows) -> T) -> T {
     let rows: [Row; MEMBERS] = std::array::from_fn(|member| {
         let (logits, probabilities) = (&sample.logits[member], &sample.probabilities[member]);
-        let top = (0..UNITS).fold(0, |best, unit| if logits[unit] > logits[best] { unit } else { best });
+        let top = (0..logits.len()).fold(0, |best, unit| if logits[unit] > logits[best] { unit } else { best });
         Row {
             struct_size: size_of::<Row>() as u32,
             top_unit: top as u32,
@@ -224,7 +245,7 @@ fn with_rows<T>(sample: &SampleRows, read: impl FnOnce(&Rows) -> T) -> T {
     read(&Rows {
         struct_size: size_of::<Rows>() as u32,
         count: MEMBERS as u32,
-        units: UNITS as u32,
+        units: sample.logits[0].len() as u32,
         reserved: 0,
         rows: rows.as_ptr(),
     })

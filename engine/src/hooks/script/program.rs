@@ -1,14 +1,19 @@
 //! A compiled script: its functions, checked, and the one way to call them.
 
 use std::panic::{catch_unwind, AssertUnwindSafe};
-use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Instant;
 
-use plugin_api::Role;
-use rhai::{CallFnOptions, Dynamic, Engine, FuncArgs, Module, Position, Scope, Shared, AST};
+use plugin_api::{Role, Step};
+use rhai::{CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Module, Position, Scope, Shared, AST};
 
+use super::check::Call;
 use super::diagnose::{self, Diagnosis};
+use super::draws::{self, Draws};
+use super::knobs::{self, Knobs};
 use super::limits::{self, Clock};
+use super::patterns::{self, Patterns};
 use super::{rows, surface, verdicts};
 
 /// What a script may define.
@@ -16,6 +21,7 @@ use super::{rows, surface, verdicts};
 pub(super) enum Function {
     Init,
     Reset,
+    Migrate,
     OnLogits,
     OnToken,
     OnAssessment,
@@ -23,13 +29,14 @@ pub(super) enum Function {
 }
 
 impl Function {
-    pub(super) const ALL: [Self; 6] =
-        [Self::Init, Self::Reset, Self::OnLogits, Self::OnToken, Self::OnAssessment, Self::OnRetract];
+    pub(super) const ALL: [Self; 7] =
+        [Self::Init, Self::Reset, Self::Migrate, Self::OnLogits, Self::OnToken, Self::OnAssessment, Self::OnRetract];
 
     pub(super) fn name(self) -> &'static str {
         match self {
             Self::Init => "init",
             Self::Reset => "reset",
+            Self::Migrate => "migrate",
             Self::OnLogits => "on_logits",
             Self::OnToken => "on_token",
             Self::OnAssessment => "on_assessment",
@@ -41,6 +48,7 @@ impl Function {
         match self {
             Self::Init => &["cfg"],
             Self::Reset => &[],
+            Self::Migrate => &["old"],
             Self::OnLogits => &["step", "rows", "fused"],
             Self::OnToken => &["step", "token"],
             Self::OnAssessment => &["step", "a"],
@@ -59,6 +67,16 @@ pub(super) struct Program {
     role: Role,
     clock: Arc<Clock>,
     muted: Arc<AtomicBool>,
+    knobs: Arc<Knobs>,
+    draws: Arc<Draws>,
+    measured: Option<Measured>,
+}
+
+/// What [`Program::measure`] records.
+struct Measured {
+    /// Of the running call.
+    operations: Arc<AtomicU64>,
+    calls: Mutex<Vec<Call>>,
 }
 
 impl Program {
@@ -68,14 +86,18 @@ impl Program {
     /// constants become a module that functions see (as `NAME` and as `global::NAME`), and the script is compiled a
     /// second time with their values in place. Only that second time are all names known, so only then is a variable
     /// that nothing defines an error.
-    pub(super) fn compile(file: &str, source: &str) -> Result<Self, Box<Diagnosis>> {
+    pub(super) fn compile(file: &str, source: &str, knobs: Knobs) -> Result<Self, Box<Diagnosis>> {
         let clock = Arc::new(Clock::new());
         let muted = Arc::new(AtomicBool::new(false));
+        let (knobs, draws) = (Arc::new(knobs), Arc::new(Draws::default()));
         let mut engine = Engine::new();
         limits::set(&mut engine, &clock);
         surface::register(&mut engine, file, &muted);
         verdicts::register(&mut engine);
         rows::register(&mut engine);
+        patterns::register(&mut engine, &clock);
+        knobs::register(&mut engine, &knobs);
+        draws::register(&mut engine, &draws);
 
         let parse = |engine: &Engine, scope: &Scope| {
             guarded(|| engine.compile_with_scope(scope, source))
@@ -84,14 +106,23 @@ impl Program {
         };
         let mut scope = Scope::new();
         let ast = parse(&engine, &scope)?;
-        clock.begin();
+        clock.begin(limits::LOADING);
         guarded(|| engine.run_ast_with_scope(&mut scope, &ast))
             .map_err(|panic| Diagnosis::new(file, source, Position::NONE, panic))?
-            .map_err(|error| Diagnosis::of_run_error(file, source, *error))?;
+            .map_err(|error| match *error {
+                EvalAltResult::ErrorTerminated(_, place) => {
+                    let message = format!("the top level takes longer than {} ms", limits::LOADING.as_millis());
+                    Diagnosis::new(file, source, place, message)
+                }
+                error => Diagnosis::of_run_error(file, source, error),
+            })?;
 
         let mut constants = Scope::new();
         let mut module = Module::new();
         for (name, is_constant, value) in scope.iter() {
+            if let Some(patterns) = value.read_lock::<Patterns>().filter(|_| is_constant) {
+                patterns.prepare();
+            }
             if is_constant {
                 constants.push_constant_dynamic(name, value.clone());
                 module.set_var(name, value);
@@ -106,7 +137,19 @@ impl Program {
 
         let functions = check_functions(file, source, &ast)?;
         let role = role(file, source, &constants, &functions)?;
-        Ok(Self { file: file.into(), source: source.into(), engine, ast, functions, role, clock, muted })
+        Ok(Self {
+            file: file.into(),
+            source: source.into(),
+            engine,
+            ast,
+            functions,
+            role,
+            clock,
+            muted,
+            knobs,
+            draws,
+            measured: None,
+        })
     }
 
     pub(super) fn defines(&self, function: Function) -> bool {
@@ -115,6 +158,18 @@ impl Program {
 
     pub(super) fn role(&self) -> Role {
         self.role
+    }
+
+    pub(super) fn file(&self) -> &str {
+        &self.file
+    }
+
+    pub(super) fn source(&self) -> &str {
+        &self.source
+    }
+
+    pub(super) fn knobs(&self) -> &Knobs {
+        &self.knobs
     }
 
     pub(super) fn clock(&self) -> &Clock {
@@ -135,14 +190,45 @@ impl Program {
         first.trim().strip_prefix("//").unwrap_or_default().trim_start_matches(['/', '!']).trim().to_owned()
     }
 
-    /// Calls a function that the script defines, with `state` as `this`.
+    /// Names of all functions, the script's own ones included.
+    pub(super) fn function_names(&self) -> Vec<String> {
+        self.ast.iter_functions().map(|function| function.name.to_owned()).collect()
+    }
+
+    /// Of everything that the engine gives to scripts, without Rhai's own library.
+    #[cfg(test)]
+    pub(super) fn signatures(&self) -> Vec<String> {
+        self.engine.gen_fn_signatures(false)
+    }
+
+    /// Counts operations and time of every call from now on.
+    pub(super) fn measure(&mut self) {
+        let operations = Arc::new(AtomicU64::new(0));
+        let counter = Arc::clone(&operations);
+        limits::watch(&mut self.engine, &self.clock, move |count| counter.store(count, Ordering::Relaxed));
+        self.measured = Some(Measured { operations, calls: Mutex::default() });
+    }
+
+    /// The calls since the last time.
+    pub(super) fn take_calls(&self) -> Vec<Call> {
+        let calls = self.measured.as_ref().map(|measured| &measured.calls);
+        calls.map_or_else(Vec::new, |calls| std::mem::take(&mut *calls.lock().unwrap_or_else(PoisonError::into_inner)))
+    }
+
+    /// Calls a function that the script defines, with `state` as `this`; `step` is what it draws random numbers for.
     pub(super) fn call(
         &self,
         state: &mut Dynamic,
         function: Function,
+        step: Option<&Step>,
         arguments: impl FuncArgs,
     ) -> Result<Dynamic, Box<Diagnosis>> {
-        self.clock.begin();
+        self.clock.begin(limits::DEADLINE);
+        self.draws.begin(function, step);
+        let begin = self.measured.as_ref().map(|measured| {
+            measured.operations.store(0, Ordering::Relaxed);
+            Instant::now()
+        });
         let answer = guarded(|| {
             let options = CallFnOptions::new().eval_ast(false).bind_this_ptr(state);
             self.engine.call_fn_with_options::<Dynamic>(
@@ -152,9 +238,13 @@ impl Program {
                 function.name(),
                 arguments,
             )
-        })
-        .map_err(|panic| self.fault_of(function, panic))?
-        .map_err(|error| {
+        });
+        if let (Some(measured), Some(begin)) = (&self.measured, begin) {
+            let call =
+                Call { function, operations: measured.operations.load(Ordering::Relaxed), time: begin.elapsed() };
+            measured.calls.lock().unwrap_or_else(PoisonError::into_inner).push(call);
+        }
+        let answer = answer.map_err(|panic| self.fault_of(function, panic))?.map_err(|error| {
             // A deadline has no place.
             let definition = definition(&self.source, function.name());
             Diagnosis::of_run_error(&self.file, &self.source, *error).or_at(&self.source, definition)
@@ -219,7 +309,7 @@ fn check_functions(file: &str, source: &str, ast: &AST) -> Result<Vec<Function>,
         }
         functions.push(function);
     }
-    if functions.iter().all(|function| matches!(function, Function::Init | Function::Reset)) {
+    if functions.iter().all(|function| matches!(function, Function::Init | Function::Reset | Function::Migrate)) {
         let message =
             "it defines none of `on_logits`, `on_token`, `on_assessment` and `on_retract`, so it would do nothing";
         return Err(Diagnosis::new(file, source, Position::NONE, message.into()));
@@ -243,7 +333,7 @@ fn definition(source: &str, function: &str) -> Position {
 }
 
 /// Where a line that begins with `text` stands. Rhai's public interface does not tell where a function is defined.
-fn place_of(source: &str, text: &str) -> Position {
+pub(super) fn place_of(source: &str, text: &str) -> Position {
     for (index, line) in source.lines().enumerate() {
         let indent = line.len() - line.trim_start().len();
         let rest = line[indent..].strip_prefix(text);

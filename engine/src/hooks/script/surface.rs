@@ -47,6 +47,8 @@ pub(super) const NAMES: &[&str] = &[
     "policy",
     "log",
     "fixed",
+    "knob",
+    "rng",
 ];
 
 /// Registers a read-only property for each field of a view.
