@@ -2,12 +2,13 @@
 //! input, the template) and checks how they fit together; the range of each number by itself is checked while parsing.
 
 use super::{
-    args::{BenchArgs, Command, CommandLine, EnsembleArgs, ReplyArgs, ScoreArgs},
+    args::{BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplyArgs, ScoreArgs},
     demo,
     render::{Detail, Look},
     spec::Spec,
 };
 use crate::{
+    author::{new::Beginning, supervise::Work},
     hooks::{native::PluginConfig, Watching},
     settings::{ModelSource, PluginSource, PolicySource, Settings},
     Error,
@@ -28,6 +29,12 @@ pub enum Mode {
     Chat,
     /// Say which fusions and policies there are.
     ListHooks,
+    /// Begin a plugin or a policy of this name.
+    New(Beginning, String),
+    /// Check a plugin or a script.
+    Check(PathBuf),
+    /// Run the checks of a plugin in this process.
+    CheckHere(Work),
     /// Bits per byte of a text.
     Score {
         /// The text's file.
@@ -68,7 +75,28 @@ impl Task {
             Some(Command::Bench(BenchArgs { ensemble, n_predict, json })) => {
                 Self::measurement(&ensemble, Mode::Bench { steps: n_predict, json }, json)
             }
+            Some(Command::New(NewArgs { what })) => {
+                let (beginning, name) = match what {
+                    NewCommand::Plugin(args) if args.c => (Beginning::C, args.name),
+                    NewCommand::Plugin(args) if args.policy => (Beginning::Policy, args.name),
+                    NewCommand::Plugin(args) => (Beginning::Fusion, args.name),
+                    NewCommand::Policy(args) => (Beginning::Script, args.name),
+                };
+                Ok(Self::without_ensemble(Mode::New(beginning, name)))
+            }
+            Some(Command::Check(CheckArgs { file, work })) => {
+                readable(&file)?;
+                let Some(words) = work else { return Ok(Self::without_ensemble(Mode::Check(file))) };
+                let work = Work::from_words(file, &words)
+                    .ok_or_else(|| Error::Input("`--work` is for the program itself; leave it out".into()))?;
+                Ok(Self::without_ensemble(Mode::CheckHere(work)))
+            }
         }
+    }
+
+    /// Authors need no model.
+    fn without_ensemble(mode: Mode) -> Self {
+        Self { mode, settings: Settings::default(), look: Look { detail: Detail::Normal, color: true }, memory: None }
     }
 
     /// Measurements draw nothing at random and watch nothing.
