@@ -27,6 +27,7 @@
 
 #![warn(missing_docs)]
 
+pub mod author;
 pub mod bench;
 pub mod cli;
 pub mod decode;

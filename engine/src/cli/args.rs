@@ -44,6 +44,8 @@ Examples:
       The built-in policy and a script beside it, which can be edited while text is being written.
   llama_selfmod -m model.gguf -p Hello --json-stream | jq .type
       Every event as one JSON object per line.
+  llama_selfmod new policy calm
+      A first policy to change; `new plugin NAME` begins a compiled one, and `check` says what is wrong with either.
 
 Environment:
   LLAMA_SELFMOD_LOG=info   what llama.cpp and scripts say, on standard error
@@ -66,6 +68,14 @@ pub enum Command {
     /// Each policy is asked at every moment of the run what it would do there. The text stays as it was recorded, so its
     /// first verdict is what it would really have done, and the later ones tell where else it sees reason to act.
     Replay(ReplayArgs),
+    /// Begin a plugin or a policy: files that work as they stand, and the commands that come next
+    New(NewArgs),
+    /// Say what is wrong with a compiled plugin or a script
+    ///
+    /// A plugin is called with everything at the edges of what the program may pass: rows of one unit and of 262,144,
+    /// −∞, ties, buffers of a wrong length. It runs in a process of its own, so that it may crash. What a file is, its
+    /// content tells. The exit code is 1 when something is wrong, and 2 when the file is neither.
+    Check(CheckArgs),
 }
 
 /// Which models decode, and how: shared by all that loads an ensemble.
@@ -279,4 +289,54 @@ pub struct BenchArgs {
     /// One JSON object: members, sequential, parallel, step, overhead, speedup, schedule, steps, memory
     #[arg(long)]
     pub json: bool,
+}
+
+/// `llama_selfmod new`
+#[derive(Debug, Args)]
+pub struct NewArgs {
+    /// What to begin.
+    #[command(subcommand)]
+    pub what: NewCommand,
+}
+
+/// What can be begun.
+#[derive(Debug, Subcommand)]
+pub enum NewCommand {
+    /// A compiled plugin: a crate in a new folder, or one file in C
+    Plugin(NewPluginArgs),
+    /// A policy as a Rhai script, which can be edited while text is being written
+    Policy(NewPolicyArgs),
+}
+
+/// `llama_selfmod new plugin`
+#[derive(Debug, Args)]
+pub struct NewPluginArgs {
+    /// Small letters, digits, `-` and `_`: the name of the folder, and of the fusion or policy
+    #[arg(value_name = "NAME", allow_hyphen_values = true)]
+    pub name: String,
+    /// One file in C and the header, in place of a crate
+    #[arg(long, conflicts_with = "policy")]
+    pub c: bool,
+    /// A policy in place of a fusion
+    #[arg(long)]
+    pub policy: bool,
+}
+
+/// `llama_selfmod new policy`
+#[derive(Debug, Args)]
+pub struct NewPolicyArgs {
+    /// Small letters, digits, `-` and `_`: the name of the file without its ending, and of the policy
+    #[arg(value_name = "NAME", allow_hyphen_values = true)]
+    pub name: String,
+}
+
+/// `llama_selfmod check`
+#[derive(Debug, Args)]
+pub struct CheckArgs {
+    /// A shared library or a Rhai script
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// What a process that the program starts for itself is to do.
+    #[arg(long, hide = true, value_name = "WORDS")]
+    pub work: Option<String>,
 }

@@ -2,12 +2,15 @@
 //! input, the template) and checks how they fit together; the range of each number by itself is checked while parsing.
 
 use super::{
-    args::{BenchArgs, Command, CommandLine, EnsembleArgs, ReplayArgs, ReplyArgs, ScoreArgs},
+    args::{
+        BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs, ScoreArgs,
+    },
     demo,
     render::{Detail, Look},
     spec::Spec,
 };
 use crate::{
+    author::{new::Beginning, supervise::Work},
     hooks::{native::PluginConfig, Watching},
     settings::{ModelSource, PluginSource, PolicySource, Settings},
     Error,
@@ -28,6 +31,12 @@ pub enum Mode {
     Chat,
     /// Say which fusions and policies there are.
     ListHooks,
+    /// Begin a plugin or a policy of this name.
+    New(Beginning, String),
+    /// Check a plugin or a script.
+    Check(PathBuf),
+    /// Run the checks of a plugin in this process.
+    CheckHere(Work),
     /// Bits per byte of a text.
     Score {
         /// The text's file.
@@ -76,7 +85,28 @@ impl Task {
                 Self::measurement(&ensemble, Mode::Bench { steps: n_predict, json }, json)
             }
             Some(Command::Replay(args)) => Self::replay(args),
+            Some(Command::New(NewArgs { what })) => {
+                let (beginning, name) = match what {
+                    NewCommand::Plugin(args) if args.c => (Beginning::C, args.name),
+                    NewCommand::Plugin(args) if args.policy => (Beginning::Policy, args.name),
+                    NewCommand::Plugin(args) => (Beginning::Fusion, args.name),
+                    NewCommand::Policy(args) => (Beginning::Script, args.name),
+                };
+                Ok(Self::without_ensemble(Mode::New(beginning, name)))
+            }
+            Some(Command::Check(CheckArgs { file, work })) => {
+                readable(&file)?;
+                let Some(words) = work else { return Ok(Self::without_ensemble(Mode::Check(file))) };
+                let work = Work::from_words(file, &words)
+                    .ok_or_else(|| Error::Input("`--work` is for the program itself; leave it out".into()))?;
+                Ok(Self::without_ensemble(Mode::CheckHere(work)))
+            }
         }
+    }
+
+    /// Authors need no model.
+    fn without_ensemble(mode: Mode) -> Self {
+        Self { mode, settings: Settings::default(), look: Look { detail: Detail::Normal, color: true }, memory: None }
     }
 
     /// Measurements draw nothing at random, and no policy runs that was not asked for.
@@ -92,8 +122,7 @@ impl Task {
         readable(&file)?;
         let policies = policy.iter().map(|policy| policy_source(policy)).collect::<Result<_, _>>()?;
         let settings = Settings { policies, plugins: plugins(&plugin)?, ..Settings::default() };
-        let look = Look { detail: Detail::Normal, color: true };
-        Ok(Self { mode: Mode::Replay { file, json }, settings, look, memory: None })
+        Ok(Self { settings, ..Self::without_ensemble(Mode::Replay { file, json }) })
     }
 
     fn reply(ensemble: &EnsembleArgs, args: ReplyArgs, stdin: &mut Stdin) -> Result<Self, Error> {

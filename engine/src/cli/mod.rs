@@ -2,6 +2,7 @@
 //! touches the terminal.
 
 mod args;
+mod author;
 mod chat;
 mod demo;
 mod echo;
@@ -67,6 +68,9 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
             Ok(ExitCode::SUCCESS)
         }
         Mode::ListHooks => list_hooks(&settings),
+        Mode::New(beginning, name) => author::new(beginning, &name),
+        Mode::Check(file) => author::check(&file, look),
+        Mode::CheckHere(work) => author::work(&work),
         Mode::Score { file, json } => measure::score(settings, look, &file, json),
         Mode::Replay { file, json } => replay::run(&settings, &file, json),
         Mode::Bench { steps, json } => measure::bench(settings, look, steps, json),

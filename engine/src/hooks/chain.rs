@@ -371,13 +371,14 @@ impl From<Point> for Call {
 
 /// Where a verdict was given; not every action makes sense everywhere.
 #[derive(Clone, Copy)]
-pub(super) enum Point {
+pub(crate) enum Point {
     Token,
     Assessment,
 }
 
 impl Point {
-    pub(super) fn check(self, verdict: &Verdict) -> Result<(), HookError> {
+    /// Whether an answer makes sense there.
+    pub(crate) fn check(self, verdict: &Verdict) -> Result<(), HookError> {
         let wrong = |text: &str| Err(HookError(text.to_string()));
         match (self, verdict.action) {
             (Self::Token, Action::Retract(_)) => {

@@ -12,8 +12,10 @@ mod settings;
 mod shared;
 #[cfg(test)]
 mod tests;
+pub mod trial;
 
 pub use error::LoadError;
+pub use image::{file_kind, FileKind};
 pub use settings::{PluginConfig, PluginSettings};
 
 use super::{ordinal, Hook, HookError, Origin, Reload, Watching};

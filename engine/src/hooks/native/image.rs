@@ -1,6 +1,26 @@
 //! What a file is, before the system's linker opens it: the linker's words help nobody with a text file, and it ends the
 //! program with SIGBUS where a library was cut off.
 
+/// What a file is, by its first 256 bytes.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FileKind {
+    /// It can be a shared library.
+    Library,
+    /// It can be a script.
+    Text,
+    /// Something else, in words.
+    Other(&'static str),
+}
+
+/// Tells plugins and scripts apart by their content, whatever they are called.
+pub fn file_kind(start: &[u8]) -> FileKind {
+    match other_kind(start) {
+        None => FileKind::Library,
+        Some(_) if !start.is_empty() && is_text(start) && !start.starts_with(b"GGUF") => FileKind::Text,
+        Some(found) => FileKind::Other(found),
+    }
+}
+
 /// What a file is that cannot be a shared library, by its first bytes; `None` for one that can.
 pub(super) fn other_kind(start: &[u8]) -> Option<&'static str> {
     const LIBRARIES: [&[u8]; 4] = [b"\x7fELF", b"\xcf\xfa\xed\xfe", b"\xca\xfe\xba\xbe", b"\xca\xfe\xba\xbf"];

@@ -36,7 +36,7 @@ impl Instance {
     }
 
     /// Calls into the plugin and turns its status into a result: whether there is anything to call again.
-    fn call(&mut self, hook: impl FnOnce(*mut c_void) -> i32) -> Result<bool, HookError> {
+    pub fn call(&mut self, hook: impl FnOnce(*mut c_void) -> i32) -> Result<bool, HookError> {
         host::forget_error();
         let status = hook(self.pointer);
         if status == abi::OK || status == abi::ABSENT {
@@ -51,6 +51,11 @@ impl Instance {
                 format!("it returned {status}, which is no status of ABI version {}{detail}", abi::ABI_MAJOR)
             }
         }))
+    }
+
+    /// Its table, without the hooks that said they do nothing.
+    pub fn entry(&self) -> &PluginEntry {
+        &self.entry
     }
 
     pub fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {

@@ -25,6 +25,11 @@ impl Schema {
         }
     }
 
+    /// As it came.
+    pub fn root(&self) -> &Value {
+        &self.root
+    }
+
     fn properties(&self) -> impl Iterator<Item = (&String, &Value)> {
         self.root.get("properties").and_then(Value::as_object).into_iter().flatten()
     }
