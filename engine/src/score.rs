@@ -34,9 +34,12 @@ pub struct Score {
     pub tokens: usize,
 }
 
+/// Contexts of units that a context of tokens may be.
+const HISTORY: usize = 8;
+
 impl Engine {
     /// Scores a text under the fusion that is chosen. Each unit is predicted from at least half a context of text before it,
-    /// where there is that much. `progress` hears which part is done.
+    /// where there is that much; a member whose tokens are longer than units sees as much more. `progress` hears which part is done.
     pub fn score(&mut self, text: &str, progress: &mut dyn FnMut(f64)) -> Result<Score, Error> {
         let units = self.units_of(text)?;
         let context = self.context() as usize - 1;
@@ -50,8 +53,9 @@ impl Engine {
         decoder.chain.reset();
         let mut start = 0;
         while start < units.len() {
-            let before = start.min(context / 2);
-            let end = units.len().min(start - before + context);
+            // Half a context is for what is scored. Each member takes as much of the text before it as fits into the other.
+            let before = start.min(HISTORY * context);
+            let end = units.len().min(start + context - start.min(context / 2));
             match decoder.ensemble.prime(&Prompt::Tokens(units[start - before..start].to_vec())) {
                 Ok(_) => {}
                 // Without a beginning-of-text token nothing predicts the first unit: it is given.

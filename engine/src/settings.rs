@@ -38,6 +38,16 @@ pub struct PluginSource {
     pub settings: serde_json::Map<String, serde_json::Value>,
 }
 
+/// How members of different vocabularies decode together.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Align {
+    /// Exactly, in the units that all vocabularies have in common; in tokens where all have the same.
+    #[default]
+    Exact,
+    /// In common units also where all have the same tokens: for comparing the two ways.
+    Always,
+}
+
 /// The whole configuration of an engine.
 #[derive(Debug, Clone)]
 pub struct Settings {
@@ -73,6 +83,12 @@ pub struct Settings {
     pub plugin_config: PluginConfig,
     /// Policies to run, in order.
     pub policies: Vec<PolicySource>,
+    /// How members of different vocabularies decode together.
+    pub align: Align,
+    /// In how many ways a member of another vocabulary may have read the text; `None` for 1 at temperature 0 and 8 above.
+    pub heads: Option<usize>,
+    /// Where to keep what can be worked out again.
+    pub cache: Option<PathBuf>,
     /// How the files of hooks are watched.
     pub watching: Watching,
     /// Where to write what the hooks see.
@@ -110,6 +126,9 @@ impl Default for Settings {
             plugins: Vec::new(),
             plugin_config: PluginConfig::default(),
             policies: vec![PolicySource::Named("retraction".into())],
+            align: Align::Exact,
+            heads: None,
+            cache: None,
             watching: Watching::Native,
             trace: None,
             chat_template: None,

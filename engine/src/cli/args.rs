@@ -135,6 +135,17 @@ pub struct EnsembleArgs {
     /// More threads than cores is not a little slower but many times slower: they wait for each other at every layer.
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::threads)]
     pub threads: Option<usize>,
+    /// How models of different vocabularies decode together
+    ///
+    /// `exact` writes in what all vocabularies have in common, mostly words and parts of them, at worst single bytes; every
+    /// model gives each of these exactly the probability that its own tokens have.
+    #[arg(long, value_name = "HOW", default_value = "exact", value_parser = ["exact", "always"])]
+    pub align: String,
+    /// In how many ways at once a model of another vocabulary reads the text, 1 to 64 [default: 1 at temperature 0, 8 above]
+    ///
+    /// One way is exact where the model's own tokens are followed, and costs no more than the model by itself.
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::heads)]
+    pub heads: Option<usize>,
     /// Write what the hooks see at every token to this file, for `llama_selfmod replay`
     ///
     /// Rows are reduced to the best tokens and the statistics of the whole: about a kilobyte a token.

@@ -5,14 +5,14 @@ use super::{
     args::{
         BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs, ScoreArgs,
     },
-    demo,
+    demo, folders,
     render::{Detail, Look},
     spec::Spec,
 };
 use crate::{
     author::{new::Beginning, supervise::Work},
     hooks::{native::PluginConfig, Watching},
-    settings::{ModelSource, PluginSource, PolicySource, Settings},
+    settings::{Align, ModelSource, PluginSource, PolicySource, Settings},
     Error,
 };
 use plugin_api::Parameters;
@@ -274,6 +274,9 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         ctx_size: args.ctx_size,
         threads: args.threads,
         trace: args.trace.clone(),
+        align: if args.align == "always" { Align::Always } else { Align::Exact },
+        heads: args.heads,
+        cache: folders::cache(),
         plugins,
         plugin_config: args.plugin_config.as_deref().map(plugin_config).transpose()?.unwrap_or_default(),
         ..Settings::default()

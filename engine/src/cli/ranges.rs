@@ -70,6 +70,11 @@ pub fn threads(text: &str) -> Result<usize, String> {
     within(text, 1, 1024, "a whole number from 1 to 1024")
 }
 
+/// Readings of the text at once.
+pub fn heads(text: &str) -> Result<usize, String> {
+    within(text, 1, 64, "a whole number from 1 to 64")
+}
+
 /// Layers of one member on the GPU.
 pub fn gpu_layers(text: &str) -> Result<i32, String> {
     within(text, -1, 10_000, "whole numbers from -1 (all) to 10000")

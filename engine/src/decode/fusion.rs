@@ -2,7 +2,7 @@
 
 use crate::fuse;
 use crate::hooks::chain::Chain;
-use crate::member::{Ensemble, Unit};
+use crate::member::{Ensemble, MemberRow, Unit};
 use plugin_api::{Row, Rows, Step};
 
 /// What the loop knows of the members beside their rows.
@@ -25,6 +25,34 @@ pub struct Fusion {
     pub agreement: f32,
     /// Added to a log-probability it gives a score on the scale of the members' logits: their weighted mean log-sum-exp.
     pub offset: f32,
+    /// What members that abstain are given.
+    stand_in: MemberRow,
+}
+
+/// The members' rows. One that abstains gets the mean of the others, so that no fusion is drawn anywhere by it.
+fn voting_rows<'a>(ensemble: &'a Ensemble, members: &Members, stand_in: &'a mut MemberRow) -> Vec<&'a MemberRow> {
+    let voters = || ensemble.rows().zip(&members.weights).filter(|(row, _)| !row.abstains);
+    let count = voters().count();
+    if count == ensemble.count() {
+        return ensemble.rows().collect();
+    }
+    let units = ensemble.vocabulary().len();
+    stand_in.logits.clear();
+    stand_in.probabilities.resize(units, 0.0);
+    // Where nobody has a say, or nobody that counts, everything is as likely.
+    let weights: Vec<f32> = voters().map(|(_, &weight)| weight).collect();
+    if weights.iter().any(|&weight| weight > 0.0) {
+        stand_in.logits.resize(units, 0.0);
+        let probabilities: Vec<&[f32]> = voters().map(|(row, _)| row.probabilities.as_slice()).collect();
+        fuse::mix(&probabilities, &weights, &mut stand_in.logits);
+    } else {
+        let vocabulary = ensemble.vocabulary();
+        let score = |unit| if vocabulary.can_emit(unit) { 0.0 } else { f32::NEG_INFINITY };
+        stand_in.logits.extend((0..units as Unit).map(score));
+    }
+    stand_in.statistics = fuse::softmax(&stand_in.logits, &mut stand_in.probabilities).unwrap_or_default();
+    let stand_in = &*stand_in;
+    ensemble.rows().map(|row| if row.abstains { stand_in } else { row }).collect()
 }
 
 impl Fusion {
@@ -32,13 +60,16 @@ impl Fusion {
     pub fn make(&mut self, ensemble: &Ensemble, members: &Members, chain: &mut Chain, step: &Step) {
         let units = ensemble.vocabulary().len();
         self.row.resize(units, 0.0);
-        let probabilities: Vec<&[f32]> = ensemble.rows().map(|row| row.probabilities.as_slice()).collect();
+        let Self { stand_in, .. } = self;
+        let rows = voting_rows(ensemble, members, stand_in);
+        let probabilities: Vec<&[f32]> = rows.iter().map(|row| row.probabilities.as_slice()).collect();
         let mean = |row: &mut [f32]| fuse::mix(&probabilities, &members.weights, row);
         mean(&mut self.row);
-        let table: Vec<Row> = ensemble
-            .rows()
+        let table: Vec<Row> = rows
+            .iter()
+            .zip(ensemble.rows())
             .zip(members.names.iter().zip(&members.weights))
-            .map(|(row, (name, &weight))| Row {
+            .map(|((row, own), (name, &weight))| Row {
                 struct_size: size_of::<Row>() as u32,
                 top_unit: row.statistics.top_unit,
                 logits: row.logits.as_ptr(),
@@ -46,7 +77,7 @@ impl Fusion {
                 log_sum_exp: row.statistics.log_sum_exp,
                 entropy: row.statistics.entropy,
                 top_probability: row.statistics.top_probability,
-                evidence: row.evidence,
+                evidence: own.evidence,
                 weight,
                 name_len: name.len() as u32,
                 name: name.as_ptr(),

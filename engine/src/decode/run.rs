@@ -11,7 +11,7 @@ use crate::events::{EndReason, Event, MemberProbability};
 use crate::fuse::Shortlist;
 use crate::hooks::chain::{Chain, Merged};
 use crate::member::sampler::{seed_for, Sampler};
-use crate::member::{Ensemble, MemberError, Unit};
+use crate::member::{Ensemble, MemberError, MemberRow, Unit};
 use crate::reply::{RetractionRecord, Timings};
 use crate::settings::Prompt;
 use plugin_api::{Action, Parameters, Retraction, Step, Token};
@@ -455,7 +455,11 @@ pub(super) fn candidate(
 }
 
 pub(super) fn member_probabilities(ensemble: &Ensemble, unit: Unit) -> Vec<f32> {
-    ensemble.rows().map(|row| row.probabilities.get(unit as usize).copied().unwrap_or(0.0)).collect()
+    let of = |row: &MemberRow| match row.abstains {
+        true => 0.0,
+        false => row.probabilities.get(unit as usize).copied().unwrap_or(0.0),
+    };
+    ensemble.rows().map(of).collect()
 }
 
 /// The member that gave a unit most weight; of equals the first.

@@ -10,5 +10,5 @@ pub(crate) mod shortlist;
 pub(crate) mod vector;
 
 pub use mix::{agreement, mix};
-pub use row::{check, log_probability, normalise, softmax, statistics, top, InvalidRow, RowStatistics};
+pub use row::{check, log_masses, log_probability, normalise, softmax, statistics, top, InvalidRow, RowStatistics};
 pub use shortlist::{is_greedy, Selection, Shortlist, PENALTY_WINDOW};

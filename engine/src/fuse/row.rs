@@ -1,6 +1,6 @@
 //! One row: from scores to probabilities, with what is worth knowing about it on the way.
 
-use super::vector::{larger, largest, multiply_add, Exponential, Lanes, Sum, BLOCK, LANES};
+use super::vector::{larger, largest, ln, multiply_add, Exponential, Lanes, Sum, BLOCK, LANES};
 
 /// What one look at a row tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
@@ -83,6 +83,13 @@ pub fn normalise(fused: &mut [f32]) -> Result<RowStatistics, InvalidRow> {
 pub fn statistics(scores: &[f32]) -> Result<RowStatistics, InvalidRow> {
     let sums = Sums::over(scores, |_, block, exponential| BlockSums::of(block, exponential))?;
     Ok(sums.statistics(scores))
+}
+
+/// Masses to scores: `ln mass + shift`, −∞ where there is none.
+pub fn log_masses(masses: &mut [f32], shift: f32) {
+    for mass in masses.iter_mut() {
+        *mass = ln(*mass) + shift;
+    }
 }
 
 /// The `count` highest scores above −∞ with their units, best first; of equals the lower unit first.

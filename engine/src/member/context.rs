@@ -13,6 +13,9 @@ pub(super) const MOST_OUTPUTS: usize = 8;
 /// `batch × context × heads` floats of memory.
 const BATCH: usize = 64;
 
+/// Tokens of a branch for which there is room beside the text.
+const BRANCH: usize = 32;
+
 /// What decoding can come to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum DecodeError {
@@ -31,22 +34,27 @@ pub(crate) struct Context {
     size: usize,
     positions: Vec<i32>,
     outputs: Vec<i8>,
+    /// Sequences beside the first one.
+    branches: usize,
 }
 
 // SAFETY: a context is not bound to a thread; `&mut self` on every call that changes it, and the type is not Sync.
 unsafe impl Send for Context {}
 
 impl Context {
-    /// `size` positions on `threads` threads. `None` when llama.cpp refuses; its log says why. Contexts of one model are
+    /// `size` positions on `threads` threads, and room for `branches` short branches off the text. `None` when llama.cpp refuses; its log says why. Contexts of one model are
     /// made one after the other: llama.cpp writes to the model meanwhile.
-    pub fn new(model: Arc<LlamaModel>, size: u32, threads: usize, on_gpu: bool) -> Option<Self> {
+    pub fn new(model: Arc<LlamaModel>, size: u32, threads: usize, on_gpu: bool, branches: usize) -> Option<Self> {
         // SAFETY: returns a plain struct.
         let mut parameters = unsafe { sys::llama_context_default_params() };
-        parameters.n_ctx = size;
+        parameters.n_ctx = size + (branches * BRANCH) as u32;
         parameters.n_batch = BATCH as u32;
         parameters.n_ubatch = BATCH as u32;
-        parameters.n_seq_max = 1;
-        parameters.n_outputs_max = MOST_OUTPUTS as u32;
+        parameters.n_seq_max = 1 + branches as u32;
+        // Branches share the cells of the text that they go off from.
+        parameters.kv_unified = true;
+        // llama.cpp wants one for each sequence at least, and ends the process otherwise.
+        parameters.n_outputs_max = MOST_OUTPUTS.max(1 + branches) as u32;
         parameters.n_threads = threads as i32;
         parameters.n_threads_batch = threads as i32;
         // On the CPU, flash attention splits a long KV cache by the number of threads and adds up the parts: the same seed
@@ -64,7 +72,14 @@ impl Context {
         let raw = std::ptr::NonNull::new(raw)?;
         // llama.cpp rounds up to a multiple of 256, which may be more than the model was trained for.
         let size = size as usize;
-        Some(Self { raw, model, size, positions: Vec::with_capacity(BATCH), outputs: Vec::with_capacity(BATCH) })
+        Some(Self {
+            raw,
+            model,
+            size,
+            positions: Vec::with_capacity(BATCH),
+            outputs: Vec::with_capacity(BATCH),
+            branches,
+        })
     }
 
     pub fn model(&self) -> &LlamaModel {
@@ -106,6 +121,58 @@ impl Context {
             1 => Err(DecodeError::Full),
             status => Err(DecodeError::Fatal(status)),
         }
+    }
+
+    /// Decodes each of `tails` from position `start` on, in a sequence of its own that goes on from the text up to there,
+    /// and makes a row for the last token of each; see [`Context::row`] for where. The text's own sequence stays. As many
+    /// tails as there are branches, and together at most a batch; otherwise nothing is done.
+    pub fn decode_branches(&mut self, tails: &[&[i32]], start: usize) -> Result<(), DecodeError> {
+        let tokens: Vec<i32> = tails.concat();
+        if tails.len() > self.branches.min(MOST_OUTPUTS) || tokens.is_empty() || tokens.len() > BATCH {
+            return Err(DecodeError::Full);
+        }
+        let mut sequences: Vec<i32> = Vec::with_capacity(tokens.len());
+        self.positions.clear();
+        self.outputs.clear();
+        for (branch, tail) in (1..).zip(tails) {
+            sequences.extend(tail.iter().map(|_| branch));
+            self.positions.extend((start..start + tail.len()).map(|position| position as i32));
+            self.outputs.extend((1..=tail.len()).map(|count| i8::from(count == tail.len())));
+        }
+        let counts = vec![1i32; tokens.len()];
+        let mut pointers: Vec<*mut i32> = sequences.iter_mut().map(std::ptr::from_mut).collect();
+        let batch = sys::llama_batch {
+            n_tokens: tokens.len() as i32,
+            token: tokens.as_ptr().cast_mut(),
+            embd: std::ptr::null_mut(),
+            pos: self.positions.as_mut_ptr(),
+            n_seq_id: counts.as_ptr().cast_mut(),
+            seq_id: pointers.as_mut_ptr(),
+            logits: self.outputs.as_mut_ptr(),
+        };
+        // SAFETY: a valid context and its memory; sequences are below n_seq_max; the batch's arrays have `n_tokens` entries
+        // and live for the call; it is at most n_batch long.
+        let status = unsafe {
+            let memory = sys::llama_get_memory(self.raw.as_ptr());
+            for branch in 1..=tails.len() as i32 {
+                sys::llama_memory_seq_cp(memory, 0, branch, 0, start as i32);
+            }
+            let status = sys::llama_decode(self.raw.as_ptr(), batch);
+            for branch in 1..=tails.len() as i32 {
+                sys::llama_memory_seq_rm(memory, branch, -1, -1);
+            }
+            status
+        };
+        match status {
+            0 => Ok(()),
+            1 => Err(DecodeError::Full),
+            status => Err(DecodeError::Fatal(status)),
+        }
+    }
+
+    /// How many tails [`Context::decode_branches`] takes.
+    pub fn branches(&self) -> usize {
+        self.branches
     }
 
     /// Longest batch.

@@ -75,7 +75,11 @@ impl LlamaMember {
     fn read(&mut self, prompt: &Prompt) -> Result<(Vec<i32>, String, Vec<String>), MemberError> {
         let model = self.context.model();
         if let Prompt::Tokens(units) = prompt {
-            let tokens = tokens::beginning(model).into_iter().chain(units.iter().map(|&unit| unit as i32));
+            // For scoring: the end of what was before, so that half of the context is left.
+            let beginning = tokens::beginning(model);
+            let most = self.context.size() / 2 - usize::from(beginning.is_some());
+            let newest = &units[units.len().saturating_sub(most)..];
+            let tokens = beginning.into_iter().chain(newest.iter().map(|&unit| unit as i32));
             return Ok((tokens.collect(), String::new(), Vec::new()));
         }
         let (pieces, stop) = self
@@ -303,6 +307,57 @@ impl Member for LlamaMember {
         self.evidence.push(f32::NAN);
         self.decoded += 1;
         Ok(())
+    }
+
+    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<MemberRow>, MemberError> {
+        let start = self.sequence.len();
+        // What stands may be known by its row alone.
+        self.decode_up_to(start, 0)?;
+        let tokens: Vec<Vec<i32>> = tails.iter().map(|tail| tail.iter().map(|&unit| unit as i32).collect()).collect();
+        let mut rows = Vec::with_capacity(tails.len());
+        for part in tokens.chunks(self.context.branches()) {
+            let part: Vec<&[i32]> = part.iter().map(Vec::as_slice).collect();
+            self.context.decode_branches(&part, start).map_err(|error| match error {
+                DecodeError::Full => MemberError::Full(self.name.clone()),
+                DecodeError::Fatal(status) => self.failed(format!("llama.cpp's status is {status}")),
+            })?;
+            let mut end = 0;
+            for tail in part {
+                end += tail.len();
+                let Some(logits) = self.context.row(end - 1) else {
+                    return Err(self.failed("llama.cpp gave no logits".into()));
+                };
+                let mut row = MemberRow::default();
+                self.vocabulary.row_of_units(logits, &mut row.logits);
+                row.probabilities.resize(row.logits.len(), 0.0);
+                row.statistics = fuse::softmax(&row.logits, &mut row.probabilities)
+                    .map_err(|error| self.failed(format!("its logits are no distribution: {error}")))?;
+                rows.push(row);
+            }
+        }
+        Ok(rows)
+    }
+
+    fn branches(&self) -> usize {
+        self.context.branches()
+    }
+
+    fn tokens_of(&self, text: &str) -> Result<Vec<Unit>, MemberError> {
+        if let Some(character) = self.vocabulary.inexpressible(text) {
+            return Err(MemberError::Inexpressible { member: self.name.clone(), character });
+        }
+        let tokens = tokens::tokenise_text(self.context.model(), &self.vocabulary, text);
+        Ok(tokens.into_iter().filter_map(|token| Unit::try_from(token).ok()).collect())
+    }
+
+    fn prompt_evidence(&self) -> Vec<(Unit, f32)> {
+        let first = self.prompt_len.saturating_sub(EVIDENCE_TOKENS);
+        let known = self.sequence[first..self.prompt_len].iter().zip(&self.evidence[first..self.prompt_len]);
+        known.filter(|(_, evidence)| !evidence.is_nan()).map(|(&token, &evidence)| (token as Unit, evidence)).collect()
+    }
+
+    fn reply_tokens(&self) -> Option<Vec<Unit>> {
+        Some(self.sequence[self.prompt_len..].iter().map(|&token| token as Unit).collect())
     }
 
     fn len(&self) -> usize {

@@ -1,5 +1,7 @@
 //! From files to an ensemble.
 
+mod language;
+
 use super::context::Context;
 use super::inspect;
 use super::llama::LlamaMember;
@@ -9,6 +11,7 @@ use super::tokens::{text_of, tokenise_text};
 use super::{Ensemble, Member, Unit, Vocabulary};
 use crate::error::Error;
 use crate::settings::{ModelSource, Settings};
+use language::Language;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::LlamaModel;
@@ -42,23 +45,21 @@ pub(crate) struct Loaded {
     /// does not tell.
     pub resident: f64,
     first: Arc<LlamaModel>,
-    vocabulary: Arc<Vocabulary>,
+    language: Language,
 }
 
 impl Loaded {
     /// A text in units, without a beginning-of-text token.
     pub fn units_of(&self, text: &str) -> Result<Vec<Unit>, Error> {
-        if let Some(character) = self.vocabulary.inexpressible(text) {
+        let vocabulary = &self.language.tokens[0];
+        if let Some(character) = vocabulary.inexpressible(text) {
             return Err(Error::Input(format!("the models have no token for `{character}`; leave it out of the text")));
         }
-        let tokens = tokenise_text(&self.first, &self.vocabulary, text);
-        let units: Vec<Unit> = tokens.into_iter().map(|token| token as Unit).collect();
-        match units.iter().all(|&unit| (unit as usize) < self.vocabulary.len()) {
-            true => Ok(units),
-            false => Err(Error::Input(
-                "the models have no tokens for all of the text; leave out what is unusual in it".into(),
-            )),
-        }
+        let tokens = tokenise_text(&self.first, vocabulary, text);
+        let tokens: Vec<Unit> = tokens.into_iter().map(|token| token as Unit).collect();
+        self.language.units_of(&tokens).ok_or_else(|| {
+            Error::Input("the models have no tokens for all of the text; leave out what is unusual in it".into())
+        })
     }
 }
 
@@ -124,30 +125,21 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         let shortest = models.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
         notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
     }
-    let mut vocabularies: Vec<(String, Vocabulary)> =
-        names.iter().cloned().zip(models.iter().map(|model| Vocabulary::of(model))).collect();
-    Vocabulary::unify(&mut vocabularies).map_err(|error| Error::Input(error.to_string()))?;
+    let vocabularies = names.iter().cloned().zip(models.iter().map(|model| Vocabulary::of(model))).collect();
+    let language = Language::of(vocabularies, settings);
 
     let threads = settings.threads.unwrap_or_else(default_threads).max(1);
     let mut members: Vec<Box<dyn Member>> = Vec::new();
     let mut infos = Vec::new();
-    let mut shared: Vec<Arc<Vocabulary>> = Vec::new();
-    for ((source, model), (name, vocabulary)) in settings.models.iter().zip(&models).zip(vocabularies) {
+    for (index, ((source, model), name)) in settings.models.iter().zip(&models).zip(names).enumerate() {
         let template = if settings.raw { None } else { template(settings, model, &name)? };
         let form = PromptForm { template, system: settings.system.clone() };
-        let Some(llama) = Context::new(model.clone(), context, threads, source.gpu_layers != 0) else {
+        let Some(llama) = Context::new(model.clone(), context, threads, source.gpu_layers != 0, language.branches())
+        else {
             return Err(Error::Failure(format!(
                 "llama.cpp could not make a context of {context} tokens for `{name}`; try a smaller --ctx-size, or see why with \
                  LLAMA_SELFMOD_LOG=info"
             )));
-        };
-        // Members of one family share one copy: with 152,000 tokens it is 2 MB.
-        let vocabulary = match shared.iter().find(|known| ***known == vocabulary) {
-            Some(known) => known.clone(),
-            None => {
-                shared.push(Arc::new(vocabulary));
-                shared[shared.len() - 1].clone()
-            }
         };
         infos.push(MemberInfo {
             name: name.clone(),
@@ -157,19 +149,12 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
             bytes: model.size(),
             cache_bytes: cache_bytes(model, context),
         });
-        members.push(Box::new(LlamaMember::new(name, llama, vocabulary, form, settings.horizon as usize)));
+        let own = LlamaMember::new(name, llama, language.tokens[index].clone(), form, settings.horizon as usize);
+        members.push(language.member(index, Box::new(own)));
     }
-    let vocabulary = shared.swap_remove(0);
-    let loaded = Loaded {
-        members: infos,
-        notes,
-        context,
-        threads,
-        resident,
-        first: models[0].clone(),
-        vocabulary: vocabulary.clone(),
-    };
-    Ok((Ensemble::new(members, vocabulary, threads), loaded))
+    let units = language.units.clone();
+    let loaded = Loaded { members: infos, notes, context, threads, resident, first: models[0].clone(), language };
+    Ok((Ensemble::new(members, units, threads), loaded))
 }
 
 fn read_models(

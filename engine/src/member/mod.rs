@@ -3,6 +3,7 @@
 //! The only code that names llama-cpp-2. [`Member`] is the seam: an attention model, a recurrent one or a scripted double
 //! look the same from outside. [`ensemble`] runs several of them side by side.
 
+mod aligned;
 mod context;
 pub mod ensemble;
 pub mod inspect;
@@ -14,6 +15,7 @@ pub mod sampler;
 pub mod schedule;
 pub mod template;
 mod tokens;
+pub mod units;
 pub mod vocabulary;
 
 pub use ensemble::Ensemble;
@@ -105,6 +107,37 @@ pub trait Member: Send {
     /// Decodes a unit and makes no row: what the engine's own work is measured against. Afterwards only [`Member::prime`]
     /// and [`Member::rewind`] make sense.
     fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError>;
+
+    /// Rows after what stands and each of `tails`; what stands stays. Where a member can, it decodes the tails side by side.
+    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<MemberRow>, MemberError> {
+        let len = self.len();
+        let one = |tail: &&[Unit]| {
+            self.extend(tail)?;
+            let row = self.row().clone();
+            self.rewind(len).map(|()| row)
+        };
+        tails.iter().map(one).collect()
+    }
+
+    /// How many tails [`Member::branch`] decodes side by side; 1 where they come one after the other.
+    fn branches(&self) -> usize {
+        1
+    }
+
+    /// A text as this member's own tokenizer reads it, without a beginning-of-text token.
+    fn tokens_of(&self, _text: &str) -> Result<Vec<Unit>, MemberError> {
+        Err(MemberError::Decode { member: self.name().to_string(), why: "it has no tokenizer".into() })
+    }
+
+    /// The last text tokens of the prompt with the log-probabilities it gave them, as far as it was asked; oldest first.
+    fn prompt_evidence(&self) -> Vec<(Unit, f32)> {
+        Vec::new()
+    }
+
+    /// The reply in its own tokens, where these are its units.
+    fn reply_tokens(&self) -> Option<Vec<Unit>> {
+        None
+    }
 
     /// How many units of the reply are decoded.
     fn len(&self) -> usize;

@@ -14,6 +14,8 @@ pub struct MemberRow {
     pub statistics: fuse::RowStatistics,
     /// Decayed sum of the log-probabilities this member gave to the text that stands; see `plugin_api::Row::evidence`.
     pub evidence: f32,
+    /// The member cannot express the text that stands, and has no say about this unit; the rest means nothing then.
+    pub abstains: bool,
 }
 
 /// Masked logits by position: a ring of the newest, one row that stays, and one that is lent out as the current row, so that

@@ -1,0 +1,250 @@
+use super::*;
+use crate::member::units::reduce;
+use proptest::prelude::*;
+
+/// A dozen tokens: 0 ends the text.
+const TOKENS: [&[u8]; 12] = [b"", b"a", b"b", b"c", b"ab", b"bc", b"abc", b"ca", b"aa", b"bca", b"cab", b"bb"];
+/// Another member's, without byte fallback for `d`.
+const OTHERS: [&[u8]; 6] = [b"", b"a", b"b", b"c", b"d", b"ab"];
+
+/// A member whose probabilities are a function of the tokens before.
+struct Toy {
+    pieces: &'static [&'static [u8]],
+    sequence: Vec<Unit>,
+    row: MemberRow,
+    decoded: usize,
+}
+
+impl Toy {
+    fn new(pieces: &'static [&'static [u8]]) -> Self {
+        let row = MemberRow { probabilities: vec![0.0; pieces.len()], ..MemberRow::default() };
+        let mut toy = Self { pieces, sequence: Vec::new(), row, decoded: 0 };
+        toy.show();
+        toy
+    }
+
+    /// Any numbers that depend on every token.
+    fn logits(&self, sequence: &[Unit]) -> Vec<f32> {
+        let mut state = 0x9E37_79B9u32;
+        for &token in sequence {
+            state = (state ^ (token + 1)).wrapping_mul(0x85EB_CA6B).rotate_left(13);
+        }
+        let logit = |token: u32| {
+            let mixed = (state ^ token.wrapping_mul(0xC2B2_AE35)).wrapping_mul(0x27D4_EB2F);
+            (mixed >> 16) as f32 / 16384.0
+        };
+        (0..self.pieces.len() as u32).map(logit).collect()
+    }
+
+    fn show(&mut self) {
+        self.row.logits = self.logits(&self.sequence);
+        self.row.statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities).unwrap();
+    }
+}
+
+impl Member for Toy {
+    fn name(&self) -> &str {
+        "toy"
+    }
+    fn prime(&mut self, _: &Prompt) -> Result<Primed, MemberError> {
+        self.sequence.clear();
+        self.show();
+        Ok(Primed::default())
+    }
+    fn extend(&mut self, units: &[Unit]) -> Result<(), MemberError> {
+        self.decoded += units.len();
+        self.sequence.extend(units);
+        self.show();
+        Ok(())
+    }
+    fn decode_only(&mut self, _: Unit) -> Result<(), MemberError> {
+        Ok(())
+    }
+    fn len(&self) -> usize {
+        self.sequence.len()
+    }
+    fn room(&self) -> usize {
+        1000
+    }
+    fn can_rewind(&self, _: usize) -> Result<(), MemberError> {
+        Ok(())
+    }
+    fn rewind(&mut self, len: usize) -> Result<(), MemberError> {
+        self.sequence.truncate(len);
+        self.show();
+        Ok(())
+    }
+    fn row(&self) -> &MemberRow {
+        &self.row
+    }
+    fn adopt(&mut self, _: &[Unit], _: &str) {}
+    fn set_threads(&mut self, _: usize) {}
+    fn cost(&self) -> u64 {
+        1
+    }
+}
+
+fn vocabulary(pieces: &[&[u8]]) -> Vocabulary {
+    Vocabulary::from_pieces(pieces, &[0])
+}
+
+/// The member of [`TOKENS`] in the units that it shares with [`OTHERS`]: single bytes and `ab`.
+fn toy(most: usize) -> Aligned {
+    let common = reduce(&[&vocabulary(&TOKENS), &vocabulary(&OTHERS)]);
+    let map = Arc::new(common.members.into_iter().next().unwrap());
+    let mut member = Aligned::new(Box::new(Toy::new(&TOKENS)), map, Arc::new(common.units), most);
+    member.prime(&Prompt::Text("go".into())).unwrap();
+    member
+}
+
+/// The units that a byte string is read in.
+fn units(member: &Aligned, bytes: &[u8]) -> Vec<Unit> {
+    let ab = (256..member.units.len() as Unit).find(|&unit| member.units.bytes(unit) == b"ab");
+    let mut units = Vec::new();
+    let mut rest = bytes;
+    while let Some(&byte) = rest.first() {
+        match ab.filter(|_| rest.starts_with(b"ab")) {
+            Some(ab) => {
+                units.push(ab);
+                rest = &rest[2..];
+            }
+            None => {
+                units.push(byte.into());
+                rest = &rest[1..];
+            }
+        }
+    }
+    units
+}
+
+/// The probability that a text begins with these units, over all ways to write it in tokens.
+fn brute_force(toy: &Toy, map: &TokenMap, units: &[Unit], before: &mut Vec<Unit>) -> f64 {
+    if units.is_empty() {
+        return 1.0;
+    }
+    let logits = toy.logits(before);
+    let total: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
+    let mut sum = 0.0;
+    for token in 1..TOKENS.len() as Unit {
+        let own = map.units_of(token).to_vec();
+        let shared = own.len().min(units.len());
+        if own[..shared] != units[..shared] {
+            continue;
+        }
+        let probability = f64::from(logits[token as usize]).exp() / total;
+        before.push(token);
+        sum += probability * brute_force(toy, map, &units[shared..], before);
+        before.pop();
+    }
+    sum
+}
+
+fn product(member: &mut Aligned, units: &[Unit]) -> f64 {
+    let mut product = 1.0;
+    for &unit in units {
+        product *= f64::from(member.row().probabilities[unit as usize]);
+        member.extend(&[unit]).unwrap();
+    }
+    product
+}
+
+#[test]
+fn with_all_heads_a_text_has_the_probability_of_all_its_encodings() {
+    let reference = Toy::new(&TOKENS);
+    for text in ["a", "ab", "abc", "abcab", "bcabca", "aaabbb", "cabcab", "abab", "bbcab"] {
+        let mut member = toy(usize::MAX);
+        let units = units(&member, text.as_bytes());
+        let right = brute_force(&reference, &member.map.clone(), &units, &mut Vec::new());
+        let found = product(&mut member, &units);
+        assert!((found - right).abs() < 1e-6 && (found / right - 1.0).abs() < 1e-4, "{text}: {found} for {right}");
+    }
+}
+
+#[test]
+fn units_inside_a_token_cost_no_forward_pass() {
+    // One head takes the heavier way at each place; never more tokens than units.
+    let mut member = toy(1);
+    let text = units(&member, b"abcabcabcabcabc");
+    member.extend(&text).unwrap();
+    assert!(member.inner.len() < text.len(), "{} tokens for {} units", member.inner.len(), text.len());
+}
+
+#[test]
+fn rows_are_distributions_over_all_units_and_the_end() {
+    let mut member = toy(4);
+    let end = member.units.end() as usize;
+    assert!((member.row().probabilities[end] - member.inner.row().probabilities[0]).abs() < 1e-6);
+    for unit in units(&member, b"abcaabbca") {
+        let row = member.row();
+        assert!((row.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+        assert!(!row.abstains);
+        member.extend(&[unit]).unwrap();
+    }
+}
+
+#[test]
+fn a_text_without_tokens_is_skipped_and_the_member_goes_on_behind_it() {
+    let mut member = toy(3);
+    let text = units(&member, b"ab");
+    member.extend(&text).unwrap();
+    // `d` is in no token of this member.
+    member.extend(&[b'd'.into()]).unwrap();
+    assert!(!member.row().abstains, "behind a whole character it has a say again");
+    member.extend(&[b'a'.into()]).unwrap();
+    assert_eq!(member.len(), text.len() + 2);
+    // A character of three bytes: no say before it is over.
+    for (index, byte) in "€".bytes().enumerate() {
+        member.extend(&[byte.into()]).unwrap();
+        assert_eq!(member.row().abstains, index < 2);
+    }
+    member.rewind(text.len()).unwrap();
+    let mut fresh = toy(3);
+    fresh.extend(&text).unwrap();
+    assert_eq!(member.row().probabilities, fresh.row().probabilities);
+}
+
+#[test]
+fn the_unit_that_was_not_expected_is_read_all_the_same() {
+    // Whatever one head expects, every text in the alphabet can be read.
+    for seed in 0..200u32 {
+        let mut member = toy(1);
+        let mut state = seed;
+        for _ in 0..30 {
+            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let byte = b"abc"[(state >> 24) as usize % 3];
+            member.extend(&[byte.into()]).unwrap();
+            assert!(!member.row().abstains);
+            assert!(member.row().probabilities.iter().all(|p| p.is_finite()));
+        }
+    }
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
+    #[test]
+    fn extending_and_rewinding_in_any_order_is_like_a_fresh_start(
+        steps in prop::collection::vec((prop::sample::select(b"abcd\xc3\xa9".to_vec()), 0usize..4), 1..40),
+        most in prop::sample::select(vec![1usize, 2, 8, usize::MAX]),
+    ) {
+        let mut member = toy(most);
+        let mut text: Vec<Unit> = Vec::new();
+        for (byte, back) in steps {
+            member.extend(&[byte.into()]).unwrap();
+            text.push(byte.into());
+            if back > 1 {
+                text.truncate(text.len().saturating_sub(back));
+                member.rewind(text.len()).unwrap();
+            }
+        }
+        let mut fresh = toy(most);
+        fresh.extend(&text).unwrap();
+        prop_assert_eq!(member.len(), fresh.len());
+        prop_assert_eq!(member.row().abstains, fresh.row().abstains);
+        if !fresh.row().abstains {
+            for (a, b) in member.row().probabilities.iter().zip(&fresh.row().probabilities) {
+                prop_assert!((a - b).abs() < 1e-6);
+            }
+        }
+        prop_assert!((member.row().evidence - fresh.row().evidence).abs() < 1e-4);
+    }
+}
