@@ -14,6 +14,7 @@ pub mod sampler;
 pub mod schedule;
 pub mod template;
 mod tokens;
+pub mod units;
 pub mod vocabulary;
 
 pub use ensemble::Ensemble;
