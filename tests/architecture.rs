@@ -68,7 +68,7 @@ fn each_foreign_library_is_named_in_one_place() {
     only_in(&["hooks/script"], &["aho_corasick", "regex::"]);
     only_in(&["hooks/native"], &["libloading"]);
     only_in(&["hooks/watch.rs"], &["notify::"]);
-    only_in(&["memory"], &["sha2::"]);
+    only_in(&["memory", "member/units/cache.rs"], &["sha2::"]);
     only_in(&["cli"], &["clap", "rustyline", "indicatif", "console::", "ctrlc"]);
 }
 

@@ -17,12 +17,27 @@ pub struct Vocabulary {
     masked: Vec<Unit>,
     /// Tokens that end the text; all masked, their probability goes to `end`.
     ends_of_text: Vec<Unit>,
+    /// Tokens that stand for one byte where no piece fits, in rising order. A piece may have the same byte.
+    fallback: Vec<Unit>,
     /// The one unit that stands for the end of the text; [`NO_END`] when there is none.
     end: Unit,
     /// What tokens look like that text is searched for when control tokens are allowed in it.
     control_texts: Vec<String>,
     /// Characters a tokenizer without byte fallback knows; `None` when every text can be expressed.
     characters: Option<HashSet<char>>,
+}
+
+/// What a token is for a text that is written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum TokenKind {
+    /// It has bytes.
+    Text,
+    /// It is one byte, for want of a piece.
+    Fallback,
+    /// It ends the text.
+    End,
+    /// It is never emitted, or nothing would be seen of it.
+    Masked,
 }
 
 /// Stands for the end of a text in a vocabulary where nothing does.
@@ -48,6 +63,7 @@ impl Vocabulary {
         let vocabulary = model.vocab();
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let (mut masked, mut ends_of_text, mut control_texts) = (Vec::new(), Vec::new(), Vec::new());
+        let mut fallback = Vec::new();
         for token in vocabulary.tokens() {
             let unit = token.0 as Unit;
             let attributes = vocabulary.attr(token);
@@ -65,6 +81,9 @@ impl Vocabulary {
             } else {
                 bytes.extend(vocabulary.token_to_piece(token, false, None));
             }
+            if attributes.contains(LlamaTokenAttr::Byte) {
+                fallback.push(unit);
+            }
             if control || unknown {
                 control_texts.push(super::tokens::text_of(model, token));
             }
@@ -77,7 +96,8 @@ impl Vocabulary {
         }
         control_texts.retain(|text| !text.is_empty());
         let end = ends_of_text.first().copied().unwrap_or(NO_END);
-        Self { bytes, ends, masked, ends_of_text, end, control_texts, characters: characters_without_fallback(model) }
+        let characters = characters_without_fallback(model);
+        Self { bytes, ends, masked, ends_of_text, fallback, end, control_texts, characters }
     }
 
     /// From the tokens' bytes; those in `ends_of_text` end it. For members that are no llama.cpp model.
@@ -97,10 +117,21 @@ impl Vocabulary {
             ends,
             end: masked.first().copied().unwrap_or(NO_END),
             ends_of_text: masked.clone(),
+            fallback: Vec::new(),
             masked,
             control_texts: Vec::new(),
             characters: None,
         }
+    }
+
+    /// The same with some of its tokens as byte fallback and others never emitted, for tests.
+    #[cfg(test)]
+    pub(super) fn with_kinds(mut self, fallback: &[Unit], masked: &[Unit]) -> Self {
+        self.fallback.extend(fallback);
+        self.fallback.sort_unstable();
+        self.masked.extend(masked);
+        self.masked.sort_unstable();
+        self
     }
 
     /// Length of a row: all tokens but the padding at the end.
@@ -130,6 +161,29 @@ impl Vocabulary {
     /// Whether a row can give this unit a finite logit.
     pub fn can_emit(&self, unit: Unit) -> bool {
         (unit as usize) < self.len() && (unit == self.end || self.masked.binary_search(&unit).is_err())
+    }
+
+    /// What a token is for a text that is written.
+    pub(super) fn kind(&self, token: Unit) -> TokenKind {
+        if self.ends_of_text.contains(&token) {
+            TokenKind::End
+        } else if self.bytes(token).is_empty() || self.masked.binary_search(&token).is_ok() {
+            TokenKind::Masked
+        } else if self.fallback.binary_search(&token).is_ok() {
+            TokenKind::Fallback
+        } else {
+            TokenKind::Text
+        }
+    }
+
+    /// Appends all that [`Vocabulary::bytes`] and [`Vocabulary::kind`] depend on: equal for equal vocabularies alone.
+    pub(super) fn write_content(&self, content: &mut Vec<u8>) {
+        content.reserve(self.bytes.len() + 4 * (self.ends.len() + self.masked.len() + 4));
+        for numbers in [&self.ends, &self.masked, &self.ends_of_text, &self.fallback] {
+            content.extend((numbers.len() as u32).to_le_bytes());
+            content.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
+        }
+        content.extend(&self.bytes);
     }
 
     /// Texts that would be read as control tokens.
