@@ -4,6 +4,7 @@ use crate::decode::window::Window;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::member::sampler::seed_for;
+use crate::member::Unit;
 use crate::settings::Prompt;
 use plugin_api::Step;
 use serde::Serialize;
@@ -37,6 +38,16 @@ pub struct Score {
 /// Contexts of units that a context of tokens may be.
 const HISTORY: usize = 8;
 
+/// The last place before `end` at which a word begins, so that no tokenizer has to read half of one; `end` where there is
+/// none in the second half.
+fn word_start<'a>(units: &[Unit], start: usize, end: usize, bytes: impl Fn(Unit) -> &'a [u8]) -> usize {
+    if end == units.len() {
+        return end;
+    }
+    let begins = |&place: &usize| bytes(units[place]).first().is_some_and(u8::is_ascii_whitespace);
+    (start + (end - start) / 2..=end).rev().find(begins).unwrap_or(end)
+}
+
 impl Engine {
     /// Scores a text under the fusion that is chosen. Each unit is predicted from at least half a context of text before it,
     /// where there is that much; a member whose tokens are longer than units sees as much more. `progress` hears which part is done.
@@ -56,6 +67,7 @@ impl Engine {
             // Half a context is for what is scored. Each member takes as much of the text before it as fits into the other.
             let before = start.min(HISTORY * context);
             let end = units.len().min(start + context - start.min(context / 2));
+            let end = word_start(&units, start, end, |unit| decoder.ensemble.vocabulary().bytes(unit));
             match decoder.ensemble.prime(&Prompt::Tokens(units[start - before..start].to_vec())) {
                 Ok(_) => {}
                 // Without a beginning-of-text token nothing predicts the first unit: it is given.

@@ -85,7 +85,7 @@ pub struct Settings {
     pub policies: Vec<PolicySource>,
     /// How members of different vocabularies decode together.
     pub align: Align,
-    /// In how many ways a member of another vocabulary may have read the text; `None` for 1 at temperature 0 and 8 above.
+    /// In how many ways a member of another vocabulary may have read the text; `None` for 1 at temperature 0 and 4 above.
     pub heads: Option<usize>,
     /// Where to keep what can be worked out again.
     pub cache: Option<PathBuf>,

@@ -141,7 +141,7 @@ pub struct EnsembleArgs {
     /// model gives each of these exactly the probability that its own tokens have.
     #[arg(long, value_name = "HOW", default_value = "exact", value_parser = ["exact", "always"])]
     pub align: String,
-    /// In how many ways at once a model of another vocabulary reads the text, 1 to 64 [default: 1 at temperature 0, 8 above]
+    /// In how many ways at once a model of another vocabulary reads the text, 1 to 64 [default: 1 at temperature 0, 4 above]
     ///
     /// One way is exact where the model's own tokens are followed, and costs no more than the model by itself.
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::heads)]

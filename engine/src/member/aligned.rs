@@ -13,8 +13,14 @@ use crate::settings::Prompt;
 use heads::{advance, common_tokens, drop_stragglers, masses, Head, TokenRow};
 use std::sync::Arc;
 
+/// By how much older text counts less in the evidence, for each unit of age, and how much a unit counts: units are shorter
+/// than tokens, and each tells less. Measured on 100 kB of stories with units that are mostly single bytes: with the values
+/// of tokens (0.97 and 1) a third, bad member costs 0.1 %, with these it gains 0.2 %.
+const DECAY: f32 = 0.985;
+const SHARE: f32 = 0.6;
+
 /// How many of the last units of a prompt its evidence is taken over.
-const EVIDENCE_UNITS: usize = 31;
+const EVIDENCE_UNITS: usize = 62;
 
 /// Least log-probability that counts as evidence.
 const LEAST_EVIDENCE: f32 = -20.0;
@@ -132,6 +138,7 @@ impl Aligned {
 
     /// Decodes what the standing needs: first the tokens that all heads share, then the others side by side.
     fn settle(&mut self, mut standing: Standing) -> Result<Standing, MemberError> {
+        // All heads means all.
         if self.most < usize::MAX {
             drop_stragglers(&mut standing.heads);
         }
@@ -191,9 +198,8 @@ impl Aligned {
     }
 
     fn evidence(&self) -> f32 {
-        let decay = plugin_api::abi::EVIDENCE_DECAY;
-        let own = self.standings.iter().skip(1).map(|standing| standing.evidence);
-        own.fold(self.prompt_evidence, |sum, own| decay * sum + own)
+        let own = self.standings.iter().skip(1).map(|standing| SHARE * standing.evidence);
+        own.fold(self.prompt_evidence, |sum, own| DECAY * sum + own)
     }
 
     /// Of the last units of the prompt, as if each token's log-probability were spread over its units.
@@ -206,7 +212,7 @@ impl Aligned {
                 if age == EVIDENCE_UNITS {
                     return sum;
                 }
-                sum += each * plugin_api::abi::EVIDENCE_DECAY.powi(age as i32);
+                sum += SHARE * each * DECAY.powi(age as i32);
                 age += 1;
             }
         }
