@@ -8,13 +8,14 @@ use super::shift;
 use super::text::ReplyText;
 use super::window::{UnitRecord, Window};
 use crate::events::{EndReason, Event, MemberProbability};
-use crate::fuse::Shortlist;
+use crate::fuse::{Shortlist, PENALTY_WINDOW};
 use crate::hooks::chain::{Chain, Merged};
 use crate::member::sampler::{seed_for, Sampler};
 use crate::member::{Ensemble, MemberError, MemberRow, Unit};
 use crate::reply::{RetractionRecord, Timings};
 use crate::settings::Prompt;
 use plugin_api::{Action, Parameters, Retraction, Step, Token};
+use std::borrow::Cow;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
@@ -279,7 +280,7 @@ impl Reply<'_> {
             let step = self.where_it_stands();
             let parameters = self.parameters.now();
             let decoder = &mut *self.decoder;
-            let recent = self.window.units();
+            let recent = &penalised(self.window.units(), decoder.ensemble.vocabulary().letters());
             let bans = self.attempts.bans(step.position);
             let fusion = &decoder.fusion;
             let selection = decoder.shortlist.select(&fusion.row, fusion.offset, bans, recent, &parameters);
@@ -428,6 +429,17 @@ impl Reply<'_> {
             base: self.parameters.base(),
         }
     }
+}
+
+/// The units that the repeat penalty counts, newest last: all but letters.
+fn penalised(units: &[Unit], letters: Unit) -> Cow<'_, [Unit]> {
+    if letters == 0 {
+        return Cow::Borrowed(units);
+    }
+    let mut newest: Vec<Unit> =
+        units.iter().rev().filter(|&&unit| unit >= letters).take(PENALTY_WINDOW).copied().collect();
+    newest.reverse();
+    Cow::Owned(newest)
 }
 
 /// What hooks see of a unit that could come next; valid as long as what it is made from.

@@ -19,6 +19,8 @@ pub struct Vocabulary {
     ends_of_text: Vec<Unit>,
     /// Tokens that stand for one byte where no piece fits, in rising order. A piece may have the same byte.
     fallback: Vec<Unit>,
+    /// Units below this spell what has no unit of its own: single bytes.
+    letters: Unit,
     /// The one unit that stands for the end of the text; [`NO_END`] when there is none.
     end: Unit,
     /// What tokens look like that text is searched for when control tokens are allowed in it.
@@ -97,7 +99,7 @@ impl Vocabulary {
         control_texts.retain(|text| !text.is_empty());
         let end = ends_of_text.first().copied().unwrap_or(NO_END);
         let characters = characters_without_fallback(model);
-        Self { bytes, ends, masked, ends_of_text, fallback, end, control_texts, characters }
+        Self { bytes, ends, masked, ends_of_text, fallback, letters: 0, end, control_texts, characters }
     }
 
     /// From the tokens' bytes; those in `ends_of_text` end it. For members that are no llama.cpp model.
@@ -118,6 +120,7 @@ impl Vocabulary {
             end: masked.first().copied().unwrap_or(NO_END),
             ends_of_text: masked.clone(),
             fallback: Vec::new(),
+            letters: 0,
             masked,
             control_texts: Vec::new(),
             characters: None,
@@ -132,6 +135,17 @@ impl Vocabulary {
         self.masked.extend(masked);
         self.masked.sort_unstable();
         self
+    }
+
+    /// Units below `letters` spell what has no unit of its own.
+    pub(super) fn with_letters(self, letters: Unit) -> Self {
+        Self { letters, ..self }
+    }
+
+    /// Units below this are single bytes that spell what has no unit of its own; 0 where units are tokens. That a letter
+    /// comes again says nothing.
+    pub fn letters(&self) -> Unit {
+        self.letters
     }
 
     /// Length of a row: all tokens but the padding at the end.

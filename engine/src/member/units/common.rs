@@ -65,7 +65,7 @@ pub(super) fn vocabulary_of(strings: &[&[u8]]) -> Vocabulary {
     pieces.extend(strings);
     let end = pieces.len() as Unit;
     pieces.push(&[]);
-    Vocabulary::from_pieces(&pieces, &[end])
+    Vocabulary::from_pieces(&pieces, &[end]).with_letters(bytes.len() as Unit)
 }
 
 /// The byte strings longer than a byte that every vocabulary has as one token, in the order of their bytes.
