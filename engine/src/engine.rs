@@ -10,8 +10,9 @@ use crate::hooks::Hook;
 use crate::member::{load, MemberError, Unit};
 use crate::reply::Reply;
 use crate::settings::{PolicySource, Prompt, Settings, Speaker};
-use crate::trace;
+use crate::trace::{self, NewTrace};
 use plugin_api::{Parameters, Role};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -27,13 +28,15 @@ pub struct Engine {
 impl Engine {
     /// Loads members and hooks. `progress(member, 0.0..=1.0)` is called while the files are read.
     pub fn load(settings: Settings, progress: &(dyn Fn(usize, f32) + Sync)) -> Result<Self, Error> {
-        // Hooks first: a mistake in one is found before gigabytes are read.
+        // Hooks and the trace first: a mistake there is found before gigabytes are read.
         let chain = hooks(&settings)?;
+        let trace = settings.trace.as_deref().map(NewTrace::open).transpose();
+        let trace = trace.map_err(|error| no_trace(&settings, &error))?;
         let (ensemble, loaded) = load::load(&settings, progress)?;
         let weights: Vec<f32> = settings.models.iter().map(|model| model.weight).collect();
         let mut engine = Self { decoder: Decoder::new(ensemble, chain, &weights), settings, loaded };
-        if let Some(path) = engine.settings.trace.clone() {
-            engine.record(&path)?;
+        if let Some(trace) = trace {
+            engine.record(trace).map_err(|error| no_trace(&engine.settings, &error))?;
         }
         Ok(engine)
     }
@@ -179,7 +182,7 @@ impl Engine {
     }
 
     /// Writes what the hooks see from now on to a file.
-    fn record(&mut self, path: &Path) -> Result<(), Error> {
+    fn record(&mut self, trace: NewTrace) -> io::Result<()> {
         let members = self.decoder.members();
         let reply = trace::Reply {
             trace: 1,
@@ -188,14 +191,18 @@ impl Engine {
             fusion: self.decoder.chain.fusion().to_string(),
             horizon: self.settings.horizon,
             max_retractions: self.settings.max_retractions,
+            confidence_threshold: self.settings.confidence_threshold,
+            aggressive: self.settings.aggressive,
         };
         let vocabulary = self.decoder.ensemble.shared_vocabulary();
         let bytes = Box::new(move |unit| vocabulary.bytes(unit).to_vec());
-        let recorder = trace::recorder(path, trace::Source { reply, bytes }).map_err(|error| {
-            Error::Input(format!("the trace `{}` cannot be written: {error}; name another file", path.display()))
-        })?;
-        self.decoder.chain.record(recorder);
+        self.decoder.chain.record(trace.recorder(trace::Source { reply, bytes })?);
         Ok(())
+    }
+
+    /// What hooks and the trace have to say since it was last asked for; for what writes no reply, whose events tell it.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        self.decoder.chain.take_notices()
     }
 
     /// A text in units, without a beginning-of-text token.
@@ -207,6 +214,11 @@ impl Engine {
     pub fn decoder(&mut self) -> &mut Decoder {
         &mut self.decoder
     }
+}
+
+fn no_trace(settings: &Settings, error: &io::Error) -> Error {
+    let path = settings.trace.as_deref().unwrap_or(Path::new(""));
+    Error::Input(format!("the trace `{}` cannot be written: {error}; name another file", path.display()))
 }
 
 /// The fusions and policies that the settings name, without any model: for `--list-hooks`.

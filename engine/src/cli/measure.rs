@@ -1,6 +1,10 @@
 //! The subcommands that measure: `score` and `bench`, as tables for people and as JSON for programs.
 
-use super::{meaning::readable, print, progress, render::Look};
+use super::{
+    meaning::readable,
+    print, progress,
+    render::{Detail, Look},
+};
 use crate::{bench::Bench, score::Score, settings::Settings, Error};
 use serde::Serialize;
 use std::{fmt::Write, path::Path, process::ExitCode};
@@ -18,6 +22,10 @@ pub fn score(settings: Settings, look: Look, file: &Path, json: bool) -> Result<
     let bar = progress::bar(look, "scoring");
     let score = engine.score(&text, &mut |part| bar.set_position((part * 1000.0) as u64))?;
     bar.finish_and_clear();
+    // A fusion that failed, a trace that could not be written: the figures are then not what was asked for.
+    for notice in engine.take_notices() {
+        Look { detail: Detail::Normal, ..look }.remark(&notice);
+    }
     print(&if json { line(&score)? } else { score_table(&score, &engine.settings().fusion_mode) })
 }
 
