@@ -4,12 +4,12 @@ use crate::decode::{Decoder, Limits, Request};
 use crate::error::Error;
 use crate::events::Event;
 use crate::hooks::chain::{Chain, HookInfo};
-use crate::hooks::native::{self, PluginSettings};
+use crate::hooks::native::{self, NativeHook, PluginSettings};
 use crate::hooks::script::ScriptHook;
 use crate::hooks::Hook;
 use crate::member::{load, MemberError, Unit};
 use crate::reply::Reply;
-use crate::settings::{PolicySource, Prompt, Settings, Speaker};
+use crate::settings::{PluginSource, PolicySource, Prompt, Settings, Speaker};
 use crate::trace::{self, NewTrace};
 use plugin_api::{Parameters, Role};
 use std::io;
@@ -259,14 +259,16 @@ fn built_ins(settings: &Settings) -> Result<Vec<Box<dyn Hook>>, Error> {
 
 /// The hooks of all shared libraries.
 fn plugins(settings: &Settings) -> Result<Vec<Box<dyn Hook>>, Error> {
-    let mut of_plugins = plugin_settings(settings);
     let mut hooks: Vec<Box<dyn Hook>> = Vec::new();
     for plugin in &settings.plugins {
-        of_plugins.given.clone_from(&plugin.settings);
-        let library = native::load_library(&plugin.path, &of_plugins, settings.watching).map_err(refused)?;
-        hooks.extend(library.into_iter().map(|hook| Box::new(hook) as Box<dyn Hook>));
+        hooks.extend(load_plugin(plugin, settings)?.into_iter().map(|hook| Box::new(hook) as Box<dyn Hook>));
     }
     Ok(hooks)
+}
+
+pub(crate) fn load_plugin(plugin: &PluginSource, settings: &Settings) -> Result<Vec<NativeHook>, Error> {
+    let of_plugins = PluginSettings { given: plugin.settings.clone(), ..plugin_settings(settings) };
+    native::load_library(&plugin.path, &of_plugins, settings.watching).map_err(refused)
 }
 
 fn plugin_settings(settings: &Settings) -> PluginSettings {
