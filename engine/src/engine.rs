@@ -226,22 +226,26 @@ pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
     hooks(settings).map(|chain| chain.list())
 }
 
-/// Every policy of the settings and every hook of its plugins, each in a chain of its own, with its name. For a replay.
+/// Every policy of the settings and every hook of its plugins, each in a chain of its own, with its name: that of its file and
+/// the knobs it was given, so that one script can be compared with itself. For a replay and for measurements.
 pub(crate) fn policy_columns(settings: &Settings) -> Result<Vec<(String, Chain)>, Error> {
-    let mut hooks = plugins(settings)?;
-    for source in &settings.policies {
-        hooks.push(match source {
-            PolicySource::Named(name) => built_in(name, settings)?,
-            PolicySource::Script { path, knobs } => Box::new(script(path, knobs, settings)?),
-        });
-    }
-    let alone = |hook: Box<dyn Hook>| {
-        let name = hook.origin().file_name().unwrap_or_else(|| hook.name().to_string());
+    let alone = |hook: Box<dyn Hook>, knobs: &[(String, f64)]| {
+        let mut name = hook.origin().file_name().unwrap_or_else(|| hook.name().to_string());
+        for (index, (knob, value)) in knobs.iter().enumerate() {
+            name += &format!("{}{knob}={value}", if index == 0 { ":" } else { "," });
+        }
         let mut chain = Chain::default();
         chain.add(hook, true);
         (name, chain)
     };
-    Ok(hooks.into_iter().map(alone).collect())
+    let mut columns: Vec<_> = plugins(settings)?.into_iter().map(|hook| alone(hook, &[])).collect();
+    for source in &settings.policies {
+        columns.push(match source {
+            PolicySource::Named(name) => alone(built_in(name, settings)?, &[]),
+            PolicySource::Script { path, knobs } => alone(Box::new(script(path, knobs, settings)?), knobs),
+        });
+    }
+    Ok(columns)
 }
 
 fn built_in(name: &str, settings: &Settings) -> Result<Box<dyn Hook>, Error> {

@@ -62,6 +62,19 @@ fn the_table_of_a_replay_is_not_cut_in_a_pipe() {
 }
 
 #[test]
+fn a_script_is_compared_with_itself_under_other_knobs() {
+    let place = recorded();
+    let script = "const LOW = knob(\"low\", 0.1, 0.0, 1.0);\n\
+                  fn on_assessment(step, a) { if a.confidence < LOW { retract(1) } }\n";
+    place.file("low.rhai", script);
+    let words = ["replay", "run.jsonl", "--policy", "low.rhai:low=0.3", "--policy", "low.rhai", "--json"];
+    let replay: Value = serde_json::from_str(&place.text(&words)).unwrap();
+    let [more, fewer] = replay["policies"].as_array().unwrap().as_slice() else { panic!("{replay}") };
+    assert_eq!((&more["name"], &fewer["name"]), (&"low.rhai:low=0.3".into(), &"low.rhai".into()));
+    assert!(more["answers"].as_u64() > fewer["answers"].as_u64(), "{more} {fewer}");
+}
+
+#[test]
 fn what_is_no_trace_is_refused_with_what_to_do() {
     let place = Place::new();
     place.file("once.rhai", ONCE);
