@@ -84,6 +84,10 @@ fn arrows_point_down() {
     never("engine/src/member", &["crate::decode", "crate::hooks", "crate::engine", "crate::events"]);
     never("engine/src/hooks", &["crate::decode", "crate::member", "crate::engine", "crate::settings", "crate::events"]);
     never("engine/src/decode", &["std::fs", "std::thread", "crate::engine", "crate::memory", "crate::score"]);
+    // A trace is read without members, and a replay runs without them.
+    for place in ["engine/src/trace.rs", "engine/src/trace", "engine/src/replay.rs", "engine/src/replay"] {
+        never(place, &["crate::member", "crate::cli", "crate::events"]);
+    }
 }
 
 #[test]

@@ -57,6 +57,22 @@ fn a_story_in_three_turns() {
 }
 
 #[test]
+fn the_table_of_a_replay_fits_the_terminal() {
+    let place = Place::new();
+    place.text(&["--demo", "--seed", "1", "-n", "40", "--quiet", "--trace", "run.jsonl", "-p", "Once upon a time"]);
+    let words = ["replay", "run.jsonl", "--policy", "retraction", "--policy", "none.rhai"];
+    place.file("none.rhai", "fn on_token(step, token) {}\n");
+    let Some(screen) = Screen::open(&place, SIZE, &words) else { return };
+    let table = screen.shows("left with 0");
+    let rows: Vec<&str> = table.lines().filter(|line| line.contains(" assess ")).collect();
+    assert!(rows.len() > 5, "{table}");
+    for row in rows {
+        // A row that did not fit would go on in the next line.
+        assert!(row.ends_with('·') && row.contains('…'), "{table}");
+    }
+}
+
+#[test]
 fn text_that_is_taken_back_disappears() {
     let place = Place::new();
     // Ten tokens go when twelve stand, over more than one row of a narrow terminal.

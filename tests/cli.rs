@@ -21,6 +21,8 @@ mod live;
 mod log;
 #[path = "cli/measure.rs"]
 mod measure;
+#[path = "cli/replay.rs"]
+mod replayed;
 #[path = "cli/stream.rs"]
 mod stream;
 #[path = "cli/text.rs"]

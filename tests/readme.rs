@@ -68,7 +68,8 @@ fn flags_of_readme() -> BTreeMap<String, (String, String)> {
 
 #[test]
 fn the_table_of_flags_has_every_flag_of_the_program_and_no_other() {
-    let commands: [&[&str]; 6] = [&[], &["score"], &["bench"], &["new", "plugin"], &["new", "policy"], &["check"]];
+    let commands: [&[&str]; 7] =
+        [&[], &["score"], &["bench"], &["replay"], &["new", "plugin"], &["new", "policy"], &["check"]];
     let there: BTreeSet<String> = commands.iter().flat_map(|command| flags_of_help(command).into_keys()).collect();
     let shown: BTreeSet<String> = flags_of_readme().into_keys().collect();
     assert_eq!(shown, there);
@@ -290,6 +291,30 @@ fn the_score_that_the_readme_shows_is_that_of_the_program() {
         // Other instructions round otherwise; the headroom is in per cent.
         let tolerance = if name.contains("headroom") { 1.0 } else { 2e-3 };
         assert!((figure - there[&name]).abs() < tolerance, "{name} is {}, the README says {figure}", there[&name]);
+    }
+}
+
+#[test]
+fn the_replay_that_the_readme_shows_is_one() {
+    const HEADING: &str = "Trying a policy on yesterday's chat";
+    let folder = tempfile::tempdir().unwrap();
+    let program = Path::new(env!("CARGO_BIN_EXE_llama_selfmod")).parent().unwrap();
+    let mut shell = std::process::Command::new("sh");
+    shell.args(["-eu", "-c", &block("README.md", HEADING, "sh")]).current_dir(&folder);
+    shell.env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()));
+    shell.env("XDG_CACHE_HOME", folder.path());
+    let output = shell.output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    let there = String::from_utf8(output.stdout).unwrap();
+    let shown = block("README.md", HEADING, "text");
+    let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
+    // The text differs where a processor rounds otherwise; what the columns are does not.
+    let is_head = |line: &&str| line.starts_with("token ");
+    assert_eq!(shown.lines().find(is_head).map(squeezed), there.lines().find(is_head).map(squeezed));
+    for table in [&shown, &there] {
+        for answer in ["  retract 1 (an unlikely token)", "  temperature 0.40 (unsure)"] {
+            assert!(table.contains(answer), "{answer:?} in {table}");
+        }
     }
 }
 

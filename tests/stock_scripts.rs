@@ -76,14 +76,27 @@ fn greedy(model: &str, policies: Vec<PolicySource>) -> Tally {
     tally
 }
 
+/// A test for each model, so that they run side by side.
+fn loop_escape_gets_nine_of_ten_out_of_their_loops(model: &str) {
+    let without = greedy(model, Vec::new());
+    let with = greedy(model, vec![loop_escape()]);
+    println!("{model}: without {without:?}, with {with:?}");
+    assert!(without.loops > 0 && with.loops * 10 <= without.loops, "{model}: {without:?}, {with:?}");
+}
+
 #[test]
-fn loop_escape_gets_nine_of_ten_greedy_replies_out_of_their_loops() {
-    for model in ["stories-260k.gguf", "stories-280k.gguf", "stories-970k-bytes.gguf"] {
-        let without = greedy(model, Vec::new());
-        let with = greedy(model, vec![loop_escape()]);
-        println!("{model}: without {without:?}, with {with:?}");
-        assert!(without.loops > 0 && with.loops * 10 <= without.loops, "{model}: {without:?}, {with:?}");
-    }
+fn loop_escape_gets_nine_of_ten_greedy_replies_of_the_first_model_out_of_their_loops() {
+    loop_escape_gets_nine_of_ten_out_of_their_loops("stories-260k.gguf");
+}
+
+#[test]
+fn loop_escape_gets_nine_of_ten_greedy_replies_of_the_second_model_out_of_their_loops() {
+    loop_escape_gets_nine_of_ten_out_of_their_loops("stories-280k.gguf");
+}
+
+#[test]
+fn loop_escape_gets_nine_of_ten_greedy_replies_of_the_model_of_bytes_out_of_their_loops() {
+    loop_escape_gets_nine_of_ten_out_of_their_loops("stories-970k-bytes.gguf");
 }
 
 /// The stock guard with other phrases: those that these models use most.

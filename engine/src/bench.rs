@@ -1,5 +1,11 @@
 //! What the engine adds to the members' own decoding, measured in one run: ratios hold where milliseconds do not.
 
+mod hooks;
+mod reloads;
+
+pub use hooks::HookBench;
+pub use reloads::Reloads;
+
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Event;
@@ -31,6 +37,10 @@ pub struct Bench {
     pub steps: usize,
     /// Megabytes.
     pub memory: Memory,
+    /// The stock hooks, and those of the settings.
+    pub hooks: Vec<HookBench>,
+    /// Until changed code runs.
+    pub reloads: Reloads,
 }
 
 /// One member's decoding.
@@ -90,6 +100,8 @@ impl Engine {
         let step = median(if in_turn_is_better { &steps_in_turn } else { &steps_side_by_side });
         let cache = self.members().iter().map(|member| member.cache_bytes).sum::<u64>() as f64 / MIB;
         let (models, peak) = (self.resident_after_loading(), resident("VmHWM:"));
+        let hooks = self.bench_hooks(&prompt, steps, step)?;
+        let reloads = self.bench_reloads(&prompt)?;
         Ok(Bench {
             members: names
                 .into_iter()
@@ -104,6 +116,8 @@ impl Engine {
             schedule: if in_turn_is_better { "in turn" } else { "side by side" },
             steps,
             memory: Memory { peak, models, cache, other: peak - models - cache },
+            hooks,
+            reloads,
         })
     }
 

@@ -4,14 +4,15 @@ use crate::decode::{Decoder, Limits, Request};
 use crate::error::Error;
 use crate::events::Event;
 use crate::hooks::chain::{Chain, HookInfo};
-use crate::hooks::native::{self, PluginSettings};
+use crate::hooks::native::{self, NativeHook, PluginSettings};
 use crate::hooks::script::ScriptHook;
 use crate::hooks::Hook;
 use crate::member::{load, MemberError, Unit};
 use crate::reply::Reply;
-use crate::settings::{PolicySource, Prompt, Settings, Speaker};
-use crate::trace;
+use crate::settings::{PluginSource, PolicySource, Prompt, Settings, Speaker};
+use crate::trace::{self, NewTrace};
 use plugin_api::{Parameters, Role};
+use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
@@ -27,13 +28,15 @@ pub struct Engine {
 impl Engine {
     /// Loads members and hooks. `progress(member, 0.0..=1.0)` is called while the files are read.
     pub fn load(settings: Settings, progress: &(dyn Fn(usize, f32) + Sync)) -> Result<Self, Error> {
-        // Hooks first: a mistake in one is found before gigabytes are read.
+        // Hooks and the trace first: a mistake there is found before gigabytes are read.
         let chain = hooks(&settings)?;
+        let trace = settings.trace.as_deref().map(NewTrace::open).transpose();
+        let trace = trace.map_err(|error| no_trace(&settings, &error))?;
         let (ensemble, loaded) = load::load(&settings, progress)?;
         let weights: Vec<f32> = settings.models.iter().map(|model| model.weight).collect();
         let mut engine = Self { decoder: Decoder::new(ensemble, chain, &weights), settings, loaded };
-        if let Some(path) = engine.settings.trace.clone() {
-            engine.record(&path)?;
+        if let Some(trace) = trace {
+            engine.record(trace).map_err(|error| no_trace(&engine.settings, &error))?;
         }
         Ok(engine)
     }
@@ -179,7 +182,7 @@ impl Engine {
     }
 
     /// Writes what the hooks see from now on to a file.
-    fn record(&mut self, path: &Path) -> Result<(), Error> {
+    fn record(&mut self, trace: NewTrace) -> io::Result<()> {
         let members = self.decoder.members();
         let reply = trace::Reply {
             trace: 1,
@@ -188,14 +191,18 @@ impl Engine {
             fusion: self.decoder.chain.fusion().to_string(),
             horizon: self.settings.horizon,
             max_retractions: self.settings.max_retractions,
+            confidence_threshold: self.settings.confidence_threshold,
+            aggressive: self.settings.aggressive,
         };
         let vocabulary = self.decoder.ensemble.shared_vocabulary();
         let bytes = Box::new(move |unit| vocabulary.bytes(unit).to_vec());
-        let recorder = trace::recorder(path, trace::Source { reply, bytes }).map_err(|error| {
-            Error::Input(format!("the trace `{}` cannot be written: {error}; name another file", path.display()))
-        })?;
-        self.decoder.chain.record(recorder);
+        self.decoder.chain.record(trace.recorder(trace::Source { reply, bytes })?);
         Ok(())
+    }
+
+    /// What hooks and the trace have to say since it was last asked for; for what writes no reply, whose events tell it.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        self.decoder.chain.take_notices()
     }
 
     /// A text in units, without a beginning-of-text token.
@@ -209,27 +216,36 @@ impl Engine {
     }
 }
 
+fn no_trace(settings: &Settings, error: &io::Error) -> Error {
+    let path = settings.trace.as_deref().unwrap_or(Path::new(""));
+    Error::Input(format!("the trace `{}` cannot be written: {error}; name another file", path.display()))
+}
+
 /// The fusions and policies that the settings name, without any model: for `--list-hooks`.
 pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
     hooks(settings).map(|chain| chain.list())
 }
 
-/// Every policy of the settings and every hook of its plugins, each in a chain of its own, with its name. For a replay.
+/// Every policy of the settings and every hook of its plugins, each in a chain of its own, with its name: that of its file and
+/// the knobs it was given, so that one script can be compared with itself. For a replay and for measurements.
 pub(crate) fn policy_columns(settings: &Settings) -> Result<Vec<(String, Chain)>, Error> {
-    let mut hooks = plugins(settings)?;
-    for source in &settings.policies {
-        hooks.push(match source {
-            PolicySource::Named(name) => built_in(name, settings)?,
-            PolicySource::Script { path, knobs } => Box::new(script(path, knobs, settings)?),
-        });
-    }
-    let alone = |hook: Box<dyn Hook>| {
-        let name = hook.origin().file_name().unwrap_or_else(|| hook.name().to_string());
+    let alone = |hook: Box<dyn Hook>, knobs: &[(String, f64)]| {
+        let mut name = hook.origin().file_name().unwrap_or_else(|| hook.name().to_string());
+        for (index, (knob, value)) in knobs.iter().enumerate() {
+            name += &format!("{}{knob}={value}", if index == 0 { ":" } else { "," });
+        }
         let mut chain = Chain::default();
         chain.add(hook, true);
         (name, chain)
     };
-    Ok(hooks.into_iter().map(alone).collect())
+    let mut columns: Vec<_> = plugins(settings)?.into_iter().map(|hook| alone(hook, &[])).collect();
+    for source in &settings.policies {
+        columns.push(match source {
+            PolicySource::Named(name) => alone(built_in(name, settings)?, &[]),
+            PolicySource::Script { path, knobs } => alone(Box::new(script(path, knobs, settings)?), knobs),
+        });
+    }
+    Ok(columns)
 }
 
 fn built_in(name: &str, settings: &Settings) -> Result<Box<dyn Hook>, Error> {
@@ -247,14 +263,16 @@ fn built_ins(settings: &Settings) -> Result<Vec<Box<dyn Hook>>, Error> {
 
 /// The hooks of all shared libraries.
 fn plugins(settings: &Settings) -> Result<Vec<Box<dyn Hook>>, Error> {
-    let mut of_plugins = plugin_settings(settings);
     let mut hooks: Vec<Box<dyn Hook>> = Vec::new();
     for plugin in &settings.plugins {
-        of_plugins.given.clone_from(&plugin.settings);
-        let library = native::load_library(&plugin.path, &of_plugins, settings.watching).map_err(refused)?;
-        hooks.extend(library.into_iter().map(|hook| Box::new(hook) as Box<dyn Hook>));
+        hooks.extend(load_plugin(plugin, settings)?.into_iter().map(|hook| Box::new(hook) as Box<dyn Hook>));
     }
     Ok(hooks)
+}
+
+pub(crate) fn load_plugin(plugin: &PluginSource, settings: &Settings) -> Result<Vec<NativeHook>, Error> {
+    let of_plugins = PluginSettings { given: plugin.settings.clone(), ..plugin_settings(settings) };
+    native::load_library(&plugin.path, &of_plugins, settings.watching).map_err(refused)
 }
 
 fn plugin_settings(settings: &Settings) -> PluginSettings {

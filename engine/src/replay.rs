@@ -2,7 +2,10 @@
 //!
 //! The text stays as it was recorded: a policy is asked at every moment of the run what it would do there, whatever it
 //! asked for before. So its first verdict is what it would really have done; the later ones tell where else it sees reason
-//! to act. All that could be taken back at a moment can be taken back in the replay, also where the run had no policy.
+//! to act. Each call is as it was recorded, so that a policy of the run answers as it did there; in a reply in which nothing
+//! could be taken back, because no policy ran, the newest units can be.
+
+mod rows;
 
 use crate::decode::window::{UnitRecord, Window};
 use crate::engine::policy_columns;
@@ -10,8 +13,8 @@ use crate::error::Error;
 use crate::fuse;
 use crate::hooks::chain::Chain;
 use crate::settings::Settings;
-use crate::trace::{Answer, Candidate, Line, Logits, Place, ReducedRow, Reply, Trace, UnitFigures};
-use plugin_api::{Retraction, Row, Rows, Step, Token};
+use crate::trace::{Answer, Candidate, Line, Logits, Place, Reply, Trace, UnitFigures};
+use plugin_api::{Retraction, Step, Token};
 use serde::Serialize;
 use std::time::Instant;
 
@@ -72,14 +75,26 @@ pub struct Moment {
     pub given: Vec<Option<Answer>>,
 }
 
-/// Runs the policies of the settings, and those of its plugins, over a trace.
+/// Runs the policies of the settings, and those of its plugins, over a trace. They are made with what the run's own policies
+/// were given to read.
 pub fn replay(trace: &Trace, settings: &Settings) -> Result<Replay, Error> {
-    let chains = policy_columns(settings)?;
+    let mut settings = settings.clone();
+    if let Some(Line::Reply(reply)) = trace.lines.first() {
+        settings.confidence_threshold = reply.confidence_threshold;
+        settings.aggressive = reply.aggressive;
+    }
+    let chains = policy_columns(&settings)?;
     if chains.is_empty() {
         return Err(Error::Input("name a policy to replay: `--policy FILE`, once for each".into()));
     }
     let mut player = Player::new(trace, chains);
-    trace.lines.iter().for_each(|line| player.play(line));
+    for (index, line) in trace.lines.iter().enumerate() {
+        if let Line::Reply(reply) = line {
+            player.begin(reply, &trace.lines[index + 1..]);
+        } else {
+            player.play(line);
+        }
+    }
     Ok(player.finish())
 }
 
@@ -90,6 +105,8 @@ struct Player<'a> {
     moments: Vec<Moment>,
     window: Window,
     reply: Option<&'a Reply>,
+    /// Nothing could be taken back in the reply; in the replay it can.
+    lends_retractions: bool,
     replies: u32,
     units: u32,
     /// The newest candidate: what is accepted next.
@@ -112,20 +129,26 @@ impl<'a> Player<'a> {
             moments: Vec::new(),
             window: Window::new(0, 0),
             reply: None,
+            lends_retractions: false,
             replies: 0,
             units: 0,
             members: &[],
         }
     }
 
+    /// A reply, with all lines after its first.
+    fn begin(&mut self, reply: &'a Reply, lines: &[Line]) {
+        let mut lines = lines.iter().take_while(|line| !matches!(line, Line::Reply(_)));
+        let could_retract = lines.any(|line| line.place().is_some_and(|place| place.retractable() > 0));
+        self.lends_retractions = !could_retract && reply.max_retractions > 0;
+        self.window = Window::new(reply.members.len(), 0);
+        self.reply = Some(reply);
+        self.replies += 1;
+        self.chains.iter_mut().for_each(|(_, chain)| chain.reset());
+    }
+
     fn play(&mut self, line: &'a Line) {
         match line {
-            Line::Reply(reply) => {
-                self.window = Window::new(reply.members.len(), 0);
-                self.reply = Some(reply);
-                self.replies += 1;
-                self.chains.iter_mut().for_each(|(_, chain)| chain.reset());
-            }
             Line::Logits(logits) => self.logits(logits),
             Line::Token(candidate) => self.token(candidate),
             Line::Assessment(accepted) => {
@@ -163,7 +186,7 @@ impl<'a> Player<'a> {
                     None
                 });
             }
-            Line::Names(_) => {}
+            Line::Reply(_) | Line::Names(_) => {}
         }
     }
 
@@ -194,50 +217,30 @@ impl<'a> Player<'a> {
         let Some(reply) = self.reply.filter(|_| self.chains.iter().any(|(_, chain)| chain.edits_logits())) else {
             return;
         };
-        let units = reply.units as usize;
-        let expanded: Vec<(Vec<f32>, Vec<f32>)> = logits.rows.iter().map(|row| expand(row, units)).collect();
-        let table: Vec<Row> = logits
-            .rows
-            .iter()
-            .zip(expanded.iter().zip(&reply.members))
-            .map(|(row, ((logits, probabilities), (name, weight)))| Row {
-                struct_size: size_of::<Row>() as u32,
-                top_unit: row.top.first().map_or(0, |(unit, _)| *unit),
-                logits: logits.as_ptr(),
-                probabilities: probabilities.as_ptr(),
-                log_sum_exp: row.log_sum_exp,
-                entropy: row.entropy,
-                top_probability: row.top.first().map_or(0.0, |(_, score)| score.exp()),
-                evidence: row.evidence,
-                weight: *weight,
-                name_len: name.len() as u32,
-                name: name.as_ptr(),
-            })
-            .collect();
-        let rows = Rows {
-            struct_size: size_of::<Rows>() as u32,
-            count: table.len() as u32,
-            units: reply.units,
-            reserved: 0,
-            rows: table.as_ptr(),
-        };
         let step = self.step(&logits.at);
-        let (recorded, _) = expand(&logits.fused, units);
+        let (recorded, _) = rows::expand(&logits.fused, reply.units as usize);
         let Some((best, best_score)) = logits.fused.top.first().copied() else { return };
         let names = &self.trace.names;
-        let given = ask(&mut self.chains, &mut self.columns, |chain| {
-            if !chain.edits_logits() {
-                return None;
-            }
-            let mut fused = recorded.clone();
-            chain.on_logits(&step, &rows, &mut fused, &|row| row.copy_from_slice(&recorded));
-            fuse::normalise(&mut fused).ok()?;
-            let (unit, score) = fuse::top(&fused, 1).first().copied()?;
-            let moved = unit != best || (score.exp() - best_score.exp()).abs() >= 0.01;
-            moved.then(|| Answer {
-                verdict: format!("“{}” first with {:.2}", names.get(&unit).map_or("?", String::as_str), score.exp()),
-                policy: String::new(),
-                reason: String::new(),
+        let (chains, columns) = (&mut self.chains, &mut self.columns);
+        let given = rows::with_whole_rows(logits, reply, |rows| {
+            ask(chains, columns, |chain| {
+                if !chain.edits_logits() {
+                    return None;
+                }
+                let mut fused = recorded.clone();
+                chain.on_logits(&step, rows, &mut fused, &|row| row.copy_from_slice(&recorded));
+                fuse::normalise(&mut fused).ok()?;
+                let (unit, score) = fuse::top(&fused, 1).first().copied()?;
+                let moved = unit != best || (score.exp() - best_score.exp()).abs() >= 0.01;
+                moved.then(|| Answer {
+                    verdict: format!(
+                        "“{}” first with {:.2}",
+                        names.get(&unit).map_or("?", String::as_str),
+                        score.exp()
+                    ),
+                    policy: String::new(),
+                    reason: String::new(),
+                })
             })
         });
         let figures = UnitFigures {
@@ -250,11 +253,14 @@ impl<'a> Player<'a> {
         self.note(Hook::Logits, logits.at.position(), &figures, None, given);
     }
 
-    /// With everything retractable that is in reach.
     fn step(&self, place: &Place) -> Step {
-        let (members, horizon) = self.reply.map_or((0, 0), |reply| (reply.members.len() as u32, reply.horizon));
-        let step = place.step(members);
-        Step { retractable: step.retractable.max((self.window.len() as u32).min(horizon)), ..step }
+        let Some(reply) = self.reply else { return place.step(0) };
+        let step = place.step(reply.members.len() as u32);
+        if !self.lends_retractions {
+            return step;
+        }
+        let retractable = (self.window.len() as u32).min(reply.horizon);
+        Step { retractable, retractions_left: reply.max_retractions, ..step }
     }
 
     fn note(
@@ -294,21 +300,4 @@ fn ask(
         answer
     };
     chains.iter_mut().zip(columns).map(one).collect()
-}
-
-/// Logits and probabilities.
-fn expand(row: &ReducedRow, units: usize) -> (Vec<f32>, Vec<f32>) {
-    let known: f32 = row.top.iter().map(|(_, score)| score.exp()).sum();
-    let others = units.saturating_sub(row.top.len()) as f32;
-    // Nothing is left where the best are all there is.
-    let rest = (1.0 - known).max(0.0) / others.max(1.0);
-    let mut probabilities = vec![rest; units];
-    let mut logits = vec![rest.ln() + row.log_sum_exp; units];
-    for &(unit, score) in &row.top {
-        if let (Some(logit), Some(probability)) = (logits.get_mut(unit as usize), probabilities.get_mut(unit as usize))
-        {
-            (*logit, *probability) = (score + row.log_sum_exp, score.exp());
-        }
-    }
-    (logits, probabilities)
 }

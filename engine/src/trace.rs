@@ -17,7 +17,7 @@ mod read;
 mod record;
 
 pub use read::{read, Trace, TraceError};
-pub use record::{recorder, Source};
+pub use record::{NewTrace, Source};
 
 use crate::hooks::chain::Merged;
 use plugin_api::{Action, Parameters, Step};
@@ -59,6 +59,10 @@ pub struct Reply {
     pub horizon: u32,
     /// How often.
     pub max_retractions: u32,
+    /// What hooks were given to read of the command line.
+    pub confidence_threshold: f32,
+    /// As above.
+    pub aggressive: bool,
 }
 
 /// Where a call stood. In the file a list: it stands in every line.
@@ -239,10 +243,28 @@ impl From<&Step> for Place {
     }
 }
 
+impl Line {
+    /// Where the call stood; `None` for what is no call.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            Self::Reply(_) | Self::Names(_) => None,
+            Self::Logits(logits) => Some(&logits.at),
+            Self::Token(candidate) => Some(&candidate.at),
+            Self::Assessment(accepted) => Some(&accepted.at),
+            Self::Retract(gone) => Some(&gone.at),
+        }
+    }
+}
+
 impl Place {
     /// Units that stand.
     pub fn position(&self) -> u32 {
         self.position
+    }
+
+    /// How many of them could be taken back.
+    pub fn retractable(&self) -> u32 {
+        self.retractable
     }
 
     /// The step as a hook sees it.

@@ -1,7 +1,8 @@
 //! `score` and `bench`.
 
-use crate::program::Place;
+use crate::program::{library, Place};
 use serde_json::Value;
+use std::path::Path;
 
 const STORY: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/story.txt");
 
@@ -59,4 +60,52 @@ fn a_bench_has_the_times_and_their_ratio() {
     assert!((number(&bench["overhead"]) - overhead).abs() < 1e-9, "{bench}");
     let text = Place::new().text(&["bench", "--demo", "-n", "16"]);
     assert!(text.contains("overhead") && text.contains("medians over 16 steps"), "{text}");
+}
+
+#[test]
+fn a_bench_has_what_hooks_cost_and_how_soon_changed_code_runs() {
+    let blend = library("blend");
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/observe.rhai");
+    let words = ["bench", "--demo", "-n", "16", "--plugin", &blend, "--policy", script];
+    let bench = json(&[&words[..], &["--json"]].concat());
+    let hooks = bench["hooks"].as_array().unwrap();
+    let step = number(&bench["step"]);
+    for (name, given) in [
+        ("an empty plugin, called first", false),
+        ("an empty plugin", false),
+        ("retraction, compiled", false),
+        ("retraction.rhai", false),
+        ("loop-escape.rhai", false),
+        ("phrase-guard.rhai", false),
+        ("observe.rhai", false),
+        ("specialist.rhai", false),
+        (Path::new(&blend).file_name().unwrap().to_str().unwrap(), true),
+        ("observe.rhai", true),
+    ] {
+        let found = hooks.iter().find(|hook| hook["name"] == name && hook["given"] == given);
+        let hook = found.unwrap_or_else(|| panic!("no {name} in {bench}"));
+        let microseconds = number(&hook["microseconds"]);
+        assert!(microseconds > 0.0 && hook["failures"] == 0, "{hook}");
+        assert!((number(&hook["share"]) - microseconds / 1e3 / step).abs() < 1e-9, "{hook}");
+    }
+    let cost = |name: &str| number(&hooks.iter().find(|hook| hook["name"] == name).unwrap()["microseconds"]);
+    assert!(cost("an empty plugin") < cost("retraction.rhai"), "{bench}");
+    for key in ["script", "plugin", "edit"] {
+        assert!(number(&bench["reloads"][key]) > 0.0, "{key}: {bench}");
+    }
+    // Within the time in which a save has to come to rest.
+    assert!(number(&bench["reloads"]["edit"]) > 60.0, "{bench}");
+    let text = Place::new().text(&words);
+    assert!(text.contains("\nobserve.rhai (given) ") && text.contains("\nsave to first step with it "), "{text}");
+}
+
+#[test]
+fn a_bench_names_a_hook_whose_calls_fail() {
+    let place = Place::new();
+    // The samples that are tried before it runs have fewer units.
+    place
+        .file("fails.rhai", "fn on_assessment(step, a) { if step.position > 9 && a.unit > 20 { throw \"enough\" } }\n");
+    let text = place.text(&["bench", "--demo", "-n", "32", "--policy", "fails.rhai"]);
+    let row = text.lines().find(|line| line.starts_with("fails.rhai (given) ")).unwrap();
+    assert!(row.ends_with(" failed calls"), "{text}");
 }

@@ -62,6 +62,8 @@ pub enum Command {
     /// from the best member to the oracle the fusion goes. Use it to choose an ensemble and a fusion.
     Score(ScoreArgs),
     /// Measure how long a step takes: each member alone, all side by side, and with everything around it
+    ///
+    /// Then what hooks cost at a token, the stock ones and those of --policy and --plugin, and how soon changed code runs.
     Bench(BenchArgs),
     /// Try policies on a run that `--trace` recorded, without any model: which would have stepped in where
     ///
@@ -297,7 +299,7 @@ pub struct BenchArgs {
     /// Tokens to measure, 1 to 1000000
     #[arg(short, long, value_name = "TOKENS", default_value = "128", allow_hyphen_values = true, value_parser = ranges::n_predict)]
     pub n_predict: u32,
-    /// One JSON object: members, sequential, parallel, step, overhead, speedup, schedule, steps, memory
+    /// One JSON object: members, sequential, parallel, step, overhead, speedup, schedule, steps, memory, hooks, reloads
     #[arg(long)]
     pub json: bool,
 }

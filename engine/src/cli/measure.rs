@@ -1,7 +1,16 @@
 //! The subcommands that measure: `score` and `bench`, as tables for people and as JSON for programs.
 
-use super::{meaning::readable, print, progress, render::Look};
-use crate::{bench::Bench, score::Score, settings::Settings, Error};
+use super::{
+    meaning::readable,
+    print, progress,
+    render::{Detail, Look},
+};
+use crate::{
+    bench::{Bench, Reloads},
+    score::Score,
+    settings::Settings,
+    Error,
+};
 use serde::Serialize;
 use std::{fmt::Write, path::Path, process::ExitCode};
 
@@ -18,6 +27,10 @@ pub fn score(settings: Settings, look: Look, file: &Path, json: bool) -> Result<
     let bar = progress::bar(look, "scoring");
     let score = engine.score(&text, &mut |part| bar.set_position((part * 1000.0) as u64))?;
     bar.finish_and_clear();
+    // A fusion that failed, a trace that could not be written: the figures are then not what was asked for.
+    for notice in engine.take_notices() {
+        Look { detail: Detail::Normal, ..look }.remark(&notice);
+    }
     print(&if json { line(&score)? } else { score_table(&score, &engine.settings().fusion_mode) })
 }
 
@@ -61,5 +74,33 @@ fn bench_table(bench: &Bench) -> String {
         memory.peak, memory.models, memory.cache, memory.other
     );
     let _ = writeln!(text, "medians over {} steps", bench.steps);
+    [text, hooks_table(bench), reloads_table(&bench.reloads)].concat()
+}
+
+fn hooks_table(bench: &Bench) -> String {
+    let mut text = format!("\n{:<32} {:>14}\n", "hooks", "µs per token");
+    for hook in &bench.hooks {
+        let name = if hook.given { format!("{} (given)", hook.name) } else { hook.name.clone() };
+        let _ = write!(text, "{name:<32} {:>14.2}   {:.2}% of the step", hook.microseconds, hook.share * 100.0);
+        if hook.failures > 0 {
+            let _ = write!(text, ", {} failed calls", hook.failures);
+        }
+        text.push('\n');
+    }
+    text
+}
+
+fn reloads_table(reloads: &Reloads) -> String {
+    let mut text = format!("\n{:<32} {:>14}\n", "reloads", "ms");
+    let rows = [
+        ("a script, check and swap", reloads.script),
+        ("a plugin, check and swap", reloads.plugin),
+        ("save to first step with it", reloads.edit),
+    ];
+    for (name, milliseconds) in rows {
+        if let Some(milliseconds) = milliseconds {
+            let _ = writeln!(text, "{name:<32} {milliseconds:>14.2}");
+        }
+    }
     text
 }

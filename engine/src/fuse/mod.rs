@@ -7,8 +7,10 @@
 mod mix;
 mod row;
 pub(crate) mod shortlist;
+mod top;
 pub(crate) mod vector;
 
 pub use mix::{agreement, mix};
-pub use row::{check, log_masses, log_probability, normalise, softmax, statistics, top, InvalidRow, RowStatistics};
+pub use row::{check, log_masses, log_probability, normalise, softmax, statistics, InvalidRow, RowStatistics};
 pub use shortlist::{is_greedy, Selection, Shortlist, PENALTY_WINDOW};
+pub use top::top;

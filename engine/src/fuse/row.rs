@@ -92,23 +92,6 @@ pub fn log_masses(masses: &mut [f32], shift: f32) {
     }
 }
 
-/// The `count` highest scores above −∞ with their units, best first; of equals the lower unit first.
-pub fn top(scores: &[f32], count: usize) -> Vec<(u32, f32)> {
-    let mut best: Vec<(u32, f32)> = Vec::with_capacity(count + 1);
-    let mut floor = f32::NEG_INFINITY;
-    for (unit, &score) in (0..).zip(scores) {
-        if score > floor {
-            let rank = best.partition_point(|(_, other)| *other >= score);
-            best.insert(rank, (unit, score));
-            best.truncate(count);
-            if best.len() == count {
-                floor = best[count - 1].1;
-            }
-        }
-    }
-    best
-}
-
 /// Log-probability of one unit under a row of logits; −∞ for a row that is no distribution.
 pub fn log_probability(logits: &[f32], unit: usize) -> f32 {
     match (Sums::over(logits, |_, block, exponential| BlockSums::of(block, exponential)), logits.get(unit)) {

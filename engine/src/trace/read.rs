@@ -1,12 +1,15 @@
 //! Reading a trace.
 
-use super::Line;
+use super::{Line, Reply};
 use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader};
 use std::path::{Path, PathBuf};
 
 /// The version of the format that is written and read.
 const FORMAT: u32 = 1;
+
+/// The longest row that is taken for one: sixteen times the largest vocabulary there is.
+const MOST_UNITS: u32 = 1 << 22;
 
 /// Why a file cannot be replayed.
 #[derive(Debug, thiserror::Error)]
@@ -41,17 +44,22 @@ pub fn read(path: &Path) -> Result<Trace, TraceError> {
     let mut file = BufReader::new(std::fs::File::open(path).map_err(unreadable)?);
     let mut trace = Trace { lines: Vec::new(), names: HashMap::new() };
     let mut bytes = Vec::new();
+    // Of the reply that the lines belong to.
+    let mut members = 0;
     for number in 1.. {
         bytes.clear();
         if file.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
             break;
         }
+        let no_trace = |why| Err(TraceError::NoTrace { path: path.into(), line: number, why });
         let line = match serde_json::from_slice(&bytes) {
             Ok(line) => line,
             Err(_) if !bytes.ends_with(b"\n") && !trace.lines.is_empty() => break,
             Err(error) => {
-                let why = error.to_string();
-                return Err(TraceError::NoTrace { path: path.into(), line: number, why });
+                return match format(&bytes) {
+                    Some(found) if found != FORMAT => Err(TraceError::Format { path: path.into(), found }),
+                    _ => no_trace(error.to_string()),
+                }
             }
         };
         match line {
@@ -60,14 +68,37 @@ pub fn read(path: &Path) -> Result<Trace, TraceError> {
                 return Err(TraceError::Format { path: path.into(), found: reply.trace })
             }
             line if trace.lines.is_empty() && !matches!(line, Line::Reply(_)) => {
-                let why = "a trace begins with a reply".into();
-                return Err(TraceError::NoTrace { path: path.into(), line: number, why });
+                return no_trace("a trace begins with a reply".into())
             }
-            line => trace.lines.push(line),
+            line => {
+                if let Line::Reply(reply) = &line {
+                    members = reply.members.len();
+                }
+                if !fits(&line, members) {
+                    return no_trace("it does not fit the members of its reply".into());
+                }
+                trace.lines.push(line);
+            }
         }
     }
     if trace.lines.is_empty() {
         return Err(TraceError::Empty(path.into()));
     }
     Ok(trace)
+}
+
+/// Hooks are given as many rows and probabilities as there are members, and believe it.
+fn fits(line: &Line, members: usize) -> bool {
+    match line {
+        Line::Reply(Reply { members, units, .. }) => !members.is_empty() && (1..=MOST_UNITS).contains(units),
+        Line::Logits(logits) => logits.rows.len() == members,
+        Line::Token(candidate) => candidate.members.len() == members,
+        Line::Names(_) | Line::Assessment(_) | Line::Retract(_) => true,
+    }
+}
+
+/// The format of a first line that has other fields than those of today.
+fn format(line: &[u8]) -> Option<u32> {
+    let line: serde_json::Value = serde_json::from_slice(line).ok()?;
+    line["reply"]["trace"].as_u64()?.try_into().ok()
 }

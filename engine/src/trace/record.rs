@@ -7,7 +7,7 @@ use plugin_api::{Rows, Token};
 use std::collections::HashSet;
 use std::fs::File;
 use std::io::{self, BufWriter, Write};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// What a trace has to know beside the calls.
 pub struct Source {
@@ -17,25 +17,43 @@ pub struct Source {
     pub bytes: Box<dyn Fn(u32) -> Vec<u8> + Send>,
 }
 
-/// Begins a new file. When it cannot be written later, the recording ends with one sentence, and the text goes on.
-pub fn recorder(path: &Path, source: Source) -> io::Result<Recorder> {
-    let mut file = Some(TraceFile { out: BufWriter::new(File::create(path)?), source, named: HashSet::new() });
-    let shown = path.display().to_string();
-    Ok(Box::new(move |seen| {
-        let error = file.as_mut()?.write(seen).err()?;
-        file = None;
-        Some(format!("the trace `{shown}` cannot be written any more and ends here: {error}"))
-    }))
+/// A file that can be written.
+pub struct NewTrace {
+    path: PathBuf,
+    file: File,
 }
 
-struct TraceFile {
+impl NewTrace {
+    /// Opens it. What is in it stays until the recording begins: what comes in between may fail.
+    pub fn open(path: &Path) -> io::Result<Self> {
+        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        Ok(Self { path: path.into(), file })
+    }
+
+    /// Begins. When the file cannot be written later, the recording ends with one sentence, and the text goes on.
+    pub fn recorder(self, source: Source) -> io::Result<Recorder> {
+        // A pipe or a device has no length.
+        if self.file.metadata()?.is_file() {
+            self.file.set_len(0)?;
+        }
+        let mut lines = Some(Lines { out: BufWriter::new(self.file), source, named: HashSet::new() });
+        Ok(Box::new(move |seen| {
+            let error = lines.as_mut()?.write(seen).err()?;
+            lines = None;
+            let shown = self.path.display();
+            Some(format!("the trace `{shown}` cannot be written any more and ends here: {error}"))
+        }))
+    }
+}
+
+struct Lines {
     out: BufWriter<File>,
     source: Source,
     /// Units whose texts are in the file.
     named: HashSet<u32>,
 }
 
-impl TraceFile {
+impl Lines {
     fn write(&mut self, seen: &Seen) -> io::Result<()> {
         let line = match seen {
             Seen::Start => Line::Reply(self.source.reply.clone()),

@@ -100,8 +100,17 @@ pub fn status(parts: &[String]) -> String {
 
 /// How long a line on standard error may be.
 fn note_width() -> usize {
-    if io::stderr().is_terminal() {
-        usize::from(console::Term::stderr().size().1).max(1)
+    width(&console::Term::stderr())
+}
+
+/// How long a line on standard output may be.
+pub fn page_width() -> usize {
+    width(&console::Term::stdout())
+}
+
+fn width(output: &console::Term) -> usize {
+    if output.is_term() {
+        usize::from(output.size().1).max(1)
     } else {
         usize::MAX
     }

@@ -1,5 +1,6 @@
 //! The loops behind the row handles. Scores are log-probabilities up to a constant; −∞ is a unit that cannot come.
 
+use crate::fuse::top;
 use crate::fuse::vector::{ln, Exponential, BLOCK, LANES};
 
 /// Exponents of a power mean nearer to 0 than this make the product: the sum would lose its digits, and the two differ by
@@ -101,23 +102,6 @@ pub(super) fn margin(logits: &[f32]) -> f32 {
         [(_, best), (_, second)] => best - second,
         _ => f32::INFINITY,
     }
-}
-
-/// The `count` highest scores above −∞ with their places, best first; of equals the lower place first.
-pub(super) fn top(scores: &[f32], count: usize) -> Vec<(usize, f32)> {
-    let mut best: Vec<(usize, f32)> = Vec::with_capacity(count + 1);
-    let mut floor = f32::NEG_INFINITY;
-    for (place, &score) in scores.iter().enumerate() {
-        if score > floor {
-            let rank = best.partition_point(|(_, other)| *other >= score);
-            best.insert(rank, (place, score));
-            best.truncate(count);
-            if best.len() == count {
-                floor = best[count - 1].1;
-            }
-        }
-    }
-    best
 }
 
 /// Kullback-Leibler divergence `Σ p log(p / q)` in nats; infinite where q rules out what p allows.
@@ -232,11 +216,10 @@ mod tests {
     }
 
     #[test]
-    fn top_is_sorted_and_leaves_out_what_cannot_come() {
-        let scores = [1.0, 3.0, f32::NEG_INFINITY, 3.0, 2.0];
-        assert_eq!(top(&scores, 3), [(1, 3.0), (3, 3.0), (4, 2.0)]);
-        assert_eq!(top(&scores, 9).len(), 4);
-        assert_eq!(margin(&scores), 0.0);
+    fn a_margin_is_that_of_the_best_two() {
+        assert_eq!(margin(&[1.0, 3.0, f32::NEG_INFINITY, 2.5]), 0.5);
+        assert_eq!(margin(&[1.0, 3.0, 3.0]), 0.0);
+        assert_eq!(margin(&[1.0, f32::NEG_INFINITY]), f32::INFINITY);
     }
 
     #[test]

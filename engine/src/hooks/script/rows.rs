@@ -176,11 +176,11 @@ fn top_count(method: &str, count: i64) -> Outcome<usize> {
     }
 }
 
-fn top_array(top: Vec<(usize, f32)>, log_sum_exp: f32) -> Array {
+fn top_array(top: Vec<(u32, f32)>, log_sum_exp: f32) -> Array {
     top.into_iter()
         .map(|(unit, score)| {
             let mut entry = Map::new();
-            entry.insert("unit".into(), Dynamic::from(unit as i64));
+            entry.insert("unit".into(), Dynamic::from(i64::from(unit)));
             entry.insert("probability".into(), Dynamic::from(f64::from((score - log_sum_exp).exp())));
             Dynamic::from(entry)
         })

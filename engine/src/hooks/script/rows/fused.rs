@@ -66,14 +66,14 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("top", |fused: &mut FusedHandle, count: i64| {
             let count = top_count("top", count)?;
             passes(fused.call, 2, |frame| {
-                Ok(top_array(arithmetic::top(frame.fused, count), arithmetic::log_sum_exp(frame.fused)))
+                Ok(top_array(crate::fuse::top(frame.fused, count), arithmetic::log_sum_exp(frame.fused)))
             })
         })
         .register_fn("top_mass", |fused: &mut FusedHandle, count: i64| {
             let count = top_count("top_mass", count)?;
             passes(fused.call, 2, |frame| {
                 let total = arithmetic::log_sum_exp(frame.fused);
-                let best = arithmetic::top(frame.fused, count);
+                let best = crate::fuse::top(frame.fused, count);
                 Ok(best.iter().map(|(_, score)| f64::from((score - total).exp())).sum::<f64>())
             })
         })

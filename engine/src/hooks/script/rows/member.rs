@@ -47,12 +47,12 @@ pub(super) fn register(engine: &mut Engine) {
         })
         .register_fn("top", |row: &mut RowHandle, count: i64| {
             let count = top_count("top", count)?;
-            row.pass(|logits, row| top_array(arithmetic::top(logits, count), row.log_sum_exp))
+            row.pass(|logits, row| top_array(crate::fuse::top(logits, count), row.log_sum_exp))
         })
         .register_fn("top_mass", |row: &mut RowHandle, count: i64| {
             let count = top_count("top_mass", count)?;
             row.pass(|logits, row| {
-                let best = arithmetic::top(logits, count);
+                let best = crate::fuse::top(logits, count);
                 best.iter().map(|(_, logit)| f64::from((logit - row.log_sum_exp).exp())).sum::<f64>()
             })
         })
