@@ -3,11 +3,11 @@
 #[path = "support/program.rs"]
 mod program;
 
-use program::{error_of, library, Place};
+use program::{error_of, library, Place, PAIR};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-const STORY: [&str; 7] = ["--demo", "--quiet", "--seed", "1", "-n", "60", "--prompt=Once upon a time"];
+const STORY: [&str; 7] = [PAIR, "--quiet", "--seed", "1", "-n", "60", "--prompt=Once upon a time"];
 
 fn reply(place: &Place, words: &[&str]) -> String {
     place.text(&[&STORY, words].concat())

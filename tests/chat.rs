@@ -7,7 +7,7 @@ mod program;
 #[path = "support/screen.rs"]
 mod screen;
 
-use program::{compiled, slow, Place};
+use program::{compiled, slow, Place, PAIR};
 use screen::Screen;
 
 const SIZE: (u32, u32) = (100, 60);
@@ -17,7 +17,7 @@ const SHORT: [&str; 4] = ["--seed", "4", "-n", "30"];
 const STATUS: &str = "tokens/s";
 
 fn open(place: &Place, words: &[&str]) -> Option<Screen> {
-    Screen::open(place, SIZE, &[&["--demo"], words].concat())
+    Screen::open(place, SIZE, &[&[PAIR], words].concat())
 }
 
 /// What stands between the last prompt of this text and the notes, without white space.
@@ -59,7 +59,7 @@ fn a_story_in_three_turns() {
 #[test]
 fn the_table_of_a_replay_fits_the_terminal() {
     let place = Place::new();
-    place.text(&["--demo", "--seed", "1", "-n", "40", "--quiet", "--trace", "run.jsonl", "-p", "Once upon a time"]);
+    place.text(&[PAIR, "--seed", "1", "-n", "40", "--quiet", "--trace", "run.jsonl", "-p", "Once upon a time"]);
     let words = ["replay", "run.jsonl", "--policy", "retraction", "--policy", "none.rhai"];
     place.file("none.rhai", "fn on_token(step, token) {}\n");
     let Some(screen) = Screen::open(&place, SIZE, &words) else { return };
@@ -81,7 +81,7 @@ fn text_that_is_taken_back_disappears() {
         "fn on_assessment(step, a) { if step.position == 12 && step.attempt == 0 { retract(10, \"try\") } }",
     );
     let plugin = compiled(place.path(), &["ACTION=0", "PAUSE_MS=60"]);
-    let words = ["--demo", "--seed", "4", "-n", "24", "--plugin", &plugin, "--policy", "gone.rhai"];
+    let words = [PAIR, "--seed", "4", "-n", "24", "--plugin", &plugin, "--policy", "gone.rhai"];
     let Some(screen) = Screen::open(&place, (24, 50), &words) else { return };
     screen.asks_after("commands", 1);
     screen.line("Tell me");

@@ -1,6 +1,6 @@
 //! What cannot be used is refused before the first token, in words that say what to do.
 
-use crate::program::{error_of, refused, Place};
+use crate::program::{error_of, refused, Place, PAIR};
 
 #[test]
 fn words_on_the_command_line_that_cannot_be_used() {
@@ -8,20 +8,20 @@ fn words_on_the_command_line_that_cannot_be_used() {
     place.file("broken.jinja", "{{ messages }}\n{% for");
     for (words, sentence) in [
         (&["-p", "x"][..], "no model: name a GGUF file with `--model FILE`"),
-        (&["-p", "x", "--demo", "--nonsense"], "'--nonsense'"),
-        (&["-p", "x", "--demo", "--quiet", "--verbose"], "cannot be used with"),
-        (&["--demo", "-p", ""], "the prompt from `--prompt` is empty; give it some text"),
-        (&["--demo", "-p", " \n "], "the prompt from `--prompt` is empty; give it some text"),
-        (&["--demo", "-p", "x", "--stop", ""], "an empty `--stop` would end every reply at once"),
-        (&["--demo", "-p", "x", "--weights", "1,2,3"], "3 weights for 2 models; give one for each"),
-        (&["--demo", "-p", "x", "--fusion-mode", "nonsense"], "no fusion `nonsense`; choose one of `confidence`"),
-        (&["--demo", "-p", "x", "--policy", "nonsense"], "no policy `nonsense`; there are `retraction`"),
-        (&["--demo", "-p", "x", "--policy", "absent.rhai"], "no file `absent.rhai`; check the path"),
-        (&["--demo", "-p", "x", "--policy", "none", "--policy", "retraction"], "`--policy none` stands alone"),
-        (&["--demo", "-p", "x", "--chat-template", "absent.jinja"], "no file `absent.jinja`; check the path"),
-        (&["--demo", "-p", "x", "--chat-template", "broken.jinja"], "cannot be used: it does not work (line 2)"),
-        (&["score", "--demo", "absent.txt"], "no file `absent.txt`; check the path"),
-        (&["score", "--demo", "."], "`.` is a directory"),
+        (&["-p", "x", PAIR, "--nonsense"], "'--nonsense'"),
+        (&["-p", "x", PAIR, "--quiet", "--verbose"], "cannot be used with"),
+        (&[PAIR, "-p", ""], "the prompt from `--prompt` is empty; give it some text"),
+        (&[PAIR, "-p", " \n "], "the prompt from `--prompt` is empty; give it some text"),
+        (&[PAIR, "-p", "x", "--stop", ""], "an empty `--stop` would end every reply at once"),
+        (&[PAIR, "-p", "x", "--weights", "1,2,3"], "3 weights for 2 models; give one for each"),
+        (&[PAIR, "-p", "x", "--fusion-mode", "nonsense"], "no fusion `nonsense`; choose one of `confidence`"),
+        (&[PAIR, "-p", "x", "--policy", "nonsense"], "no policy `nonsense`; there are `retraction`"),
+        (&[PAIR, "-p", "x", "--policy", "absent.rhai"], "no file `absent.rhai`; check the path"),
+        (&[PAIR, "-p", "x", "--policy", "none", "--policy", "retraction"], "`--policy none` stands alone"),
+        (&[PAIR, "-p", "x", "--chat-template", "absent.jinja"], "no file `absent.jinja`; check the path"),
+        (&[PAIR, "-p", "x", "--chat-template", "broken.jinja"], "cannot be used: it does not work (line 2)"),
+        (&["score", PAIR, "absent.txt"], "no file `absent.txt`; check the path"),
+        (&["score", PAIR, "."], "`.` is a directory"),
     ] {
         let error = place.refusal(words);
         assert!(error.contains(sentence), "{words:?} says: {error}");
@@ -47,7 +47,7 @@ fn numbers_out_of_range_are_refused_with_the_range() {
         ("--n-gpu-layers", "-2", "-1 (all) to 10000"),
         ("--weights", "1,nan", "0 to 1000000"),
     ] {
-        let error = place.refusal(&["--demo", "-p", "x", flag, bad]);
+        let error = place.refusal(&[PAIR, "-p", "x", flag, bad]);
         assert!(error.contains(flag) && error.contains(range), "{flag} {bad} says: {error}");
     }
 }
@@ -60,8 +60,8 @@ fn standard_input_that_is_no_text() {
         (b"", "the prompt from standard input is empty; give it some text"),
         (b"\n", "the prompt from standard input is empty; give it some text"),
     ] {
-        let output = place.command(&["--demo"]).write_stdin(stdin).output().unwrap();
-        let error = refused(output, &["--demo"]);
+        let output = place.command(&[PAIR]).write_stdin(stdin).output().unwrap();
+        let error = refused(output, &[PAIR]);
         assert!(error.contains(sentence), "{stdin:?} gives: {error}");
     }
 }
@@ -70,10 +70,10 @@ fn standard_input_that_is_no_text() {
 fn a_prompt_longer_than_the_context_is_told_with_both_lengths_and_a_cure() {
     let place = Place::new();
     let prompt = "word ".repeat(300);
-    let error = place.refusal(&["--demo", "-p", &prompt, "-c", "64"]);
+    let error = place.refusal(&[PAIR, "-p", &prompt, "-c", "64"]);
     assert!(error.contains("tokens long and the context has room for"), "{error}");
     assert!(error.contains("shorten it, or raise --ctx-size"), "{error}");
-    let error = place.refusal(&["--demo", "-p", &prompt]);
+    let error = place.refusal(&[PAIR, "-p", &prompt]);
     assert!(error.contains("shorten it (`stories-280k` was trained for 256 tokens and no more)"), "{error}");
     assert!(!error.contains("--ctx-size"), "{error}");
 }
@@ -87,7 +87,7 @@ fn a_log_that_cannot_be_written_is_told_before_the_first_token() {
         (".", "is a folder; give `--memory-file` a file, or `none` for no log"),
         ("a-file/log.jsonl", "cannot be written ("),
     ] {
-        let error = place.refusal(&["--demo", "-p", "x", "--memory-file", path]);
+        let error = place.refusal(&[PAIR, "-p", "x", "--memory-file", path]);
         assert!(error.contains(path) && error.contains(sentence), "{error}");
     }
 }
@@ -100,14 +100,14 @@ fn a_log_that_is_read_only_is_told_before_the_first_token() {
     if std::fs::OpenOptions::new().append(true).open(path).is_ok() || !std::path::Path::new(path).exists() {
         return println!("skipped: there is no read-only file here");
     }
-    let error = Place::new().refusal(&["--demo", "-p", "x", "--memory-file", path]);
+    let error = Place::new().refusal(&[PAIR, "-p", "x", "--memory-file", path]);
     assert!(error.contains("cannot be written (Permission denied"), "{error}");
 }
 
 #[test]
 fn a_refusal_leaves_no_empty_log() {
     let place = Place::new();
-    place.refusal(&["--demo", "-p", "x", "--fusion-mode", "nonsense"]);
+    place.refusal(&[PAIR, "-p", "x", "--fusion-mode", "nonsense"]);
     assert!(!place.path().join("selfmod_memory.jsonl").exists());
 }
 
@@ -128,7 +128,7 @@ fn a_failing_standard_output_is_told_and_is_not_the_users_fault() {
     {
         let place = Place::new();
         let full = std::fs::OpenOptions::new().write(true).open("/dev/full").unwrap();
-        let words = ["--demo", "-p", "Once upon a time", "-n", "40"];
+        let words = [PAIR, "-p", "Once upon a time", "-n", "40"];
         let output = place.process(&words).stdout(full).output().unwrap();
         let error = error_of(&output);
         assert_eq!(output.status.code(), Some(1), "{error}");

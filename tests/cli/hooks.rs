@@ -1,11 +1,11 @@
 //! Plugins and scripts: what is refused at the start, and what goes wrong later and must not stop the text.
 
-use crate::program::{compiled, error_of, library, refused, slow, Place};
+use crate::program::{compiled, error_of, library, refused, slow, Place, PAIR};
 use crate::replay::{events, Replay};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 
-const STORY: [&str; 5] = ["--demo", "--seed", "1", "-p", "Once upon a time"];
+const STORY: [&str; 5] = [PAIR, "--seed", "1", "-p", "Once upon a time"];
 
 fn with<'a>(words: &[&'a str]) -> Vec<&'a str> {
     [&STORY, words].concat()

@@ -1,7 +1,7 @@
 //! Replies that are broken off lose nothing.
 #![cfg(unix)]
 
-use crate::program::{error_of, slow, Place};
+use crate::program::{error_of, slow, Place, PAIR};
 use crate::replay::Replay;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
@@ -10,7 +10,7 @@ use std::process::{Child, Command, Stdio};
 fn start(place: &Place, words: &[&str]) -> Child {
     let plugin = slow(place.path());
     let words =
-        [&["--demo", "--seed", "1", "-p", "Once upon a time", "--policy", "none", "--plugin", &plugin], words].concat();
+        [&[PAIR, "--seed", "1", "-p", "Once upon a time", "--policy", "none", "--plugin", &plugin], words].concat();
     place.process(&words).stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap()
 }
 

@@ -1,12 +1,12 @@
 //! The memory log as the program writes it.
 
-use crate::program::{error_of, model, Place};
+use crate::program::{error_of, model, Place, PAIR};
 use crate::replay::Replay;
 use llama_selfmod::memory::file_sha256;
 use serde_json::Value;
 use std::process::Stdio;
 
-const WORDS: [&str; 8] = ["--demo", "--seed", "1", "-n", "120", "--aggressive", "-p", "Once upon a time"];
+const WORDS: [&str; 8] = [PAIR, "--seed", "1", "-n", "120", "--aggressive", "-p", "Once upon a time"];
 
 #[test]
 fn a_line_says_what_the_stream_said() {
@@ -62,7 +62,7 @@ fn retractions_are_logged_with_the_text_they_took_and_the_one_in_its_place() {
 #[test]
 fn the_models_are_known_by_the_hash_of_their_files() {
     let place = Place::new();
-    place.text(&["--demo", "-p", "x", "-n", "1"]);
+    place.text(&[PAIR, "-p", "x", "-n", "1"]);
     let log = place.log();
     for (record, name) in log[0]["models"].as_array().unwrap().iter().zip(["stories-260k", "stories-280k"]) {
         assert_eq!(record["name"], name);
@@ -74,7 +74,7 @@ fn the_models_are_known_by_the_hash_of_their_files() {
 fn processes_that_write_at_once_lose_no_line() {
     let place = Place::new();
     let start = |prompt: &str| {
-        place.process(&["--demo", "-n", "5", "-p", prompt]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
+        place.process(&[PAIR, "-n", "5", "-p", prompt]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap()
     };
     for round in 0..3 {
         let children: Vec<_> = (0..3).map(|writer| start(&format!("{round} {writer}"))).collect();
@@ -91,7 +91,7 @@ fn processes_that_write_at_once_lose_no_line() {
 fn a_line_torn_by_a_crash_is_moved_away_and_told() {
     let place = Place::new();
     place.file("selfmod_memory.jsonl", "{\"prompt\":\"whole\"}\n{\"prompt\":\"to");
-    let output = place.run(&["--demo", "-p", "x", "-n", "1"]);
+    let output = place.run(&[PAIR, "-p", "x", "-n", "1"]);
     let error = error_of(&output);
     assert!(error.contains("was cut off by a crash; its 13 bytes are now in `selfmod_memory.jsonl.torn`"), "{error}");
     assert_eq!(place.read("selfmod_memory.jsonl.torn"), "{\"prompt\":\"to\n");
@@ -102,6 +102,6 @@ fn a_line_torn_by_a_crash_is_moved_away_and_told() {
 #[test]
 fn none_writes_no_log() {
     let place = Place::new();
-    place.text(&["--demo", "-p", "x", "-n", "1", "--memory-file", "none"]);
+    place.text(&[PAIR, "-p", "x", "-n", "1", "--memory-file", "none"]);
     assert!(!place.path().join("selfmod_memory.jsonl").exists() && !place.path().join("none").exists());
 }

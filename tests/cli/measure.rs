@@ -1,6 +1,6 @@
 //! `score` and `bench`.
 
-use crate::program::{library, Place};
+use crate::program::{library, Place, PAIR};
 use serde_json::Value;
 use std::path::Path;
 
@@ -19,7 +19,7 @@ fn number(value: &Value) -> f64 {
 #[test]
 fn a_score_stands_between_the_oracle_and_no_knowledge() {
     for fusion in ["confidence", "average", "blend"] {
-        let score = json(&["score", "--demo", STORY, "--json", "--fusion-mode", fusion]);
+        let score = json(&["score", PAIR, STORY, "--json", "--fusion-mode", fusion]);
         let members = score["members"].as_array().unwrap();
         assert_eq!((&members[0]["name"], &members[1]["name"]), (&"stories-260k".into(), &"stories-280k".into()));
         let members: Vec<f64> = members.iter().map(|member| number(&member["bits_per_byte"])).collect();
@@ -35,7 +35,7 @@ fn a_score_stands_between_the_oracle_and_no_knowledge() {
 
 #[test]
 fn the_default_fusion_is_better_than_the_best_member() {
-    let score = json(&["score", "--demo", STORY, "--json"]);
+    let score = json(&["score", PAIR, STORY, "--json"]);
     for member in score["members"].as_array().unwrap() {
         assert!(number(&score["fused"]) < number(&member["bits_per_byte"]), "{score}");
     }
@@ -43,7 +43,7 @@ fn the_default_fusion_is_better_than_the_best_member() {
 
 #[test]
 fn a_score_for_people_is_a_table() {
-    let text = Place::new().text(&["score", "--demo", STORY]);
+    let text = Place::new().text(&["score", PAIR, STORY]);
     for row in ["stories-260k ", "stories-280k ", "fused by `confidence` ", "oracle ", "headroom captured "] {
         assert!(text.lines().any(|line| line.starts_with(row)), "{row:?} in {text}");
     }
@@ -51,14 +51,14 @@ fn a_score_for_people_is_a_table() {
 
 #[test]
 fn a_bench_has_the_times_and_their_ratio() {
-    let bench = json(&["bench", "--demo", "-n", "16", "--json"]);
+    let bench = json(&["bench", PAIR, "-n", "16", "--json"]);
     let members = bench["members"].as_array().unwrap();
     assert_eq!((members.len(), &members[0]["name"]), (2, &"stories-260k".into()));
     let [sequential, parallel, step] = ["sequential", "parallel", "step"].map(|key| number(&bench[key]));
     assert!(sequential > 0.0 && parallel > 0.0 && step > 0.0, "{bench}");
     let overhead = step / sequential.min(parallel);
     assert!((number(&bench["overhead"]) - overhead).abs() < 1e-9, "{bench}");
-    let text = Place::new().text(&["bench", "--demo", "-n", "16"]);
+    let text = Place::new().text(&["bench", PAIR, "-n", "16"]);
     assert!(text.contains("overhead") && text.contains("medians over 16 steps"), "{text}");
 }
 
@@ -66,7 +66,7 @@ fn a_bench_has_the_times_and_their_ratio() {
 fn a_bench_has_what_hooks_cost_and_how_soon_changed_code_runs() {
     let blend = library("blend");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/observe.rhai");
-    let words = ["bench", "--demo", "-n", "16", "--plugin", &blend, "--policy", script];
+    let words = ["bench", PAIR, "-n", "16", "--plugin", &blend, "--policy", script];
     let bench = json(&[&words[..], &["--json"]].concat());
     let hooks = bench["hooks"].as_array().unwrap();
     let step = number(&bench["step"]);
@@ -105,7 +105,7 @@ fn a_bench_names_a_hook_whose_calls_fail() {
     // The samples that are tried before it runs have fewer units.
     place
         .file("fails.rhai", "fn on_assessment(step, a) { if step.position > 9 && a.unit > 20 { throw \"enough\" } }\n");
-    let text = place.text(&["bench", "--demo", "-n", "32", "--policy", "fails.rhai"]);
+    let text = place.text(&["bench", PAIR, "-n", "32", "--policy", "fails.rhai"]);
     let row = text.lines().find(|line| line.starts_with("fails.rhai (given) ")).unwrap();
     assert!(row.ends_with(" failed calls"), "{text}");
 }

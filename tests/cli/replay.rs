@@ -1,10 +1,9 @@
 //! `--trace` and `replay`.
 
-use crate::program::{error_of, Place};
+use crate::program::{error_of, Place, PAIR};
 use serde_json::Value;
 
-const RUN: [&str; 10] =
-    ["--demo", "--seed", "1", "-n", "60", "--quiet", "--trace", "run.jsonl", "-p", "Once upon a time"];
+const RUN: [&str; 10] = [PAIR, "--seed", "1", "-n", "60", "--quiet", "--trace", "run.jsonl", "-p", "Once upon a time"];
 const ONCE: &str =
     "// Takes every unlikely token back.\nfn on_assessment(step, a) { if a.confidence < 0.1 { retract(1) } }\n";
 
@@ -115,7 +114,7 @@ fn a_replay_without_a_policy_or_with_one_that_does_not_work_is_refused() {
 fn a_trace_of_a_text_that_is_scored_is_replayed() {
     let place = Place::new();
     place.file("story.txt", "The cat sat. The cat sat. The cat sat. The cat sat. The cat sat. The cat sat.");
-    place.text(&["score", "--demo", "story.txt", "--trace", "score.jsonl"]);
+    place.text(&["score", PAIR, "story.txt", "--trace", "score.jsonl"]);
     place.file("again.rhai", "fn on_assessment(step, a) { if a.repeated > 20 { stop(\"again\") } }\n");
     let text = place.text(&["replay", "score.jsonl", "--policy", "again.rhai"]);
     assert!(text.contains("stop (again)"), "{text}");
@@ -136,7 +135,7 @@ fn a_trace_that_cannot_be_begun_is_refused_before_a_model_is_loaded() {
 #[cfg(target_os = "linux")]
 fn a_full_disk_ends_the_trace_and_not_the_text() {
     let place = Place::new();
-    let words = ["--demo", "--seed", "1", "-n", "60", "-p", "Once upon a time"];
+    let words = [PAIR, "--seed", "1", "-n", "60", "-p", "Once upon a time"];
     let whole = place.text(&words);
     let output = place.run(&[&words[..], &["--trace", "/dev/full"]].concat());
     assert_eq!((output.status.code(), String::from_utf8_lossy(&output.stdout).into_owned()), (Some(0), whole));
@@ -144,7 +143,7 @@ fn a_full_disk_ends_the_trace_and_not_the_text() {
     assert_eq!(said.matches("the trace `/dev/full` cannot be written any more and ends here: ").count(), 1, "{said}");
     // A measurement says so, too.
     place.file("story.txt", "The cat sat on the mat and looked at the moon.");
-    let output = place.run(&["score", "--demo", "story.txt", "--trace", "/dev/full"]);
+    let output = place.run(&["score", PAIR, "story.txt", "--trace", "/dev/full"]);
     assert_eq!(output.status.code(), Some(0));
     let said = error_of(&output);
     assert!(said.contains("the trace `/dev/full` cannot be written any more"), "{said}");

@@ -1,6 +1,6 @@
 //! `--json-stream`: what a program can rely on.
 
-use crate::program::Place;
+use crate::program::{Place, PAIR};
 use crate::replay::{events, Replay};
 
 /// Takes text back every now and then, as deep as it may.
@@ -21,7 +21,7 @@ fn replaying_the_events_gives_the_text_however_often_it_is_taken_back() {
     let place = Place::new();
     place.file("often.rhai", OFTEN);
     for seed in ["1", "2", "3", "4"] {
-        let words = ["--demo", "--seed", seed, "-n", "150", "--aggressive", "--max-retractions", "40"];
+        let words = [PAIR, "--seed", seed, "-n", "150", "--aggressive", "--max-retractions", "40"];
         let words = [&words[..], &["--policy", "retraction", "--policy", "often.rhai", "-p", "One day"]].concat();
         let stream = place.text(&[&words[..], &["--json-stream"]].concat());
         let replay = Replay::of(&stream);
@@ -41,7 +41,7 @@ fn printed(text: &str) -> String {
 fn the_first_event_says_what_runs() {
     let place = Place::new();
     place.file("often.rhai", OFTEN);
-    let words = ["--demo", "-p", "One day", "-n", "4", "--json-stream", "--seed", "7", "--fusion-mode", "average"];
+    let words = [PAIR, "-p", "One day", "-n", "4", "--json-stream", "--seed", "7", "--fusion-mode", "average"];
     let stream = place.text(&[&words[..], &["--policy", "often.rhai", "--policy", "retraction"]].concat());
     let expected = serde_json::json!({
         "type": "init", "models": ["stories-260k", "stories-280k"], "fusion_mode": "average",
@@ -55,7 +55,7 @@ fn the_first_event_says_what_runs() {
 #[test]
 fn a_seed_that_was_drawn_is_told_and_gives_the_same_reply_again() {
     let place = Place::new();
-    let words = ["--demo", "-p", "One day", "-n", "40", "--json-stream"];
+    let words = [PAIR, "-p", "One day", "-n", "40", "--json-stream"];
     let first = place.text(&words);
     let seed = events(&first)[0]["seed"].to_string();
     let again = place.text(&[&words[..], &["--seed", &seed]].concat());
@@ -65,7 +65,7 @@ fn a_seed_that_was_drawn_is_told_and_gives_the_same_reply_again() {
 #[test]
 fn a_stop_string_ends_the_stream_before_it() {
     let place = Place::new();
-    let words = ["--demo", "-p", "One day", "--json-stream", "--seed", "1", "--stop", "q!", "--stop", "e"];
+    let words = [PAIR, "-p", "One day", "--json-stream", "--seed", "1", "--stop", "q!", "--stop", "e"];
     let replay = Replay::of(&place.text(&words));
     assert_eq!(replay.done["reason"], "stop_string");
     assert!(!replay.text.contains('e'), "{}", replay.text);
@@ -74,7 +74,7 @@ fn a_stop_string_ends_the_stream_before_it() {
 #[test]
 fn quiet_and_verbose_change_nothing_in_the_stream() {
     let place = Place::new();
-    let words = ["--demo", "-p", "One day", "-n", "10", "--seed", "1", "--json-stream"];
+    let words = [PAIR, "-p", "One day", "-n", "10", "--seed", "1", "--json-stream"];
     let output = place.run(&[&words[..], &["--quiet"]].concat());
     assert_eq!(Replay::of(&String::from_utf8(output.stdout).unwrap()).text, Replay::of(&place.text(&words)).text);
     assert!(output.stderr.is_empty());

@@ -1,9 +1,9 @@
 //! The text itself: where it goes, when it ends, and that the same seed gives the same bytes.
 
-use crate::program::{error_of, Place};
+use crate::program::{error_of, Place, PAIR};
 use crate::replay::Replay;
 
-const STORY: [&str; 6] = ["--demo", "--seed", "5", "-p", "Once upon a time", "--json-stream"];
+const STORY: [&str; 6] = [PAIR, "--seed", "5", "-p", "Once upon a time", "--json-stream"];
 
 /// What a policy that never asks for anything looks like.
 const SILENT: &str = "fn on_token(step, token) {}\nfn on_assessment(step, a) {}\nfn on_retract(step, r) {}";
@@ -22,7 +22,7 @@ fn the_same_seed_gives_the_same_text_whatever_the_threads() {
     for threads in ["1", "2", "2"] {
         assert_eq!(story(&place, &["-n", "120", "--threads", threads]).text, first);
     }
-    let other = Replay::of(&place.text(&["--demo", "--seed", "6", "-p", "Once upon a time", "--json-stream"]));
+    let other = Replay::of(&place.text(&[PAIR, "--seed", "6", "-p", "Once upon a time", "--json-stream"]));
     assert_ne!(other.text, first);
 }
 
@@ -37,14 +37,14 @@ fn a_policy_without_verdicts_leaves_the_text_as_it_is_without_policies() {
 #[test]
 fn temperature_0_needs_no_seed() {
     let place = Place::new();
-    let at = |seed| place.text(&["--demo", "-p", "Once upon a time", "-n", "60", "-t", "0", "--seed", seed]);
+    let at = |seed| place.text(&[PAIR, "-p", "Once upon a time", "-n", "60", "-t", "0", "--seed", seed]);
     assert_eq!(at("1"), at("2"));
 }
 
 #[test]
 fn quiet_says_nothing_beside_the_text() {
     let place = Place::new();
-    let words = ["--demo", "--seed", "5", "-p", "Once upon a time", "-n", "100"];
+    let words = [PAIR, "--seed", "5", "-p", "Once upon a time", "-n", "100"];
     let output = place.run(&[&words[..], &["--quiet", "--aggressive"]].concat());
     assert!(output.status.success());
     assert_eq!(error_of(&output), "");
@@ -56,7 +56,7 @@ fn quiet_says_nothing_beside_the_text() {
 #[test]
 fn verbose_tells_of_every_token_on_standard_error() {
     let place = Place::new();
-    let words = ["--demo", "--seed", "5", "-p", "Once upon a time", "-n", "12", "--policy", "none"];
+    let words = [PAIR, "--seed", "5", "-p", "Once upon a time", "-n", "12", "--policy", "none"];
     let output = place.run(&[&words[..], &["--verbose"]].concat());
     let error = error_of(&output);
     assert_eq!(error.matches("confidence 0.").count(), 12 + 1, "{error}");

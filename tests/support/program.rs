@@ -12,6 +12,15 @@ use std::time::Duration;
 /// Longer than any call takes on a slow and busy machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// Two small models that share a vocabulary, as one word of a command line.
+pub const PAIR: &str = concat!(
+    "--models=",
+    env!("CARGO_MANIFEST_DIR"),
+    "/models/stories-260k.gguf,",
+    env!("CARGO_MANIFEST_DIR"),
+    "/models/stories-280k.gguf"
+);
+
 /// A folder in which the program runs, and where it believes its user's files to be.
 pub struct Place(tempfile::TempDir);
 

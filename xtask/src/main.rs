@@ -14,7 +14,7 @@ use probe::Need;
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  demo   install what is missing, build, and let two small models write a story together
+  demo   install what is missing, build, and let three small models write a story together
   test   install what is missing, then check formatting, lints, tests and documentation
   setup  install what is missing: cmake, make, a C++ compiler, libclang; for the tests tmux, rustfmt and clippy";
 

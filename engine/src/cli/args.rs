@@ -6,8 +6,8 @@ use std::path::PathBuf;
 
 /// Several GGUF language models decode one text together, and take back what goes wrong.
 ///
-/// Without a prompt it opens a chat; with one, or with text on standard input, it writes one reply. All models must
-/// share one vocabulary. At every token their distributions are fused into one (`--fusion-mode`), and policies watch
+/// Without a prompt it opens a chat; with one, or with text on standard input, it writes one reply. Models may
+/// have different vocabularies. At every token their distributions are fused into one (`--fusion-mode`), and policies watch
 /// how sure the ensemble is: they change the sampling parameters, or take text back and try again.
 #[derive(Debug, Parser)]
 #[command(
@@ -33,7 +33,7 @@ pub struct CommandLine {
 const EXAMPLES: &str = "\
 Examples:
   llama_selfmod --demo --prompt \"Once upon a time\"
-      Two tiny models that are part of the program write a story.
+      Three tiny models that are part of the program write a story.
   llama_selfmod -m model.gguf
       A chat with one model that corrects itself.
   llama_selfmod --models large.gguf,small.gguf --fusion-mode blend -p \"Explain tides.\"
@@ -93,7 +93,7 @@ pub struct EnsembleArgs {
     /// byte for byte.
     #[arg(long, value_name = "FILES", value_delimiter = ',')]
     pub models: Vec<PathBuf>,
-    /// Use the two small story models that are part of the program
+    /// Use the three small story models that are part of the program; one of them has another vocabulary
     #[arg(long, conflicts_with_all = ["model", "models"])]
     pub demo: bool,
     /// How the members' distributions become one; see --list-hooks

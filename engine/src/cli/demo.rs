@@ -7,12 +7,13 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const MODELS: [(&str, &[u8]); 2] = [
+const MODELS: [(&str, &[u8]); 3] = [
     ("stories-260k.gguf", include_bytes!("../../models/stories-260k.gguf")),
     ("stories-280k.gguf", include_bytes!("../../models/stories-280k.gguf")),
+    ("stories-970k-bytes.gguf", include_bytes!("../../models/stories-970k-bytes.gguf")),
 ];
 
-/// Files with the two models, in the user's cache folder or, where that cannot be written, in the temporary one.
+/// Files with the models, in the user's cache folder or, where that cannot be written, in the temporary one.
 pub fn demo_models() -> Result<Vec<PathBuf>, Error> {
     let temporary = std::env::temp_dir().join("llama_selfmod");
     if let Some(paths) = folders::cache().and_then(|folder| unpack(&folder).ok()) {

@@ -1,0 +1,167 @@
+//! Members of different vocabularies, on real models: the checks that decide whether decoding in common units is right.
+
+#[path = "support/story.rs"]
+mod story;
+
+use llama_selfmod::decode::{Limits, Request};
+use llama_selfmod::member::MemberRow;
+use llama_selfmod::settings::{Align, ModelSource, Prompt, Settings};
+use llama_selfmod::Engine;
+use plugin_api::{Parameters, Step};
+use std::path::Path;
+use std::sync::atomic::AtomicBool;
+
+const GREEDY: Parameters = Parameters { temperature: 0.0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, top_k: 0 };
+
+fn settings(models: &[&str]) -> Settings {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let models = models.iter().map(|name| ModelSource::new(folder.join(format!("stories-{name}.gguf")))).collect();
+    Settings { models, policies: Vec::new(), threads: Some(1), parameters: GREEDY, ..Settings::default() }
+}
+
+fn load(settings: Settings) -> Engine {
+    Engine::load(settings, &|_, _| {}).unwrap()
+}
+
+/// A greedy continuation of this many units at most.
+fn text(engine: &mut Engine, prompt: &str, units: u32) -> String {
+    let request = Request {
+        prompt: Prompt::Text(prompt.into()),
+        parameters: GREEDY,
+        limits: Limits { n_predict: units, horizon: 32, max_retractions: 0 },
+        seed: 1,
+        stop: Vec::new(),
+        context_shift: false,
+    };
+    engine.decoder().reply(&request, &AtomicBool::new(false), &mut |_| {}).unwrap().reply.text
+}
+
+fn step(members: u32) -> Step {
+    Step { members, ..plugin_api::testing::step() }
+}
+
+/// Probabilities by the bytes that they stand for, the end of the text as nothing.
+fn by_bytes(engine: &mut Engine, row: &MemberRow) -> std::collections::BTreeMap<Vec<u8>, f64> {
+    let vocabulary = engine.decoder().ensemble.shared_vocabulary();
+    let mut sums = std::collections::BTreeMap::new();
+    for (unit, &probability) in (0..).zip(&row.probabilities) {
+        *sums.entry(vocabulary.bytes(unit).to_vec()).or_insert(0.0) += f64::from(probability);
+    }
+    sums
+}
+
+#[test]
+fn one_member_alone_gives_its_own_greedy_text_on_fifty_prompts() {
+    for model in ["260k", "280k", "970k-bytes"] {
+        let mut direct = load(settings(&[model]));
+        let mut units = load(Settings { align: Align::Always, heads: Some(1), ..settings(&[model]) });
+        for prompt in story::prompts(50) {
+            assert_eq!(text(&mut units, &prompt, 60), text(&mut direct, &prompt, 60), "{model} after {prompt:?}");
+        }
+    }
+}
+
+#[test]
+fn with_the_same_vocabulary_units_and_tokens_have_the_same_distribution() {
+    let mut direct = load(settings(&["260k", "280k"]));
+    let mut units = load(Settings { align: Align::Always, heads: Some(4), ..settings(&["260k", "280k"]) });
+    for prompt in story::prompts(5) {
+        let prompt = Prompt::Text(prompt);
+        direct.decoder().ensemble.prime(&prompt).unwrap();
+        units.decoder().ensemble.prime(&prompt).unwrap();
+        for _ in 0..40 {
+            let rows: Vec<[MemberRow; 2]> = (0..2)
+                .map(|member| {
+                    let row = |engine: &mut Engine| engine.decoder().ensemble.rows().nth(member).unwrap().clone();
+                    [row(&mut direct), row(&mut units)]
+                })
+                .collect();
+            for [own, common] in &rows {
+                let (own, common) = (by_bytes(&mut direct, own), by_bytes(&mut units, common));
+                for (bytes, probability) in own {
+                    let found = common.get(&bytes).copied().unwrap_or(0.0);
+                    assert!((found - probability).abs() < 1e-4, "{bytes:?}: {found} for {probability}");
+                }
+            }
+            // What the direct way thinks likeliest, of what is text.
+            let top = rows[0][0].statistics.top_unit;
+            let bytes = direct.decoder().ensemble.vocabulary().bytes(top).to_vec();
+            if bytes.is_empty() {
+                break;
+            }
+            let vocabulary = units.decoder().ensemble.shared_vocabulary();
+            let same = (0..vocabulary.len() as u32).find(|&unit| vocabulary.bytes(unit) == bytes).unwrap();
+            direct.decoder().ensemble.extend(top).unwrap();
+            units.decoder().ensemble.extend(same).unwrap();
+        }
+    }
+}
+
+#[test]
+fn all_weight_on_one_member_reproduces_that_member() {
+    let models = ["260k", "280k", "970k-bytes"];
+    for heads in [1, 4] {
+        for index in 0..models.len() {
+            let mut weighted = settings(&models);
+            for (other, model) in weighted.models.iter_mut().enumerate() {
+                model.weight = f32::from(u8::from(other == index));
+            }
+            let mut engine = load(Settings { fusion_mode: "average".into(), heads: Some(heads), ..weighted });
+            engine.decoder().ensemble.prime(&Prompt::Text("Once upon a time".into())).unwrap();
+            for _ in 0..60 {
+                let decoder = engine.decoder();
+                let fused: Vec<f32> = decoder.fuse(&step(3)).row.iter().map(|score| score.exp()).collect();
+                let row = decoder.ensemble.rows().nth(index).unwrap();
+                assert!(!row.abstains);
+                for (fused, own) in fused.iter().zip(&row.probabilities) {
+                    assert!((fused - own).abs() < 1e-5, "{fused} for {own}");
+                }
+                let top = row.statistics.top_unit;
+                if top == decoder.ensemble.vocabulary().end() {
+                    break;
+                }
+                decoder.ensemble.extend(top).unwrap();
+            }
+        }
+    }
+}
+
+#[test]
+fn text_of_three_vocabularies_is_whole_and_the_same_again() {
+    let models = ["260k", "280k", "970k-bytes"];
+    for heads in [1, 4] {
+        let run = || {
+            let mut engine = load(Settings { heads: Some(heads), ..settings(&models) });
+            let prompts = ["Once upon a time", "Zoë said: “¡Olé!” and", "日本"];
+            prompts.map(|prompt| text(&mut engine, prompt, 80))
+        };
+        let first = run();
+        assert!(first.iter().all(|text| !text.is_empty()), "{first:?}");
+        assert_eq!(first, run());
+    }
+}
+
+/// Bits per byte of 100 kB of stories, members first and the fusion last.
+fn score(models: &[&str]) -> Vec<f64> {
+    let parameters = Settings::default().parameters;
+    let mut engine = load(Settings { parameters, ..settings(models) });
+    let score = engine.score(&story::text(), &mut |_| {}).unwrap();
+    score.members.iter().map(|member| member.bits_per_byte).chain([score.fused]).collect()
+}
+
+#[test]
+fn two_vocabularies_predict_better_than_one_and_three_members_better_than_any_two() {
+    let ensembles: [&[&str]; 4] =
+        [&["260k", "280k", "970k-bytes"], &["260k", "970k-bytes"], &["280k", "970k-bytes"], &["260k", "280k"]];
+    let scores: Vec<Vec<f64>> = std::thread::scope(|scope| {
+        let running: Vec<_> = ensembles.iter().map(|models| scope.spawn(|| score(models))).collect();
+        running.into_iter().map(|score| score.join().unwrap()).collect()
+    });
+    println!("{scores:?}");
+    let fused = |scores: &[f64]| scores[scores.len() - 1];
+    let best = |scores: &[f64]| scores[..scores.len() - 1].iter().copied().fold(f64::INFINITY, f64::min);
+    assert!(fused(&scores[1]) < best(&scores[1]), "the pair of two vocabularies: {:?}", scores[1]);
+    for pair in &scores[1..] {
+        assert!(fused(&scores[0]) < fused(pair), "all three {:?}, two {pair:?}", scores[0]);
+    }
+}
