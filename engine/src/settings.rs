@@ -44,6 +44,8 @@ pub enum Align {
     /// Exactly, in the units that all vocabularies have in common; in tokens where all have the same.
     #[default]
     Exact,
+    /// In the first member's tokens; the others are consulted where a word begins and it is unsure.
+    Boundary,
     /// In common units also where all have the same tokens: for comparing the two ways.
     Always,
 }

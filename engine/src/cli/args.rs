@@ -140,8 +140,9 @@ pub struct EnsembleArgs {
     /// How models of different vocabularies decode together
     ///
     /// `exact` writes in what all vocabularies have in common, mostly words and parts of them, at worst single bytes; every
-    /// model gives each of these exactly the probability that its own tokens have.
-    #[arg(long, value_name = "HOW", default_value = "exact", value_parser = ["exact", "always"])]
+    /// model gives each of these exactly the probability that its own tokens have. `boundary` is cheaper, for long answers:
+    /// the first model writes in its own tokens, and the others are consulted only where a word begins and it is unsure.
+    #[arg(long, value_name = "HOW", default_value = "exact", value_parser = ["exact", "boundary"])]
     pub align: String,
     /// In how many ways at once a model of another vocabulary reads the text, 1 to 64 [default: 1 at temperature 0, 4 above]
     ///

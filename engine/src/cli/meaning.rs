@@ -274,7 +274,7 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         ctx_size: args.ctx_size,
         threads: args.threads,
         trace: args.trace.clone(),
-        align: if args.align == "always" { Align::Always } else { Align::Exact },
+        align: if args.align == "boundary" { Align::Boundary } else { Align::Exact },
         heads: args.heads,
         cache: folders::cache(),
         plugins,

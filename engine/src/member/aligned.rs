@@ -19,8 +19,9 @@ use std::sync::Arc;
 const DECAY: f32 = 0.985;
 const SHARE: f32 = 0.6;
 
-/// How many of the last units of a prompt its evidence is taken over.
-const EVIDENCE_UNITS: usize = 62;
+/// How many of the last units of a prompt its evidence is taken over. As many are known of every member: its inner one is
+/// asked about as many of its tokens.
+const EVIDENCE_UNITS: usize = 31;
 
 /// Least log-probability that counts as evidence.
 const LEAST_EVIDENCE: f32 = -20.0;

@@ -3,6 +3,7 @@
 
 use super::schedule::{Schedule, Tuner};
 use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
+use crate::fuse;
 use crate::settings::Prompt;
 use std::panic::{catch_unwind, AssertUnwindSafe};
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -16,6 +17,7 @@ enum Command {
     Prime(Arc<Prompt>),
     Extend(Unit),
     Rewind(usize),
+    Consult(Arc<MemberRow>, Arc<[Unit]>),
     DecodeOnly(Unit),
 }
 
@@ -32,6 +34,7 @@ impl Command {
             Self::Prime(prompt) => member.prime(prompt),
             Self::Extend(unit) => member.extend(&[*unit]).map(|()| Primed::default()),
             Self::DecodeOnly(unit) => member.decode_only(*unit).map(|()| Primed::default()),
+            Self::Consult(leader, candidates) => member.consult(leader, candidates).map(|()| Primed::default()),
             Self::Rewind(len) => member.rewind(*len).map(|()| Primed::default()),
         }
     }
@@ -46,7 +49,15 @@ pub struct Ensemble {
     /// Threads as last set, by member.
     threads: Vec<usize>,
     outcomes: Vec<Result<Primed, MemberError>>,
+    /// All members but the first are [`super::follower::Follower`]s.
+    has_followers: bool,
 }
+
+/// How many of the leader's best units followers are asked about.
+const CANDIDATES: usize = 8;
+
+/// The leader decides alone where its favourite has this probability.
+const SURE: f32 = 0.9;
 
 impl Ensemble {
     /// Members that share `vocabulary`, on `threads` threads in all.
@@ -84,7 +95,27 @@ impl Ensemble {
             members: members.into_iter().map(Some).collect(),
             vocabulary,
             tuner: Tuner::new(schedules),
+            has_followers: false,
         }
+    }
+
+    /// The first member leads, and the others are consulted now and then.
+    pub(super) fn led(self) -> Self {
+        Self { has_followers: true, ..self }
+    }
+
+    /// Asks the followers where a word begins and the leader is unsure of it.
+    fn consult(&mut self) -> Result<(), MemberError> {
+        let Some(row) = self.rows().next().filter(|_| self.has_followers) else { return Ok(()) };
+        let fuse::RowStatistics { top_unit, top_probability, .. } = row.statistics;
+        // The end of the text has no bytes, and is one of the places where all meet.
+        let first = self.vocabulary.bytes(top_unit).first();
+        if top_probability >= SURE || first.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80) {
+            return Ok(());
+        }
+        let best = fuse::top(&row.logits, CANDIDATES);
+        let (leader, best) = (Arc::new(row.clone()), best.into_iter().map(|(unit, _)| unit).collect());
+        self.run(&Command::Consult(leader, best))
     }
 
     /// How many members.
@@ -167,14 +198,16 @@ impl Ensemble {
     /// Every member reads the prompt.
     pub fn prime(&mut self, prompt: &Prompt) -> Result<Vec<Primed>, MemberError> {
         self.run(&Command::Prime(Arc::new(prompt.clone())))?;
-        self.outcomes.drain(..).collect()
+        let primed = self.outcomes.drain(..).collect();
+        self.consult()?;
+        primed
     }
 
     /// Every member decodes `unit`. When one fails, the others go back to where all stand.
     pub fn extend(&mut self, unit: Unit) -> Result<(), MemberError> {
         let before = self.len();
         let start = Instant::now();
-        let outcome = self.run(&Command::Extend(unit));
+        let outcome = self.run(&Command::Extend(unit)).and_then(|()| self.consult());
         self.tuner.report(start.elapsed());
         if outcome.is_err() {
             for member in self.iter_mut() {
@@ -191,7 +224,8 @@ impl Ensemble {
         for member in self.iter() {
             member.can_rewind(len)?;
         }
-        self.run(&Command::Rewind(len))
+        self.run(&Command::Rewind(len))?;
+        self.consult()
     }
 
     /// The reply is over and is exactly these units with this text.

@@ -350,6 +350,19 @@ impl Member for LlamaMember {
         Ok(tokens.into_iter().filter_map(|token| Unit::try_from(token).ok()).collect())
     }
 
+    fn tokens_of_reply(&self, text: &str) -> Result<Vec<Unit>, MemberError> {
+        if let Some(character) = self.vocabulary.inexpressible(text) {
+            return Err(MemberError::Inexpressible { member: self.name.clone(), character });
+        }
+        let before = &self.sequence[..self.prompt_len];
+        let tokens = tokens::tokenise_after(self.context.model(), &self.vocabulary, before, text);
+        Ok(tokens.into_iter().filter_map(|token| Unit::try_from(token).ok()).collect())
+    }
+
+    fn end(&self) -> Option<Unit> {
+        Some(self.vocabulary.end()).filter(|&end| self.vocabulary.can_emit(end))
+    }
+
     fn prompt_evidence(&self) -> Vec<(Unit, f32)> {
         let first = self.prompt_len.saturating_sub(EVIDENCE_TOKENS);
         let known = self.sequence[first..self.prompt_len].iter().zip(&self.evidence[first..self.prompt_len]);

@@ -152,9 +152,9 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         let own = LlamaMember::new(name, llama, language.tokens[index].clone(), form, settings.horizon as usize);
         members.push(language.member(index, Box::new(own)));
     }
-    let units = language.units.clone();
+    let ensemble = language.ensemble(members, threads);
     let loaded = Loaded { members: infos, notes, context, threads, resident, first: models[0].clone(), language };
-    Ok((Ensemble::new(members, units, threads), loaded))
+    Ok((ensemble, loaded))
 }
 
 fn read_models(

@@ -6,6 +6,7 @@
 mod aligned;
 mod context;
 pub mod ensemble;
+mod follower;
 pub mod inspect;
 pub(crate) mod llama;
 pub(crate) mod load;
@@ -23,6 +24,7 @@ pub use rows::MemberRow;
 pub use vocabulary::Vocabulary;
 
 use crate::settings::Prompt;
+use std::sync::Arc;
 
 /// What the ensemble emits in one step: a token id, since all vocabularies are identical byte for byte.
 pub type Unit = u32;
@@ -127,6 +129,22 @@ pub trait Member: Send {
     /// A text as this member's own tokenizer reads it, without a beginning-of-text token.
     fn tokens_of(&self, _text: &str) -> Result<Vec<Unit>, MemberError> {
         Err(MemberError::Decode { member: self.name().to_string(), why: "it has no tokenizer".into() })
+    }
+
+    /// The same for a text that goes on from the prompt.
+    fn tokens_of_reply(&self, text: &str) -> Result<Vec<Unit>, MemberError> {
+        self.tokens_of(text)
+    }
+
+    /// Makes the row of a member that decodes only when it is asked, from the leader's and its best units; the
+    /// others have theirs.
+    fn consult(&mut self, _leader: &Arc<MemberRow>, _candidates: &[Unit]) -> Result<(), MemberError> {
+        Ok(())
+    }
+
+    /// Its token for the end of the text.
+    fn end(&self) -> Option<Unit> {
+        None
     }
 
     /// The last text tokens of the prompt with the log-probabilities it gave them, as far as it was asked; oldest first.

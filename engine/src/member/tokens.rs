@@ -69,6 +69,13 @@ pub(super) fn tokenise_text(model: &LlamaModel, vocabulary: &Vocabulary, text: &
     all
 }
 
+/// Tokens of a text that goes on after the tokens `before`.
+pub(super) fn tokenise_after(model: &LlamaModel, vocabulary: &Vocabulary, before: &[i32], text: &str) -> Vec<i32> {
+    let mut all = before.to_vec();
+    append_piece(model, vocabulary, &mut all, text, false);
+    all.split_off(before.len())
+}
+
 fn append_piece(model: &LlamaModel, vocabulary: &Vocabulary, all: &mut Vec<i32>, text: &str, trusted: bool) {
     // The template's text stays whole: a cut could go through a control token.
     let parts = if trusted { vec![text] } else { short_runs(text) };

@@ -1,8 +1,9 @@
 //! What the members of an ensemble speak: tokens where all have the same, units otherwise.
 
 use crate::member::aligned::Aligned;
+use crate::member::follower::Follower;
 use crate::member::units::{self, TokenMap};
-use crate::member::{Member, Unit, Vocabulary};
+use crate::member::{Ensemble, Member, Unit, Vocabulary};
 use crate::settings::{Align, Settings};
 use std::sync::Arc;
 
@@ -12,10 +13,17 @@ pub(in crate::member) struct Language {
     pub units: Arc<Vocabulary>,
     /// Each member's own tokens. Members of one family share one copy: with 152,000 tokens it is 2 MB.
     pub tokens: Vec<Arc<Vocabulary>>,
-    /// `None` where units are tokens.
-    maps: Option<Vec<Arc<TokenMap>>>,
-    /// How many heads a member may have.
-    heads: usize,
+    manner: Manner,
+}
+
+/// How members speak what is not their own.
+enum Manner {
+    /// Units are the tokens of all.
+    Same,
+    /// Each has a map of its tokens in units, and at most so many heads.
+    Exact { maps: Vec<Arc<TokenMap>>, heads: usize },
+    /// The others follow the first, whose tokens are the units.
+    Led,
 }
 
 impl Language {
@@ -25,47 +33,62 @@ impl Language {
         let heads = settings.heads.unwrap_or(if settings.parameters.temperature > 0.0 { USUAL_HEADS } else { 1 });
         if settings.align != Align::Always && Vocabulary::unify(&mut members).is_ok() {
             let tokens = shared(members.into_iter().map(|(_, vocabulary)| vocabulary));
-            return Self { units: tokens[0].clone(), tokens, maps: None, heads: 1 };
+            return Self { units: tokens[0].clone(), tokens, manner: Manner::Same };
+        }
+        if settings.align == Align::Boundary {
+            let tokens = shared(own);
+            return Self { units: tokens[0].clone(), tokens, manner: Manner::Led };
         }
         let references: Vec<&Vocabulary> = own.iter().collect();
         let (common, _) = units::reduce_cached(&references, settings.cache.as_deref());
         let maps = common.members.into_iter().map(Arc::new).collect();
-        Self { units: Arc::new(common.units), tokens: shared(own), maps: Some(maps), heads }
+        Self { units: Arc::new(common.units), tokens: shared(own), manner: Manner::Exact { maps, heads } }
     }
 
     /// Branches that a member's context needs room for.
     pub fn branches(&self) -> usize {
-        if self.maps.is_some() && self.heads > 1 {
-            self.heads.min(MOST_BRANCHES)
-        } else {
-            0
+        match self.manner {
+            Manner::Exact { heads, .. } if heads > 1 => heads.min(MOST_BRANCHES),
+            Manner::Led => MOST_BRANCHES,
+            _ => 0,
         }
     }
 
     /// A member that speaks its own tokens as one that speaks units.
     pub fn member(&self, index: usize, own: Box<dyn Member>) -> Box<dyn Member> {
-        match &self.maps {
-            None => own,
-            Some(maps) => Box::new(Aligned::new(own, maps[index].clone(), self.units.clone(), self.heads)),
+        match &self.manner {
+            Manner::Same => own,
+            Manner::Exact { maps, heads } => {
+                Box::new(Aligned::new(own, maps[index].clone(), self.units.clone(), *heads))
+            }
+            Manner::Led if index == 0 => own,
+            Manner::Led => Box::new(Follower::new(own, self.units.clone())),
+        }
+    }
+
+    /// All members together.
+    pub fn ensemble(&self, members: Vec<Box<dyn Member>>, threads: usize) -> Ensemble {
+        let ensemble = Ensemble::new(members, self.units.clone(), threads);
+        match self.manner {
+            Manner::Led => ensemble.led(),
+            _ => ensemble,
         }
     }
 
     /// What the first member's tokens are in units; `None` for a token that is never emitted.
     pub fn units_of(&self, tokens: &[Unit]) -> Option<Vec<Unit>> {
-        match &self.maps {
-            None => tokens.iter().all(|&token| (token as usize) < self.units.len()).then(|| tokens.to_vec()),
-            Some(maps) => {
-                let mut units = Vec::new();
-                for &token in tokens {
-                    let own = maps[0].units_of(token);
-                    if own.is_empty() {
-                        return None;
-                    }
-                    units.extend_from_slice(own);
-                }
-                Some(units)
+        let Manner::Exact { maps, .. } = &self.manner else {
+            return tokens.iter().all(|&token| (token as usize) < self.units.len()).then(|| tokens.to_vec());
+        };
+        let mut units = Vec::new();
+        for &token in tokens {
+            let own = maps[0].units_of(token);
+            if own.is_empty() {
+                return None;
             }
+            units.extend_from_slice(own);
         }
+        Some(units)
     }
 }
 
