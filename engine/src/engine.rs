@@ -305,6 +305,8 @@ fn hooks(settings: &Settings) -> Result<Chain, Error> {
         let running = hook.role() == Role::Policy;
         chain.add(hook, running);
     }
+    let plugins = [chain.names(Role::Fusion), chain.names(Role::Policy)].concat();
+    settings.plugin_config.names_only(&plugins).map_err(refused)?;
     for source in &settings.policies {
         add_policy(&mut chain, source, settings)?;
     }

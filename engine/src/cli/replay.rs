@@ -3,7 +3,7 @@
 use super::{
     measure::line,
     print,
-    render::{columns, page_width, quote, shorten},
+    render::{columns, page_width, quote, shorten, visible},
 };
 use crate::{
     replay::{replay, Hook, Moment, Replay},
@@ -32,7 +32,7 @@ fn table(replay: &Replay, width: usize) -> String {
     let text_width = texts.iter().map(|text| columns(text)).max().unwrap_or(0).max("text".len());
     let text_width = if width == usize::MAX { text_width } else { text_width.min(TEXT) };
     let heads = ["in the run"].into_iter().chain(replay.policies.iter().map(|policy| policy.name.as_str()));
-    let heads: Vec<String> = heads.map(str::to_string).collect();
+    let heads: Vec<String> = heads.map(visible).collect();
     let rows: Vec<Vec<String>> = moments.iter().map(cells).collect();
     let left = format!("token  {:text_width$}     p  hook  ", "text");
     let widths = widths(&heads, &rows, width.saturating_sub(columns(&left)));
@@ -56,7 +56,7 @@ fn table(replay: &Replay, width: usize) -> String {
             failures => format!(", {failures} failed calls"),
         };
         let _ = writeln!(table, "{}: {} answers, {:.1} ms{failures}", policy.name, policy.answers, policy.milliseconds);
-        policy.notices.iter().for_each(|notice| table += &format!("  {notice}\n"));
+        policy.notices.iter().for_each(|notice| table += &format!("  {}\n", visible(notice)));
     }
     table
 }
@@ -76,11 +76,13 @@ fn cells(moment: &Moment) -> Vec<String> {
     answers.map(|answer| answer.as_ref().map_or("·".into(), cell)).collect()
 }
 
+/// On one line, whatever a policy or a file says.
 fn cell(answer: &Answer) -> String {
-    match answer.reason.as_str() {
+    let cell = match answer.reason.as_str() {
         "" => answer.verdict.clone(),
         reason => format!("{} ({reason})", answer.verdict),
-    }
+    };
+    visible(&cell).replace('\n', "⏎")
 }
 
 /// What each column needs, as far as there is room: those that need little leave theirs to the others.
@@ -162,6 +164,17 @@ mod tests {
             assert_eq!(second, columns(lines[1].trim_end_matches('·')), "{table}");
             assert_eq!(second, columns(lines[2].rsplit_once("  retract").unwrap().0) + 2, "{table}");
         }
+    }
+
+    #[test]
+    fn what_a_policy_says_stays_in_its_row_and_moves_no_cursor() {
+        let mut replay = example();
+        replay.moments.truncate(1);
+        replay.moments[0].given[1] =
+            Some(Answer { verdict: "stop".into(), policy: "calm".into(), reason: "one\ntwo\x1b[2J".into() });
+        let table = table(&replay, usize::MAX);
+        assert!(table.contains("stop (one⏎two[2J)") && !table.contains('\x1b'), "{table}");
+        assert_eq!(table.lines().count(), 5, "{table}");
     }
 
     #[test]

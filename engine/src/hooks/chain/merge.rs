@@ -10,7 +10,7 @@ pub struct Merged {
     pub action: Action,
     /// The winner's name and reason; empty when nobody asked for anything.
     pub policy: String,
-    /// The winner's [`Hook::generation`]; 0 when nobody asked for anything.
+    /// The winner's [`generation`](crate::hooks::Hook::generation); 0 when nobody asked for anything.
     pub version: u32,
     /// The winner's.
     pub reason: String,
@@ -25,7 +25,7 @@ pub struct Merged {
 pub struct Adjusted {
     /// Who.
     pub policy: String,
-    /// Its [`Hook::generation`].
+    /// Its [`generation`](crate::hooks::Hook::generation).
     pub version: u32,
     /// What.
     pub adjustment: Adjustment,
