@@ -26,7 +26,8 @@ pub use vocabulary::Vocabulary;
 use crate::settings::Prompt;
 use std::sync::Arc;
 
-/// What the ensemble emits in one step: a token id, since all vocabularies are identical byte for byte.
+/// What the ensemble emits in one step: a token id where all vocabularies are identical byte for byte, otherwise the number
+/// of a byte string that all members can write. Of a member by itself, one of its tokens.
 pub type Unit = u32;
 
 /// Why a member could not do what it was asked.
