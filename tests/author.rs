@@ -112,7 +112,7 @@ fn replies(transcript: &str) -> Vec<(String, String)> {
     let told = told.display().to_string();
     let script = format!(
         "#!/bin/sh\nfile={told}/$(ls {told} | wc -l | tr -d ' ')\necho \"$*\" > $file\n\
-         case \"$*\" in *--demo*) exec {program} \"$@\" --quiet -n 60 >> $file;; *) exec {program} \"$@\";; esac\n"
+         case \"$*\" in *--demo*) exec {program} \"$@\" --quiet -n 220 >> $file;; *) exec {program} \"$@\";; esac\n"
     );
     std::fs::write(&wrapper, script).unwrap();
     run(&programs, "chmod", &["+x", "llama_selfmod"]);

@@ -65,7 +65,8 @@ impl Engine {
         let mut start = 0;
         while start < units.len() {
             // Half a context is for what is scored. Each member takes as much of the text before it as fits into the other.
-            let before = start.min(HISTORY * context);
+            let history = if decoder.ensemble.vocabulary().letters() > 0 { HISTORY * context } else { context / 2 };
+            let before = start.min(history);
             let end = units.len().min(start + context - start.min(context / 2));
             let end = word_start(&units, start, end, |unit| decoder.ensemble.vocabulary().bytes(unit));
             match decoder.ensemble.prime(&Prompt::Tokens(units[start - before..start].to_vec())) {

@@ -17,7 +17,8 @@ fn recorded() -> Place {
 #[test]
 fn a_replay_needs_no_model_and_takes_milliseconds() {
     let place = Place::new();
-    place.text(&[&["--demo"], &RUN[1..]].concat());
+    let prompt = "Once upon a time";
+    place.text(&["--demo", "--seed", "1", "-n", "200", "-t", "1.5", "--quiet", "--trace", "run.jsonl", "-p", prompt]);
     // The demo's models are unpacked into the folder.
     let models: Vec<_> = std::fs::read_dir(place.path()).unwrap().map(|entry| entry.unwrap().path()).collect();
     let models: Vec<_> = models.into_iter().filter(|path| path.is_dir()).collect();

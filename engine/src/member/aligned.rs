@@ -255,7 +255,7 @@ impl Member for Aligned {
                 let bytes: Vec<u8> = units.iter().flat_map(|&unit| self.units.bytes(unit)).copied().collect();
                 // A part of a text may begin or end inside a character.
                 let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
-                self.inner.prime(&Prompt::Tokens(self.inner.tokens_of(&text)?))?
+                self.inner.prime_with(&self.inner.tokens_of(&text)?)?
             }
             prompt => self.inner.prime(prompt)?,
         };

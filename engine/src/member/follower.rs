@@ -145,7 +145,7 @@ impl Member for Follower {
             Prompt::Tokens(units) => {
                 let bytes: Vec<u8> = units.iter().flat_map(|&unit| self.units.bytes(unit)).copied().collect();
                 let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
-                self.inner.prime(&Prompt::Tokens(self.inner.tokens_of(&text)?))?
+                self.inner.prime_with(&self.inner.tokens_of(&text)?)?
             }
             prompt => self.inner.prime(prompt)?,
         };

@@ -75,11 +75,7 @@ impl LlamaMember {
     fn read(&mut self, prompt: &Prompt) -> Result<(Vec<i32>, String, Vec<String>), MemberError> {
         let model = self.context.model();
         if let Prompt::Tokens(units) = prompt {
-            // For scoring: the end of what was before, so that half of the context is left.
-            let beginning = tokens::beginning(model);
-            let most = self.context.size() / 2 - usize::from(beginning.is_some());
-            let newest = &units[units.len().saturating_sub(most)..];
-            let tokens = beginning.into_iter().chain(newest.iter().map(|&unit| unit as i32));
+            let tokens = tokens::beginning(model).into_iter().chain(units.iter().map(|&unit| unit as i32));
             return Ok((tokens.collect(), String::new(), Vec::new()));
         }
         let (pieces, stop) = self
@@ -375,6 +371,10 @@ impl Member for LlamaMember {
 
     fn len(&self) -> usize {
         self.sequence.len() - self.prompt_len
+    }
+
+    fn context(&self) -> usize {
+        self.context.size()
     }
 
     fn room(&self) -> usize {

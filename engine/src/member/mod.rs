@@ -166,6 +166,18 @@ pub trait Member: Send {
         self.len() == 0
     }
 
+    /// How many of its own tokens fit in all, prompt and reply.
+    fn context(&self) -> usize {
+        usize::MAX
+    }
+
+    /// A text that is scored goes on after these of its own tokens, of which there may be more than fit: the newest, so that
+    /// half of the context is left.
+    fn prime_with(&mut self, before: &[Unit]) -> Result<Primed, MemberError> {
+        let most = (self.context() / 2).saturating_sub(1);
+        self.prime(&Prompt::Tokens(before[before.len().saturating_sub(most)..].to_vec()))
+    }
+
     /// How many more units fit.
     fn room(&self) -> usize;
 
