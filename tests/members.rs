@@ -74,10 +74,6 @@ fn engine(models: &[PathBuf]) -> Engine {
     Engine::load(settings(models), &|_, _| {}).unwrap()
 }
 
-fn load_error(models: &[PathBuf]) -> String {
-    Engine::load(settings(models), &|_, _| {}).err().expect("these members do not go together").to_string()
-}
-
 fn rows(engine: &mut Engine) -> Vec<MemberRow> {
     engine.decoder().ensemble.rows().cloned().collect()
 }

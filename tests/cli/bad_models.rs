@@ -66,19 +66,3 @@ fn embedding_models_are_told_from_architecture_and_pooling() {
         assert!(error.contains("cannot write text; choose a model that generates"), "{error}");
     }
 }
-
-#[test]
-fn the_first_token_that_differs_is_named_with_both_spellings() {
-    let place = Place::new();
-    let vocabulary = |last: &str| {
-        let mut pieces = Vocabulary::bytes();
-        pieces.extend([("▁the".into(), -1.0, PieceType::Normal), (last.into(), -2.0, PieceType::Normal)]);
-        Vocabulary::of_pieces(&pieces)
-    };
-    for (name, last) in [("left.gguf", "▁cat"), ("right.gguf", "▁dog")] {
-        RandomModel::tiny(Architecture::Llama, vocabulary(last), 1).write(&place.path().join(name));
-    }
-    let error = place.refusal(&["--models", "left.gguf,right.gguf", "-p", "x"]);
-    assert!(error.contains("`right` has another vocabulary than `left`: token 260 is"), "{error}");
-    assert!(error.contains("\" cat\"") && error.contains("\" dog\""), "{error}");
-}
