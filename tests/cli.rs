@@ -27,3 +27,5 @@ mod replayed;
 mod stream;
 #[path = "cli/text.rs"]
 mod text;
+#[path = "cli/vocab.rs"]
+mod vocab;

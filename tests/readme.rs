@@ -69,7 +69,7 @@ fn flags_of_readme() -> BTreeMap<String, (String, String)> {
 #[test]
 fn the_table_of_flags_has_every_flag_of_the_program_and_no_other() {
     let commands: [&[&str]; 7] =
-        [&[], &["score"], &["bench"], &["replay"], &["new", "plugin"], &["new", "policy"], &["check"]];
+        [&[], &["score"], &["bench"], &["replay"], &["vocab"], &["new", "plugin"], &["new", "policy"], &["check"]];
     let there: BTreeSet<String> = commands.iter().flat_map(|command| flags_of_help(command).into_keys()).collect();
     let shown: BTreeSet<String> = flags_of_readme().into_keys().collect();
     assert_eq!(shown, there);

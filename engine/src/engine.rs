@@ -16,7 +16,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-pub use crate::member::load::MemberInfo;
+pub use crate::member::load::{shared_vocabulary, MemberInfo, SharedVocabulary};
 
 /// Loaded members with their hooks.
 pub struct Engine {

@@ -65,6 +65,8 @@ pub enum Command {
     ///
     /// Then what hooks cost at a token, the stock ones and those of --policy and --plugin, and how soon changed code runs.
     Bench(BenchArgs),
+    /// Say how much models' vocabularies share, and what their common units are like; reads no weights
+    Vocab(VocabArgs),
     /// Try policies on a run that `--trace` recorded, without any model: which would have stepped in where
     ///
     /// Each policy is asked at every moment of the run what it would do there. The text stays as it was recorded, so its
@@ -270,6 +272,17 @@ pub struct ScoreArgs {
     #[arg(value_name = "FILE")]
     pub file: PathBuf,
     /// One JSON object: members, fused, oracle, headroom_captured, bytes, tokens
+    #[arg(long)]
+    pub json: bool,
+}
+
+/// `llama_selfmod vocab`
+#[derive(Debug, Args)]
+pub struct VocabArgs {
+    /// GGUF files
+    #[arg(value_name = "FILE", required = true, num_args = 1..)]
+    pub files: Vec<PathBuf>,
+    /// One JSON object: names, same, units, shared, bytes_per_unit, members, milliseconds, cached
     #[arg(long)]
     pub json: bool,
 }

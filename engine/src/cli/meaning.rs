@@ -6,7 +6,8 @@ mod tests;
 
 use super::{
     args::{
-        BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs, ScoreArgs,
+        BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs,
+        ScoreArgs, VocabArgs,
     },
     demo, folders,
     render::{Detail, Look},
@@ -44,6 +45,13 @@ pub enum Mode {
     Score {
         /// The text's file.
         file: PathBuf,
+        /// For programs.
+        json: bool,
+    },
+    /// What vocabularies share.
+    Vocab {
+        /// Models.
+        files: Vec<PathBuf>,
         /// For programs.
         json: bool,
     },
@@ -86,6 +94,11 @@ impl Task {
             }
             Some(Command::Bench(BenchArgs { ensemble, n_predict, json })) => {
                 Self::measurement(&ensemble, Mode::Bench { steps: n_predict, json }, json)
+            }
+            Some(Command::Vocab(VocabArgs { files, json })) => {
+                files.iter().try_for_each(|file| readable(file))?;
+                let settings = Settings { cache: folders::cache(), ..Settings::default() };
+                Ok(Self { settings, ..Self::without_ensemble(Mode::Vocab { files, json }) })
             }
             Some(Command::Replay(args)) => Self::replay(args),
             Some(Command::New(NewArgs { what })) => {

@@ -19,6 +19,7 @@ mod render;
 mod replay;
 mod session;
 mod spec;
+mod vocab;
 
 use self::{
     args::CommandLine,
@@ -72,6 +73,7 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         Mode::Check(file) => author::check(&file, look),
         Mode::CheckHere(work) => author::work(&work),
         Mode::Score { file, json } => measure::score(settings, look, &file, json),
+        Mode::Vocab { files, json } => vocab::run(&settings, &files, json),
         Mode::Replay { file, json } => replay::run(&settings, &file, json),
         Mode::Bench { steps, json } => measure::bench(settings, look, steps, json),
     }

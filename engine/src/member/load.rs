@@ -1,6 +1,9 @@
 //! From files to an ensemble.
 
 mod language;
+mod shared;
+
+pub use shared::{shared_vocabulary, SharedVocabulary};
 
 use super::context::Context;
 use super::inspect;

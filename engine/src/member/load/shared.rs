@@ -1,0 +1,48 @@
+//! How much vocabularies share, without loading any weights.
+
+use super::{backend, unique_names};
+use crate::error::Error;
+use crate::member::units::{self, Description};
+use crate::member::{inspect, Vocabulary};
+use crate::settings::ModelSource;
+use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::model::LlamaModel;
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+/// What some models' vocabularies have in common.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SharedVocabulary {
+    /// Of the models, in order.
+    pub names: Vec<String>,
+    /// They are the same, byte for byte: such members decode in tokens.
+    pub same: bool,
+    /// The common units.
+    pub description: Description,
+    /// To work it out, or to read it.
+    pub milliseconds: f64,
+    /// It was read from the cache folder.
+    pub cached: bool,
+}
+
+/// Reads the vocabularies of model files, also of such that hold nothing else, and says what they share.
+pub fn shared_vocabulary(files: &[PathBuf], cache: Option<&Path>) -> Result<SharedVocabulary, Error> {
+    let backend = backend()?;
+    let parameters = LlamaModelParams::default().with_vocab_only(true);
+    let read = |file: &PathBuf| match LlamaModel::load_from_file(backend, file, &parameters) {
+        Ok(model) => Ok(Vocabulary::of(&model)),
+        // The look at the file says more than llama.cpp does.
+        Err(error) => match inspect::inspect(file) {
+            Err(look) => Err(Error::Input(look.to_string())),
+            Ok(_) => Err(Error::Failure(format!("the vocabulary of `{}` cannot be read: {error}", file.display()))),
+        },
+    };
+    let vocabularies: Vec<Vocabulary> = files.iter().map(read).collect::<Result<_, _>>()?;
+    let names = unique_names(&files.iter().map(ModelSource::new).collect::<Vec<_>>());
+    let mut named: Vec<(String, Vocabulary)> = names.iter().cloned().zip(vocabularies.iter().cloned()).collect();
+    let same = Vocabulary::unify(&mut named).is_ok();
+    let start = Instant::now();
+    let (common, cached) = units::reduce_cached(&vocabularies.iter().collect::<Vec<_>>(), cache);
+    let milliseconds = start.elapsed().as_secs_f64() * 1e3;
+    Ok(SharedVocabulary { names, same, description: common.describe(), milliseconds, cached })
+}
