@@ -68,7 +68,7 @@ fn flags_of_readme() -> BTreeMap<String, (String, String)> {
 
 #[test]
 fn the_table_of_flags_has_every_flag_of_the_program_and_no_other() {
-    let commands: [&[&str]; 7] =
+    let commands: [&[&str]; 8] =
         [&[], &["score"], &["bench"], &["replay"], &["vocab"], &["new", "plugin"], &["new", "policy"], &["check"]];
     let there: BTreeSet<String> = commands.iter().flat_map(|command| flags_of_help(command).into_keys()).collect();
     let shown: BTreeSet<String> = flags_of_readme().into_keys().collect();

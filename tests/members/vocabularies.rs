@@ -207,35 +207,23 @@ fn a_leader_and_its_followers_write_and_go_back() {
     }
 }
 
-/// Every pair of real vocabularies: `VOCABULARIES` names the folder of llama.cpp's vocabulary-only files, which the source
-/// distribution of the Python package llama-cpp-python has in `vendor/llama.cpp/models`.
+/// Every pair of models in the folder that `MODELS` names: for models with real vocabularies, which are not part of the
+/// project.
 #[test]
-#[ignore = "needs the vocabulary files: VOCABULARIES=folder cargo test --release --test members -- --ignored real"]
-fn real_vocabularies_decode_together() {
-    let folder = PathBuf::from(std::env::var_os("VOCABULARIES").expect("VOCABULARIES names a folder"));
-    let models = Models::new();
-    let sizes = [("15m", 288, 6, 768), ("135m", 576, 9, 1536)];
-    for (size, width, heads, feed_forward) in sizes {
-        let names: &[&str] =
-            if size == "15m" { &["llama-bpe", "qwen2", "gpt-2", "gemma-4", "falcon"] } else { &["llama-bpe", "qwen2"] };
-        let made: Vec<PathBuf> = names
-            .iter()
-            .map(|name| {
-                let vocabulary = Vocabulary::copied_from(&folder.join(format!("ggml-vocab-{name}.gguf")));
-                let tiny = RandomModel::tiny(Architecture::Llama, vocabulary, 1);
-                let layers = if size == "15m" { 6 } else { 30 };
-                let kv_heads = if size == "15m" { heads } else { 3 };
-                models.write(
-                    &format!("{size}-{name}"),
-                    &RandomModel { layers, width, heads, kv_heads, feed_forward, ..tiny },
-                )
-            })
-            .collect();
-        for (index, first) in made.iter().enumerate() {
-            for second in &made[index + 1..] {
-                println!("{} and {}", first.display(), second.display());
-                decode_together(&[first.clone(), second.clone()]);
+#[ignore = "needs models: MODELS=folder cargo test --release --test members -- --ignored every_pair"]
+fn every_pair_of_models_of_a_folder_decodes_together() {
+    let folder = std::env::var_os("MODELS").expect("MODELS names a folder");
+    let mut models: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    models.retain(|path| path.extension().is_some_and(|extension| extension == "gguf"));
+    models.sort();
+    for (index, first) in models.iter().enumerate() {
+        for second in &models[index + 1..] {
+            let pair = [first.clone(), second.clone()];
+            if llama_selfmod::engine::shared_vocabulary(&pair, None).unwrap().same {
+                continue;
             }
+            println!("{} and {}", first.display(), second.display());
+            decode_together(&pair);
         }
     }
 }
