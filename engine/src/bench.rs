@@ -2,9 +2,11 @@
 
 mod hooks;
 mod reloads;
+mod units;
 
 pub use hooks::HookBench;
 pub use reloads::Reloads;
+pub use units::{HeadBench, UnitBench};
 
 use crate::engine::Engine;
 use crate::error::Error;
@@ -35,6 +37,8 @@ pub struct Bench {
     pub schedule: &'static str,
     /// Steps each median is taken over.
     pub steps: usize,
+    /// In common units; `None` where all members have one vocabulary.
+    pub units: Option<UnitBench>,
     /// Megabytes.
     pub memory: Memory,
     /// The stock hooks, and those of the settings.
@@ -102,6 +106,7 @@ impl Engine {
         let (models, peak) = (self.resident_after_loading(), resident("VmHWM:"));
         let hooks = self.bench_hooks(&prompt, steps, step)?;
         let reloads = self.bench_reloads(&prompt)?;
+        let units = self.bench_units(&prompt)?;
         Ok(Bench {
             members: names
                 .into_iter()
@@ -115,6 +120,7 @@ impl Engine {
             speedup: sequential / parallel,
             schedule: if in_turn_is_better { "in turn" } else { "side by side" },
             steps,
+            units,
             memory: Memory { peak, models, cache, other: peak - models - cache },
             hooks,
             reloads,

@@ -26,6 +26,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
+/// Readings of the text that `bench` compares with one.
+const MEASURED_HEADS: usize = 8;
+
 /// What to do with the ensemble.
 #[derive(Debug)]
 pub enum Mode {
@@ -93,6 +96,9 @@ impl Task {
                 Self::measurement(&ensemble, Mode::Score { file, json }, json)
             }
             Some(Command::Bench(BenchArgs { ensemble, n_predict, json })) => {
+                // One reading is measured, and as many as are usual at most.
+                let heads = ensemble.heads.or(Some(MEASURED_HEADS));
+                let ensemble = EnsembleArgs { heads, ..ensemble };
                 Self::measurement(&ensemble, Mode::Bench { steps: n_predict, json }, json)
             }
             Some(Command::Vocab(VocabArgs { files, json })) => {

@@ -67,6 +67,13 @@ fn bench_table(bench: &Bench) -> String {
     let _ = writeln!(text, "{:<32} {:>14.3}   {:.2} x", "all, side by side", bench.parallel, bench.speedup);
     let _ = writeln!(text, "{:<32} {:>14.3}", format!("whole step, {}", bench.schedule), bench.step);
     let _ = writeln!(text, "{:<32} {:>14.3}   step / faster decoding", "overhead", bench.overhead);
+    if let Some(units) = &bench.units {
+        let _ = writeln!(text, "a byte of the members' own decoding {:>11.4}   all in turn", units.own);
+        for head in &units.generated {
+            let name = format!("a byte in units, {} {}", head.heads, if head.heads == 1 { "head" } else { "heads" });
+            let _ = writeln!(text, "{name:<32} {:>14.4}   {:.2} x", head.milliseconds, head.ratio);
+        }
+    }
     let memory = &bench.memory;
     let _ = writeln!(
         text,

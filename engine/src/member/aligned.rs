@@ -354,6 +354,11 @@ impl Member for Aligned {
         self.inner.prompt_evidence()
     }
 
+    /// At most as many as there is room for in its context.
+    fn set_heads(&mut self, heads: usize) {
+        self.most = if self.inner.branches() == 0 { 1 } else { heads.max(1) };
+    }
+
     fn set_threads(&mut self, threads: usize) {
         self.inner.set_threads(threads);
     }

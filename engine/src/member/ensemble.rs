@@ -190,6 +190,26 @@ impl Ensemble {
         self.run(&Command::DecodeOnly(unit))
     }
 
+    /// Every member decodes a text in its own tokens and makes no row, one after the other; how long that took. For
+    /// measurements, after [`Ensemble::prime`].
+    pub fn decode_own(&mut self, text: &str) -> Result<Duration, MemberError> {
+        let mut time = Duration::ZERO;
+        for member in self.iter_mut() {
+            let tokens = member.tokens_of(text)?;
+            let start = Instant::now();
+            for token in tokens {
+                member.decode_only(token)?;
+            }
+            time += start.elapsed();
+        }
+        Ok(time)
+    }
+
+    /// In how many ways a member of another vocabulary may read the text, from the next prompt on.
+    pub fn set_heads(&mut self, heads: usize) {
+        self.iter_mut().for_each(|member| member.set_heads(heads));
+    }
+
     /// What a step costs each member, in relation.
     pub fn costs(&self) -> Vec<u64> {
         self.iter().map(Member::cost).collect()

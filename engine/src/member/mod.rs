@@ -194,6 +194,9 @@ pub trait Member: Send {
     /// The reply is over and is exactly these units with this text: a next prompt that continues it is read from here on.
     fn adopt(&mut self, units: &[Unit], text: &str);
 
+    /// In how many ways it may read the text, if it speaks other units than its tokens.
+    fn set_heads(&mut self, _heads: usize) {}
+
     /// CPU threads for the coming steps.
     fn set_threads(&mut self, threads: usize);
 
