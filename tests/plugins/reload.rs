@@ -261,9 +261,15 @@ fn the_samples_have_the_size_of_the_rows_before() {
     assert_eq!(version(&hook.reload_now()), 2);
 }
 
-#[cfg(target_os = "linux")]
+#[cfg(all(target_os = "linux", target_env = "gnu"))]
 mod hundred_reloads {
     use super::*;
+
+    extern "C" {
+        /// Of glibc: gives free memory back to the system. Without it a leak hides in what the samples and the content of
+        /// the library have left free: 4 MB of it did not show.
+        fn malloc_trim(pad: usize) -> i32;
+    }
 
     fn open_files() -> usize {
         std::fs::read_dir("/proc/self/fd").unwrap().count()
@@ -271,6 +277,8 @@ mod hundred_reloads {
 
     /// Resident memory in KiB: of the copies of libraries, and of all else.
     fn resident() -> (u64, u64) {
+        // SAFETY: takes a number, may be called at any time.
+        unsafe { malloc_trim(0) };
         let maps = std::fs::read_to_string("/proc/self/smaps").unwrap();
         let (mut copies, mut rest, mut is_copy) = (0, 0, false);
         for line in maps.lines() {
@@ -314,7 +322,7 @@ mod hundred_reloads {
         let (files_after, (copies_after, memory_after)) = (open_files(), resident());
         println!("files {files} → {files_after}; KiB {memory} → {memory_after}; of copies {copies} → {copies_after}");
         assert_eq!(files_after, files);
-        assert!(memory_after < memory + 8 * 1024, "{memory} KiB before, {memory_after} KiB after");
+        assert!(memory_after < memory + 2 * 1024, "{memory} KiB before, {memory_after} KiB after");
         assert!(copies_after > copies);
         assert_eq!(says(&mut hook), "2");
         let (version_text, _) = hook.describe();
