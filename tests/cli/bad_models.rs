@@ -1,6 +1,6 @@
 //! Files that cannot be members.
 
-use crate::gguf::{Architecture, Gguf, PieceType, RandomModel, Value, Vocabulary};
+use crate::gguf::{Gguf, Value};
 use crate::program::{model, Place};
 
 /// What the program says about a model file with this content.
