@@ -96,6 +96,8 @@ pub struct EnsembleArgs {
     #[arg(long, value_name = "FILES", value_delimiter = ',')]
     pub models: Vec<PathBuf>,
     /// Use the three small story models that are part of the program; one of them has another vocabulary
+    ///
+    /// They see some 250 letters, so old text is dropped as with `--context-shift`.
     #[arg(long, conflicts_with_all = ["model", "models"])]
     pub demo: bool,
     /// How the members' distributions become one; see --list-hooks
@@ -146,7 +148,7 @@ pub struct EnsembleArgs {
     /// the first model writes in its own tokens, and the others are consulted only where a word begins and it is unsure.
     #[arg(long, value_name = "HOW", default_value = "exact", value_parser = ["exact", "boundary"])]
     pub align: String,
-    /// In how many ways at once a model of another vocabulary reads the text, 1 to 64 [default: 1 at temperature 0, 4 above]
+    /// In how many ways at once a model of another vocabulary reads the text, 1 to 64; if not given 1 at temperature 0, else 4
     ///
     /// One way is exact where the model's own tokens are followed, and costs no more than the model by itself.
     #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::heads)]

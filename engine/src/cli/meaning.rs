@@ -184,7 +184,8 @@ impl Task {
             watching: if args.watch == "poll" { Watching::Poll } else { Watching::Native },
             chat_template: args.chat_template.as_deref().map(template).transpose()?,
             raw: args.raw,
-            context_shift: args.context_shift,
+            // The demo should not end in the middle of a sentence: one of its models sees 256 letters.
+            context_shift: args.context_shift || ensemble.demo,
             ..self::ensemble(ensemble)?
         };
         let mode = mode(args.prompt, detail == Detail::Json, stdin)?;

@@ -23,6 +23,8 @@ fn the_defaults_of_the_flags_are_those_of_the_library() {
     settings.models.clear();
     // Where to keep what can be made again is this user's affair.
     settings.cache = None;
+    assert!(settings.context_shift, "the demo's context is small");
+    settings.context_shift = false;
     assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
     assert_eq!(task.memory, Some("selfmod_memory.jsonl".into()));
 }
