@@ -165,3 +165,51 @@ fn two_vocabularies_predict_better_than_one_and_three_members_better_than_any_tw
         assert!(fused(&scores[0]) < fused(pair), "all three {:?}, two {pair:?}", scores[0]);
     }
 }
+
+/// Draws of one seed.
+fn draws(mut state: u32) -> impl FnMut(u32) -> u32 {
+    move |end| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        (state >> 16) % end
+    }
+}
+
+/// On models, as `engine/src/member/aligned/tests.rs` on toys: any bytes, any members, any number of heads.
+#[test]
+fn extending_and_rewinding_in_any_order_leaves_the_rows_of_a_fresh_start() {
+    let ensembles: [&[&str]; 3] = [&["260k", "970k-bytes"], &["970k-bytes", "280k"], &["260k", "280k", "970k-bytes"]];
+    let text = story::text().into_bytes();
+    for seed in 0..24 {
+        let mut draw = draws(seed);
+        let heads = [1, 2, 4, 8][draw(4) as usize];
+        let loaded = || load(Settings { heads: Some(heads), ..settings(ensembles[seed as usize % ensembles.len()]) });
+        let prompt = Prompt::Text("One day".into());
+        let mut engine = loaded();
+        let ensemble = &mut engine.decoder().ensemble;
+        ensemble.prime(&prompt).unwrap();
+        let mut units: Vec<u32> = Vec::new();
+        for _ in 0..40 {
+            // Of a story, or any byte at all.
+            let byte = if draw(8) > 0 { text[draw(60_000) as usize] } else { draw(256) as u8 };
+            ensemble.extend(byte.into()).unwrap();
+            units.push(byte.into());
+            if draw(3) == 0 {
+                units.truncate(units.len().saturating_sub(draw(12) as usize));
+                ensemble.rewind(units.len()).unwrap();
+            }
+        }
+        let found: Vec<MemberRow> = ensemble.rows().cloned().collect();
+        let mut fresh = loaded();
+        let ensemble = &mut fresh.decoder().ensemble;
+        ensemble.prime(&prompt).unwrap();
+        units.iter().for_each(|&unit| ensemble.extend(unit).unwrap());
+        for (found, expected) in found.iter().zip(ensemble.rows()) {
+            assert_eq!(found.abstains, expected.abstains, "seed {seed}");
+            if !expected.abstains {
+                let differences = found.probabilities.iter().zip(&expected.probabilities).map(|(a, b)| (a - b).abs());
+                let most = differences.fold(0.0, f32::max);
+                assert!(most < 1e-3, "seed {seed}, {heads} heads: {most}");
+            }
+        }
+    }
+}

@@ -80,3 +80,17 @@ fn quiet_and_verbose_change_nothing_in_the_stream() {
     assert!(output.stderr.is_empty());
     assert!(place.refusal(&[&words[..], &["--verbose"]].concat()).contains("cannot be used with"));
 }
+
+#[test]
+fn units_of_three_vocabularies_are_taken_back_like_tokens() {
+    let place = Place::new();
+    let mut taken_back = 0;
+    for seed in ["1", "2", "3"] {
+        let words = ["--demo", "--seed", seed, "-n", "220", "-t", "1.2", "--json-stream", "-p", "Once upon a time"];
+        let first = place.text(&words);
+        let replay = Replay::of(&first);
+        taken_back += replay.rejected.len();
+        assert_eq!(Replay::of(&place.text(&words)).text, replay.text, "the same seed, the same text");
+    }
+    assert!(taken_back > 0, "nothing was taken back in three replies");
+}
