@@ -128,7 +128,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         let shortest = models.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
         notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
     }
-    let vocabularies = names.iter().cloned().zip(models.iter().map(|model| Vocabulary::of(model))).collect();
+    let vocabularies = models.iter().map(|model| Vocabulary::of(model)).collect();
     let language = Language::of(vocabularies, settings);
 
     let threads = settings.threads.unwrap_or_else(default_threads).max(1);

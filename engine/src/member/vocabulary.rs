@@ -45,20 +45,6 @@ pub(super) enum TokenKind {
 /// Stands for the end of a text in a vocabulary where nothing does.
 const NO_END: Unit = Unit::MAX;
 
-/// Two members whose token ids do not mean the same bytes.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error(
-    "`{second}` has another vocabulary than `{first}`: token {token} is {second_text} there and {first_text} here; \
-     members must share a vocabulary byte for byte"
-)]
-pub struct VocabularyMismatch {
-    first: String,
-    second: String,
-    token: Unit,
-    first_text: String,
-    second_text: String,
-}
-
 impl Vocabulary {
     /// Reads a model's vocabulary.
     pub(super) fn of(model: &LlamaModel) -> Self {
@@ -231,59 +217,37 @@ impl Vocabulary {
         }
     }
 
-    /// Makes one vocabulary of all members', or says where two of them differ. Tokens that end the text may differ: each
-    /// member keeps its own, under one common unit.
-    pub fn unify(members: &mut [(String, Vocabulary)]) -> Result<(), VocabularyMismatch> {
-        let Some(((first_name, first), others)) = members.split_first() else { return Ok(()) };
-        for (name, other) in others.iter() {
-            if let Some(token) = first.first_difference(other) {
-                return Err(VocabularyMismatch {
-                    first: first_name.clone(),
-                    second: name.clone(),
-                    token,
-                    first_text: first.describe(token),
-                    second_text: other.describe(token),
-                });
-            }
+    /// Makes one vocabulary of all members', or says that two of them differ and changes nothing. Tokens that end the text may
+    /// differ: each member keeps its own, under one common unit.
+    pub fn unify(members: &mut [Self]) -> bool {
+        let Some((first, others)) = members.split_first() else { return true };
+        if others.iter().any(|other| !first.is_like(other)) {
+            return false;
         }
-        let end = members.iter().map(|(_, vocabulary)| vocabulary.end).find(|&end| end != NO_END).unwrap_or(NO_END);
-        let units = members.iter().map(|(_, vocabulary)| vocabulary.len()).max().unwrap_or(0);
+        let end = members.iter().map(|vocabulary| vocabulary.end).find(|&end| end != NO_END).unwrap_or(NO_END);
+        let units = members.iter().map(Self::len).max().unwrap_or(0);
         let mut masked: BTreeSet<Unit> =
-            members.iter().flat_map(|(_, vocabulary)| vocabulary.masked.iter().copied()).collect();
+            members.iter().flat_map(|vocabulary| vocabulary.masked.iter().copied()).collect();
         // Where one has padding and the other has nothing, both have a masked unit.
-        masked.extend(members.iter().map(|(_, vocabulary)| vocabulary.len() as Unit).min().unwrap_or(0)..units as Unit);
-        for (_, vocabulary) in members.iter_mut() {
+        masked.extend(members.iter().map(|vocabulary| vocabulary.len() as Unit).min().unwrap_or(0)..units as Unit);
+        for vocabulary in members.iter_mut() {
             vocabulary.end = end;
             vocabulary.masked = masked.iter().copied().collect();
             vocabulary.ends.resize(units, vocabulary.bytes.len() as u32);
         }
-        Ok(())
+        true
     }
 
-    /// The first token that is not the same in both; tokens that are never emitted in either do not count.
-    fn first_difference(&self, other: &Self) -> Option<Unit> {
+    /// Every token is the same in both; those that are never emitted in either do not count.
+    fn is_like(&self, other: &Self) -> bool {
         let shown = |vocabulary: &Self, unit: Unit| vocabulary.can_emit(unit) && unit != vocabulary.end;
-        (0..self.len().max(other.len()) as Unit).find(|&unit| {
+        (0..self.len().max(other.len()) as Unit).all(|unit| {
             let (here, there) = (shown(self, unit), shown(other, unit));
             let ends = |vocabulary: &Self| vocabulary.ends_of_text.contains(&unit);
             // A token that only one of the two takes for an end of text is masked in both; its text does not matter.
-            here != there && !ends(self) && !ends(other) || here && there && self.bytes(unit) != other.bytes(unit)
+            let same_kind = here == there || ends(self) || ends(other);
+            same_kind && !(here && there && self.bytes(unit) != other.bytes(unit))
         })
-    }
-
-    fn describe(&self, unit: Unit) -> String {
-        if unit as usize >= self.len() {
-            "missing".into()
-        } else if self.ends_of_text.contains(&unit) {
-            "an end of text".into()
-        } else if !self.can_emit(unit) {
-            "a control token".into()
-        } else {
-            match std::str::from_utf8(self.bytes(unit)) {
-                Ok(text) => format!("{text:?}"),
-                Err(_) => format!("the bytes {}", self.bytes(unit).escape_ascii()),
-            }
-        }
     }
 }
 
@@ -333,67 +297,45 @@ mod tests {
     }
 
     #[test]
-    fn another_piece_at_the_same_id_is_refused_and_named() {
-        let mut members = vec![
-            ("one".into(), vocabulary(&["", "a", "b"], &[], &[0])),
-            ("two".into(), vocabulary(&["", "a", "c"], &[], &[0])),
-        ];
-        let message = Vocabulary::unify(&mut members).unwrap_err().to_string();
-        assert!(message.contains("token 2") && message.contains("\"b\"") && message.contains("\"c\""), "{message}");
+    fn another_piece_at_the_same_id_is_another_vocabulary() {
+        let mut members = vec![vocabulary(&["", "a", "b"], &[], &[0]), vocabulary(&["", "a", "c"], &[], &[0])];
+        let before = members.clone();
+        assert!(!Vocabulary::unify(&mut members));
+        assert_eq!(members, before);
     }
 
     #[test]
     fn padding_of_different_length_is_no_difference() {
-        let mut members = vec![
-            ("one".into(), vocabulary(&["", "a", "b", ""], &[3], &[0])),
-            ("two".into(), vocabulary(&["", "a", "b"], &[], &[0])),
-        ];
-        Vocabulary::unify(&mut members).unwrap();
-        for (_, vocabulary) in &members {
+        let mut members = vec![vocabulary(&["", "a", "b", ""], &[3], &[0]), vocabulary(&["", "a", "b"], &[], &[0])];
+        assert!(Vocabulary::unify(&mut members));
+        for vocabulary in &members {
             assert!(row(vocabulary, &[0.0; 3]) == [0.0, 0.0, 0.0, f32::NEG_INFINITY]);
             assert!(row(vocabulary, &[0.0; 5]) == [0.0, 0.0, 0.0, f32::NEG_INFINITY]);
         }
     }
 
     #[test]
-    fn a_longer_vocabulary_with_real_tokens_is_refused() {
-        let mut members = vec![
-            ("one".into(), vocabulary(&["", "a"], &[], &[0])),
-            ("two".into(), vocabulary(&["", "a", "b"], &[], &[0])),
-        ];
-        assert!(Vocabulary::unify(&mut members).unwrap_err().to_string().contains("missing"));
+    fn a_longer_vocabulary_with_real_tokens_is_another() {
+        let mut members = vec![vocabulary(&["", "a"], &[], &[0]), vocabulary(&["", "a", "b"], &[], &[0])];
+        assert!(!Vocabulary::unify(&mut members));
     }
 
     #[test]
     fn each_member_keeps_its_own_ends_of_text() {
-        let mut members = vec![
-            ("one".into(), vocabulary(&["", "", "a"], &[1], &[0])),
-            ("two".into(), vocabulary(&["", "", "a"], &[], &[0, 1])),
-        ];
-        Vocabulary::unify(&mut members).unwrap();
-        assert_eq!(row(&members[0].1, &[0.0, 5.0, 0.0]), [0.0, f32::NEG_INFINITY, 0.0]);
-        let row = row(&members[1].1, &[0.0, 5.0, 0.0]);
+        let mut members = vec![vocabulary(&["", "", "a"], &[1], &[0]), vocabulary(&["", "", "a"], &[], &[0, 1])];
+        assert!(Vocabulary::unify(&mut members));
+        assert_eq!(row(&members[0], &[0.0, 5.0, 0.0]), [0.0, f32::NEG_INFINITY, 0.0]);
+        let row = row(&members[1], &[0.0, 5.0, 0.0]);
         assert!(row[0] > 5.0 && row[1] == f32::NEG_INFINITY);
     }
 
     #[test]
     fn an_end_that_only_a_later_member_knows_is_the_end_of_all() {
-        let mut members = vec![
-            ("one".into(), vocabulary(&["a", "b", "</s>"], &[], &[])),
-            ("two".into(), vocabulary(&["a", "b", ""], &[], &[2])),
-        ];
-        assert!(!members[0].1.can_emit(members[0].1.end()));
-        Vocabulary::unify(&mut members).unwrap();
-        assert_eq!((members[0].1.end(), members[1].1.end()), (2, 2));
-        assert_eq!(row(&members[0].1, &[1.0, 2.0, 3.0]), [1.0, 2.0, f32::NEG_INFINITY]);
-        assert_eq!(row(&members[1].1, &[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
-    }
-
-    #[test]
-    fn bytes_that_are_no_text_are_named_as_bytes() {
-        let of = |bytes: &[u8]| Vocabulary::from_pieces(&[b"", bytes], &[0]);
-        let mut members = vec![("one".into(), of(b"\xc3")), ("two".into(), of(b"\xe2"))];
-        let message = Vocabulary::unify(&mut members).unwrap_err().to_string();
-        assert!(message.contains(r"\xe2 there") && message.contains(r"\xc3 here"), "{message}");
+        let mut members = vec![vocabulary(&["a", "b", "</s>"], &[], &[]), vocabulary(&["a", "b", ""], &[], &[2])];
+        assert!(!members[0].can_emit(members[0].end()));
+        assert!(Vocabulary::unify(&mut members));
+        assert_eq!((members[0].end(), members[1].end()), (2, 2));
+        assert_eq!(row(&members[0], &[1.0, 2.0, 3.0]), [1.0, 2.0, f32::NEG_INFINITY]);
+        assert_eq!(row(&members[1], &[1.0, 2.0, 3.0]), [1.0, 2.0, 3.0]);
     }
 }

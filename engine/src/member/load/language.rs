@@ -28,11 +28,11 @@ enum Manner {
 
 impl Language {
     /// Finds out what the members have in common.
-    pub fn of(mut members: Vec<(String, Vocabulary)>, settings: &Settings) -> Self {
-        let own: Vec<Vocabulary> = members.iter().map(|(_, vocabulary)| vocabulary.clone()).collect();
+    pub fn of(own: Vec<Vocabulary>, settings: &Settings) -> Self {
+        let mut same = own.clone();
         let heads = settings.heads.unwrap_or(if settings.parameters.temperature > 0.0 { USUAL_HEADS } else { 1 });
-        if settings.align != Align::Always && Vocabulary::unify(&mut members).is_ok() {
-            let tokens = shared(members.into_iter().map(|(_, vocabulary)| vocabulary));
+        if settings.align != Align::Always && Vocabulary::unify(&mut same) {
+            let tokens = shared(same);
             return Self { units: tokens[0].clone(), tokens, manner: Manner::Same };
         }
         if settings.align == Align::Boundary {

@@ -39,8 +39,7 @@ pub fn shared_vocabulary(files: &[PathBuf], cache: Option<&Path>) -> Result<Shar
     };
     let vocabularies: Vec<Vocabulary> = files.iter().map(read).collect::<Result<_, _>>()?;
     let names = unique_names(&files.iter().map(ModelSource::new).collect::<Vec<_>>());
-    let mut named: Vec<(String, Vocabulary)> = names.iter().cloned().zip(vocabularies.iter().cloned()).collect();
-    let same = Vocabulary::unify(&mut named).is_ok();
+    let same = Vocabulary::unify(&mut vocabularies.clone());
     let start = Instant::now();
     let (common, cached) = units::reduce_cached(&vocabularies.iter().collect::<Vec<_>>(), cache);
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
