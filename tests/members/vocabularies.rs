@@ -143,6 +143,14 @@ fn other_ends_of_text_and_another_kind_of_tokenizer_decode_together() {
     decode_together(&[ending, stories("970k-bytes"), stories("280k")]);
 }
 
+#[test]
+fn members_that_cannot_be_cut_decode_together_with_others() {
+    let models = Models::new();
+    for architecture in [Architecture::Mamba, Architecture::Jamba] {
+        decode_together(&[models.random(architecture, 3), stories("970k-bytes")]);
+    }
+}
+
 /// Without bytes: `é` and most else has no token there.
 #[test]
 fn a_vocabulary_without_bytes_has_no_say_where_it_has_no_token() {
