@@ -250,15 +250,7 @@ impl Member for Aligned {
     }
 
     fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError> {
-        let primed = match prompt {
-            Prompt::Tokens(units) => {
-                let bytes: Vec<u8> = units.iter().flat_map(|&unit| self.units.bytes(unit)).copied().collect();
-                // A part of a text may begin or end inside a character.
-                let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
-                self.inner.prime_with(&self.inner.tokens_of(&text)?)?
-            }
-            prompt => self.inner.prime(prompt)?,
-        };
+        let primed = self.inner.prime_in(prompt, &self.units)?;
         self.standings.clear();
         self.standings.push(Standing {
             trunk: 0,
@@ -348,10 +340,6 @@ impl Member for Aligned {
 
     fn tokens_of(&self, text: &str) -> Result<Vec<Unit>, MemberError> {
         self.inner.tokens_of(text)
-    }
-
-    fn prompt_evidence(&self) -> Vec<(Unit, f32)> {
-        self.inner.prompt_evidence()
     }
 
     /// At most as many as there is room for in its context.

@@ -141,14 +141,7 @@ impl Member for Follower {
     }
 
     fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError> {
-        let primed = match prompt {
-            Prompt::Tokens(units) => {
-                let bytes: Vec<u8> = units.iter().flat_map(|&unit| self.units.bytes(unit)).copied().collect();
-                let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
-                self.inner.prime_with(&self.inner.tokens_of(&text)?)?
-            }
-            prompt => self.inner.prime(prompt)?,
-        };
+        let primed = self.inner.prime_in(prompt, &self.units)?;
         self.start();
         Ok(primed)
     }

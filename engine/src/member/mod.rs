@@ -171,11 +171,16 @@ pub trait Member: Send {
         usize::MAX
     }
 
-    /// A text that is scored goes on after these of its own tokens, of which there may be more than fit: the newest, so that
-    /// half of the context is left.
-    fn prime_with(&mut self, before: &[Unit]) -> Result<Primed, MemberError> {
+    /// Takes a prompt whose [`Prompt::Tokens`] are `units` and not its own tokens. Of these it reads the newest, so that half
+    /// of its context is left: a text that is scored may have more before it than fits.
+    fn prime_in(&mut self, prompt: &Prompt, units: &Vocabulary) -> Result<Primed, MemberError> {
+        let Prompt::Tokens(before) = prompt else { return self.prime(prompt) };
+        let bytes: Vec<u8> = before.iter().flat_map(|&unit| units.bytes(unit)).copied().collect();
+        // A part of a text may begin or end inside a character.
+        let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
+        let tokens = self.tokens_of(&text)?;
         let most = (self.context() / 2).saturating_sub(1);
-        self.prime(&Prompt::Tokens(before[before.len().saturating_sub(most)..].to_vec()))
+        self.prime(&Prompt::Tokens(tokens[tokens.len().saturating_sub(most)..].to_vec()))
     }
 
     /// How many more units fit.
