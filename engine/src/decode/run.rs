@@ -257,9 +257,12 @@ impl Reply<'_> {
                 if shifted.messages > 0 {
                     self.tell_dropped(shifted.messages);
                 }
-                if shifted.units > 0 {
-                    let text =
-                        format!("the context is full: the first {} tokens of the reply are out of sight", self.hidden);
+                // Once a reply: a long one goes on in this way.
+                if shifted.units > 0 && self.hidden == shifted.units {
+                    let text = format!(
+                        "the context is full: the first {} tokens of the reply are out of sight, and others will be",
+                        self.hidden
+                    );
                     (self.observer)(&Event::Notice { text: &text });
                 }
                 Continue(())
