@@ -1,9 +1,8 @@
 //! What authors get: beginnings that work as they stand, and a check that names what is wrong.
 
-#[path = "support/program.rs"]
-mod program;
+use crate::support::program;
 
-use program::{error_of, library, Place, PAIR};
+use program::{PAIR, Place, error_of, library};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -310,9 +309,9 @@ fn a_file_that_is_neither_plugin_nor_script_is_refused() {
     let place = Place::new();
     place.file("empty.so", "");
     place.file("noise.rhai", [0x89, 0, 1, 2, 3]);
-    assert!(place
-        .refusal(&["check", "empty.so"])
-        .contains("is neither a compiled plugin nor a script; it is an empty"));
+    assert!(
+        place.refusal(&["check", "empty.so"]).contains("is neither a compiled plugin nor a script; it is an empty")
+    );
     assert!(place.refusal(&["check", "noise.rhai"]).contains("it is a file of another kind"));
     assert!(place.refusal(&["check", "absent.so"]).contains("there is no file `absent.so`"));
     let other = program::compiled(place.path(), &["ABI_MAJOR=2"]);

@@ -2,12 +2,10 @@
 //! screen shows what comes of it.
 #![cfg(unix)]
 
-#[path = "support/program.rs"]
-mod program;
-#[path = "support/screen.rs"]
-mod screen;
+use crate::support::program;
+use crate::support::screen;
 
-use program::{compiled, slow, Place, PAIR};
+use program::{PAIR, Place, compiled, slow};
 use screen::Screen;
 
 const SIZE: (u32, u32) = (100, 60);

@@ -6,15 +6,13 @@ use std::sync::OnceLock;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
 
-#[path = "support/gguf.rs"]
-mod gguf;
-#[path = "support/widened.rs"]
-mod widened;
+use crate::support::gguf;
+use crate::support::widened;
 
-use gguf::{requantise, Architecture, Gguf, PieceType, RandomModel, TensorType, Value, Vocabulary};
+use gguf::{Architecture, Gguf, PieceType, RandomModel, TensorType, Value, Vocabulary, requantise};
 
 fn backend() -> &'static LlamaBackend {
     static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();

@@ -1,28 +1,20 @@
 //! Members as llama.cpp runs them: going back, vocabularies, prompts, loading. On models of random weights, which are as
 //! sensitive to every token as trained ones, and on the demo's.
 
-#[path = "support/gguf.rs"]
-mod gguf;
-#[path = "support/scripted.rs"]
-mod scripted;
+use crate::support::gguf;
+use crate::support::scripted;
 
-#[path = "members/context.rs"]
 mod context;
-#[path = "members/loading.rs"]
 mod loading;
-#[path = "members/prompts.rs"]
 mod prompts;
-#[path = "members/rewind.rs"]
 mod rewind;
-#[path = "members/tokenizers.rs"]
 mod tokenizers;
-#[path = "members/vocabularies.rs"]
 mod vocabularies;
 
 use gguf::{Architecture, RandomModel, Vocabulary};
+use llama_selfmod::Engine;
 use llama_selfmod::member::MemberRow;
 use llama_selfmod::settings::{ModelSource, Settings};
-use llama_selfmod::Engine;
 use std::path::PathBuf;
 
 /// A demo model, by the last part of its name.

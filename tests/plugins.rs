@@ -1,24 +1,18 @@
 //! Plugins across the border: the stock ones as shared libraries do what the linked-in ones do, to the bit, and whatever
 //! else a library holds becomes a sentence for the user.
 
-#[path = "support/trace.rs"]
-mod trace;
+use crate::support::trace;
 
-#[path = "plugins/borders.rs"]
 mod borders;
-#[path = "plugins/frozen.rs"]
 mod frozen;
-#[path = "plugins/isolation.rs"]
 mod isolation;
-#[path = "plugins/reload.rs"]
 mod reload;
-#[path = "plugins/settings.rs"]
 mod settings;
 
-use llama_selfmod::hooks::native::{built_in, built_in_plugins, LoadError, NativeHook, PluginSettings};
+use llama_selfmod::hooks::native::{LoadError, NativeHook, PluginSettings, built_in, built_in_plugins};
 use llama_selfmod::hooks::script::ScriptHook;
-use llama_selfmod::hooks::{native, Hook, Origin, Watching};
-use plugin_api::testing::{assessment, step, Members};
+use llama_selfmod::hooks::{Hook, Origin, Watching, native};
+use plugin_api::testing::{Members, assessment, step};
 use plugin_api::{Action, Assessment, Step, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::Command;

@@ -1,12 +1,11 @@
 //! The eleven faults of the first version of this program, each as a test that fails where the fault is.
 
-#[path = "support/scripted.rs"]
-mod scripted;
+use crate::support::scripted;
 
+use llama_selfmod::Engine;
 use llama_selfmod::events::{EndReason, Event};
 use llama_selfmod::member::Vocabulary;
 use llama_selfmod::settings::{Message, ModelSource, PolicySource, Prompt, Settings, Speaker};
-use llama_selfmod::Engine;
 use plugin_api::Verdict;
 use scripted::*;
 use std::path::PathBuf;

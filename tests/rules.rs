@@ -1,7 +1,6 @@
 //! The rules that hooks may rely on, one by one, on scripted members. Reloading between steps is in `scripts.rs`.
 
-#[path = "support/scripted.rs"]
-mod scripted;
+use crate::support::scripted;
 
 use llama_selfmod::decode::Limits;
 use llama_selfmod::events::EndReason;
@@ -241,11 +240,7 @@ fn failures_with_successes_between_them_do_not_park() {
     let mut call = 0;
     let shaky = Policy::new("shaky").assess(move |_, _| {
         call += 1;
-        if call % 3 == 0 {
-            Ok(Verdict::proceed())
-        } else {
-            Err(HookError("now and then".into()))
-        }
+        if call % 3 == 0 { Ok(Verdict::proceed()) } else { Err(HookError("now and then".into())) }
     });
     let mut decoder = decoder(vec![Scripted::new("m", alphabet(0.9))], vec![shaky]);
     run(&mut decoder, &request());

@@ -1,7 +1,6 @@
 //! The stock scripts on real models: what they are for, they do, and ordinary text they leave alone.
 
-#[path = "support/story.rs"]
-mod story;
+use crate::support::story;
 
 use llama_selfmod::decode::window::{UnitRecord, Window};
 use llama_selfmod::decode::{Limits, Outcome, Request};
@@ -10,7 +9,7 @@ use llama_selfmod::hooks::script::ScriptHook;
 use llama_selfmod::hooks::{Hook, Watching};
 use llama_selfmod::replay::replay;
 use llama_selfmod::settings::{ModelSource, PolicySource, Prompt, Settings};
-use llama_selfmod::{trace, Engine};
+use llama_selfmod::{Engine, trace};
 use plugin_api::testing::step;
 use plugin_api::{Action, Parameters, Step};
 use std::path::{Path, PathBuf};

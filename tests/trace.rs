@@ -1,16 +1,15 @@
 //! Traces and replays: what a run wrote down is what its hooks saw, and a policy on it answers as it did in the run.
 
-#[path = "support/scripted.rs"]
-mod scripted;
+use crate::support::scripted;
 
+use llama_selfmod::Engine;
 use llama_selfmod::decode::Decoder;
 use llama_selfmod::events::Event;
-use llama_selfmod::replay::{replay, Hook, Replay};
+use llama_selfmod::replay::{Hook, Replay, replay};
 use llama_selfmod::settings::{ModelSource, PolicySource, Prompt, Settings};
 use llama_selfmod::trace::{self, Line, Trace, TraceError};
-use llama_selfmod::Engine;
 use plugin_api::{Parameters, Verdict};
-use scripted::{alphabet, decoder, request, run, Policy, Scripted, PIECES};
+use scripted::{PIECES, Policy, Scripted, alphabet, decoder, request, run};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 

@@ -1,12 +1,11 @@
 //! Members of different vocabularies, on real models: the checks that decide whether decoding in common units is right.
 
-#[path = "support/story.rs"]
-mod story;
+use crate::support::story;
 
+use llama_selfmod::Engine;
 use llama_selfmod::decode::{Limits, Request};
 use llama_selfmod::member::MemberRow;
 use llama_selfmod::settings::{Align, ModelSource, Prompt, Settings};
-use llama_selfmod::Engine;
 use plugin_api::{Parameters, Step};
 use std::path::Path;
 use std::sync::atomic::AtomicBool;

@@ -2,8 +2,8 @@
 //! `cargo run --release --example fuse_bench`. It reports the medians in microseconds, and of what a step does with
 //! three rows their sum.
 
-use llama_selfmod::fuse::{agreement, mix, normalise, softmax, Shortlist};
-use llama_selfmod::member::sampler::{seed_for, Sampler};
+use llama_selfmod::fuse::{Shortlist, agreement, mix, normalise, softmax};
+use llama_selfmod::member::sampler::{Sampler, seed_for};
 use plugin_api::Parameters;
 use std::hint::black_box;
 use std::time::Instant;

@@ -3,11 +3,11 @@
 use crate::decode::{Decoder, Limits, Request};
 use crate::error::Error;
 use crate::events::Event;
+use crate::hooks::Hook;
 use crate::hooks::chain::{Chain, HookInfo};
 use crate::hooks::native::{self, NativeHook, PluginSettings};
 use crate::hooks::script::ScriptHook;
-use crate::hooks::Hook;
-use crate::member::{load, MemberError, Unit};
+use crate::member::{MemberError, Unit, load};
 use crate::reply::Reply;
 use crate::settings::{PluginSource, PolicySource, Prompt, Settings, Speaker};
 use crate::trace::{self, NewTrace};
@@ -16,7 +16,7 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-pub use crate::member::load::{shared_vocabulary, MemberInfo, SharedVocabulary};
+pub use crate::member::load::{MemberInfo, SharedVocabulary, shared_vocabulary};
 
 /// Loaded members with their hooks.
 pub struct Engine {

@@ -7,7 +7,7 @@
 mod hash;
 mod record;
 
-pub use hash::{file_sha256, ModelHashes};
+pub use hash::{ModelHashes, file_sha256};
 pub use record::{ModelRecord, Record, Session};
 
 use std::fs::{File, OpenOptions};
@@ -21,7 +21,9 @@ pub enum MemoryError {
     #[error("`{0}` is a folder; give `--memory-file` a file, or `none` for no log")]
     Folder(PathBuf),
     /// The folder of the file is missing.
-    #[error("`{0}` cannot be written because its folder does not exist; create it, give `--memory-file` another file, or `none` for no log")]
+    #[error(
+        "`{0}` cannot be written because its folder does not exist; create it, give `--memory-file` another file, or `none` for no log"
+    )]
     FolderMissing(PathBuf),
     /// Anything else, a full disk for example.
     #[error("`{path}` cannot be written ({error}); give `--memory-file` another file, or `none` for no log")]
@@ -104,11 +106,7 @@ impl Memory {
     }
 
     fn not_opened(&self, error: io::Error) -> MemoryError {
-        if self.folder().exists() {
-            self.failed(error)
-        } else {
-            MemoryError::FolderMissing(self.path.clone())
-        }
+        if self.folder().exists() { self.failed(error) } else { MemoryError::FolderMissing(self.path.clone()) }
     }
 
     /// Gives a last line its newline when it is whole, and moves it to `<file>.torn` when it is not.

@@ -3,8 +3,8 @@
 use crate::decode::window::Window;
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::member::sampler::seed_for;
 use crate::member::Unit;
+use crate::member::sampler::seed_for;
 use crate::settings::Prompt;
 use plugin_api::Step;
 use serde::Serialize;

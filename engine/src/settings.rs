@@ -1,7 +1,7 @@
 //! What a session is made of: the meaning of the command line, and what a program that uses the library fills in.
 
-use crate::hooks::native::PluginConfig;
 use crate::hooks::Watching;
+use crate::hooks::native::PluginConfig;
 use std::path::PathBuf;
 
 /// Where a member's file comes from.

@@ -16,7 +16,7 @@
 mod read;
 mod record;
 
-pub use read::{read, Trace, TraceError};
+pub use read::{Trace, TraceError, read};
 pub use record::{NewTrace, Source};
 
 use crate::hooks::chain::Merged;

@@ -1,6 +1,6 @@
 //! A policy with a state that survives a reload; a test looks that it does.
 
-use plugin_api::{export_plugin, Assessment, NoSettings, Plugin, Role, Step, Verdict};
+use plugin_api::{Assessment, NoSettings, Plugin, Role, Step, Verdict, export_plugin};
 
 struct Counts(u32);
 

@@ -1,6 +1,6 @@
 //! A plugin that panics in every way there is; a test looks that nothing of it leaves the plugin.
 
-use plugin_api::{export_plugin, Assessment, Plugin, Retraction, Role, Rows, Settings, Step, Token, Verdict};
+use plugin_api::{Assessment, Plugin, Retraction, Role, Rows, Settings, Step, Token, Verdict, export_plugin};
 
 struct Panics;
 

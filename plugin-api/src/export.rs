@@ -4,8 +4,8 @@
 use crate::abi::{self, Assessment, Host, PluginEntry, RawVerdict, Retraction, Rows, Step, Token};
 use crate::{Plugin, Role, Settings, Verdict};
 use std::cell::{Cell, RefCell};
-use std::ffi::{c_char, c_void, CString};
-use std::panic::{catch_unwind, set_hook, take_hook, AssertUnwindSafe};
+use std::ffi::{CString, c_char, c_void};
+use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
 use std::sync::{Once, OnceLock};
 
 thread_local! {

@@ -68,7 +68,7 @@ mod verdict;
 
 pub use abi::{Assessment, Parameters, Retraction, Row, Rows, Step, Token};
 #[doc(hidden)]
-pub use export::{entry, Schema, Texts};
+pub use export::{Schema, Texts, entry};
 pub use settings::{NoSettings, Settings};
 pub use verdict::{Action, Adjustment, Verdict};
 

@@ -1,6 +1,6 @@
 //! What cannot be used is refused before the first token, in words that say what to do.
 
-use crate::program::{error_of, refused, Place, PAIR};
+use crate::support::program::{PAIR, Place, error_of, refused};
 
 #[test]
 fn words_on_the_command_line_that_cannot_be_used() {

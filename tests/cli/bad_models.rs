@@ -1,7 +1,7 @@
 //! Files that cannot be members.
 
-use crate::gguf::{Gguf, Value};
-use crate::program::{model, Place};
+use crate::support::gguf::{Gguf, Value};
+use crate::support::program::{Place, model};
 
 /// What the program says about a model file with this content.
 fn refusal(name: &str, content: &[u8]) -> String {

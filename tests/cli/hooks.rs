@@ -1,7 +1,7 @@
 //! Plugins and scripts: what is refused at the start, and what goes wrong later and must not stop the text.
 
-use crate::program::{compiled, error_of, library, refused, slow, Place, PAIR};
-use crate::replay::{events, Replay};
+use crate::support::program::{PAIR, Place, compiled, error_of, library, refused, slow};
+use crate::support::replay::{Replay, events};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
 

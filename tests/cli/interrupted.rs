@@ -1,8 +1,8 @@
 //! Replies that are broken off lose nothing.
 #![cfg(unix)]
 
-use crate::program::{error_of, slow, Place, PAIR};
-use crate::replay::Replay;
+use crate::support::program::{PAIR, Place, error_of, slow};
+use crate::support::replay::Replay;
 use std::io::{BufRead, BufReader, Read};
 use std::process::{Child, Command, Stdio};
 

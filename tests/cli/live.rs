@@ -1,7 +1,7 @@
 //! A policy that is edited while a reply is written.
 
-use crate::program::{model, slow, Place};
-use crate::replay::Replay;
+use crate::support::program::{Place, model, slow};
+use crate::support::replay::Replay;
 use serde_json::Value;
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;

@@ -1,7 +1,7 @@
 //! The memory log as the program writes it.
 
-use crate::program::{error_of, model, Place, PAIR};
-use crate::replay::Replay;
+use crate::support::program::{PAIR, Place, error_of, model};
+use crate::support::replay::Replay;
 use llama_selfmod::memory::file_sha256;
 use serde_json::Value;
 use std::process::Stdio;

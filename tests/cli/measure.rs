@@ -1,6 +1,6 @@
 //! `score` and `bench`.
 
-use crate::program::{library, Place, PAIR};
+use crate::support::program::{PAIR, Place, library};
 use serde_json::Value;
 use std::path::Path;
 

@@ -1,6 +1,6 @@
 //! `--trace` and `replay`.
 
-use crate::program::{error_of, Place, PAIR};
+use crate::support::program::{PAIR, Place, error_of};
 use serde_json::Value;
 
 const RUN: [&str; 10] = [PAIR, "--seed", "1", "-n", "60", "--quiet", "--trace", "run.jsonl", "-p", "Once upon a time"];

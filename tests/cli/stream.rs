@@ -1,7 +1,7 @@
 //! `--json-stream`: what a program can rely on.
 
-use crate::program::{Place, PAIR};
-use crate::replay::{events, Replay};
+use crate::support::program::{PAIR, Place};
+use crate::support::replay::{Replay, events};
 
 /// Takes text back every now and then, as deep as it may.
 const OFTEN: &str = r#"

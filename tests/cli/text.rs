@@ -1,7 +1,7 @@
 //! The text itself: where it goes, when it ends, and that the same seed gives the same bytes.
 
-use crate::program::{error_of, Place, PAIR};
-use crate::replay::Replay;
+use crate::support::program::{PAIR, Place, error_of};
+use crate::support::replay::Replay;
 
 const STORY: [&str; 6] = [PAIR, "--seed", "5", "-p", "Once upon a time", "--json-stream"];
 
@@ -67,7 +67,7 @@ fn verbose_tells_of_every_token_on_standard_error() {
 #[test]
 fn standard_input_is_a_prompt_and_two_models_can_be_named() {
     let place = Place::new();
-    let model = crate::program::model("stories-260k.gguf");
+    let model = crate::support::program::model("stories-260k.gguf");
     let model = model.to_str().unwrap();
     let words = ["-m", model, "-m", model, "--seed", "5", "-n", "20", "--json-stream"];
     let piped = place.command(&words).write_stdin("Once upon a time\n").output().unwrap();

@@ -1,6 +1,6 @@
 //! `vocab`.
 
-use crate::program::{model, Place};
+use crate::support::program::{Place, model};
 use serde_json::Value;
 
 fn file(name: &str) -> String {

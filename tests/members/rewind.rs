@@ -1,7 +1,7 @@
 //! After going back everything is as if what was taken back had never been.
 
 use super::*;
-use crate::scripted::Policy;
+use crate::support::scripted::Policy;
 use llama_selfmod::decode::{Limits, Request};
 use llama_selfmod::settings::Prompt;
 use plugin_api::{Parameters, Verdict};

@@ -2,8 +2,8 @@
 
 use super::*;
 use gguf::{PieceType, Value};
-use llama_selfmod::settings::Prompt;
 use llama_selfmod::Error;
+use llama_selfmod::settings::Prompt;
 use std::sync::atomic::AtomicBool;
 
 /// Letters and the space; no bytes to fall back on.

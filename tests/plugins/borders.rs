@@ -1,8 +1,8 @@
 //! What is no plugin, or one that breaks the ABI, becomes a sentence.
 
-use crate::{compile, from_c, library, load};
-use llama_selfmod::hooks::native::LoadError;
+use super::{compile, from_c, library, load};
 use llama_selfmod::hooks::Hook;
+use llama_selfmod::hooks::native::LoadError;
 use plugin_api::testing::{assessment, step};
 use plugin_api::{Assessment, Role, Verdict};
 use std::path::Path;

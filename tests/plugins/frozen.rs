@@ -1,8 +1,8 @@
 //! A library that was built against the header of version 1.0 keeps loading and working, for ever.
 
-use crate::{compile, load};
+use super::{compile, load};
 use llama_selfmod::hooks::Hook;
-use plugin_api::testing::{assessment, step, Members};
+use plugin_api::testing::{Members, assessment, step};
 use plugin_api::{Action, Adjustment, Retraction, Role, Step, Token, Verdict};
 
 #[test]

@@ -1,10 +1,10 @@
 //! What goes wrong in a plugin stays there: it is skipped, counted, named, and parked after three times in a row.
 
-use crate::{from_c, library, load, loaded};
+use super::{from_c, library, load, loaded};
 use llama_selfmod::hooks::chain::{Chain, HookInfo};
 use llama_selfmod::hooks::native::NativeHook;
 use llama_selfmod::hooks::{Hook, HookError};
-use plugin_api::testing::{assessment, step, Members};
+use plugin_api::testing::{Members, assessment, step};
 use plugin_api::{Action, Assessment, Role, Verdict};
 
 #[test]

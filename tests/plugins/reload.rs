@@ -1,11 +1,11 @@
 //! A library that is built anew takes over between two steps, with the state of the old one; one that does not work is
 //! refused, and the old one goes on.
 
-use crate::{compile, compile_plugin, library, load};
+use super::{compile, compile_plugin, library, load};
 use llama_selfmod::hooks::chain::Chain;
 use llama_selfmod::hooks::native::{self, NativeHook, PluginSettings};
 use llama_selfmod::hooks::{Hook, Reload, Watching};
-use plugin_api::testing::{assessment, step, Members};
+use plugin_api::testing::{Members, assessment, step};
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 

@@ -1,6 +1,6 @@
 //! What is given for the plugins of a library is checked against their schemas before they are made.
 
-use crate::{compile, library, load};
+use super::{compile, library, load};
 use llama_selfmod::hooks::Hook;
 
 #[test]

@@ -169,7 +169,9 @@ fn thousands_of_phrases_are_made_in_time_and_kept_over_calls() {
     let begin = Instant::now();
     let mut hook = load(&format!(
         "const GUARD = phrases({}).add({}).add({});\nfn on_assessment(step, a) {{ stop(GUARD.find(\"such A phrase OF number 2777!\").index.to_string()) }}",
-        list(0), list(1000), list(2000)
+        list(0),
+        list(1000),
+        list(2000)
     ));
     println!("3000 phrases: loaded in {:?}", begin.elapsed());
     let begin = Instant::now();

@@ -1,8 +1,8 @@
 //! What is told of a script before it runs.
 
 use super::support::*;
-use llama_selfmod::hooks::script::check::{check_source, Report, LARGE_ROW};
-use llama_selfmod::hooks::script::{check, ScriptError};
+use llama_selfmod::hooks::script::check::{LARGE_ROW, Report, check_source};
+use llama_selfmod::hooks::script::{ScriptError, check};
 
 fn checked(source: &str) -> Report {
     check_source("test.rhai", source, "{}")

@@ -66,7 +66,9 @@ fn state_survives_and_the_new_code_runs_within_300_milliseconds() {
 fn an_edited_knob_takes_effect_although_init_made_it() {
     let mut edited = begin();
     let knob = |value: u32| {
-        format!("fn init(cfg) {{ this.n = 0; this.knob = {value}; }} fn on_assessment(step, a) {{ this.n += 1; stop(`${{this.knob}} ${{this.n}}`) }}")
+        format!(
+            "fn init(cfg) {{ this.n = 0; this.knob = {value}; }} fn on_assessment(step, a) {{ this.n += 1; stop(`${{this.knob}} ${{this.n}}`) }}"
+        )
     };
     std::fs::write(&edited.path, knob(5)).unwrap();
     edited.hook.reload_now();

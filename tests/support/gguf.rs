@@ -1,6 +1,5 @@
 //! Model files for tests: read, changed and written with the standard library alone.
 //!
-//! Included by `#[path = "support/gguf.rs"] mod gguf;`. It panics on anything unexpected, as a test may.
 #![allow(dead_code, unused_imports, reason = "every test file uses a part of it")]
 
 use std::path::Path;

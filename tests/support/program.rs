@@ -1,6 +1,5 @@
 //! The program as a person starts it, in a folder of its own.
 //!
-//! Included by `#[path = "support/program.rs"] mod program;`.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
 use assert_cmd::Command;

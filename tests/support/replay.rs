@@ -1,6 +1,5 @@
 //! What a program that reads `--json-stream` does, with every promise about the events checked on the way.
 //!
-//! Included by `#[path = "support/replay.rs"] mod replay;`.
 
 use serde_json::Value;
 

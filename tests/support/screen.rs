@@ -1,8 +1,7 @@
 //! A terminal of its own for a test, by tmux: keys go in, screens come out.
 //!
-//! Included by `#[path = "support/screen.rs"] mod screen;` beside `mod program`.
 
-use crate::program::Place;
+use super::program::Place;
 use std::process::{Command, Output};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::{Duration, Instant};

@@ -2,7 +2,7 @@
 
 use std::process::{Command, Stdio};
 
-use crate::probe::{missing, runs, Need};
+use crate::probe::{Need, missing, runs};
 
 /// Who installs programs here.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -6,7 +6,7 @@ mod libclang;
 mod probe;
 
 use std::path::{Path, PathBuf};
-use std::process::{exit, Command};
+use std::process::{Command, exit};
 use std::time::Instant;
 
 use probe::Need;

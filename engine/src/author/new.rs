@@ -202,7 +202,7 @@ mod tests {
 
     #[test]
     fn the_names_of_the_programs_own_hooks_are_taken() {
-        use crate::hooks::{native, Hook};
+        use crate::hooks::{Hook, native};
         for entry in native::built_in_plugins() {
             let hook = native::built_in(entry, &native::PluginSettings::default()).unwrap();
             assert!(refusal(Beginning::Script, hook.name()).contains("something else"));

@@ -2,8 +2,8 @@
 //! that are left go on in the next one.
 
 use super::conformance::{self, Finding, Told};
-use crate::hooks::native::trial::HookName;
 use crate::Error;
+use crate::hooks::native::trial::HookName;
 use std::ffi::OsString;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};

@@ -1,6 +1,6 @@
 //! What hooks cost at a token, measured on the calls that they get while the ensemble writes.
 
-use crate::engine::{policy_columns, Engine};
+use crate::engine::{Engine, policy_columns};
 use crate::error::Error;
 use crate::hooks::chain::Chain;
 use crate::hooks::native::{self, PluginSettings};

@@ -1,6 +1,6 @@
 //! What it takes until changed code runs.
 
-use crate::engine::{load_plugin, Engine};
+use crate::engine::{Engine, load_plugin};
 use crate::error::Error;
 use crate::events::Event;
 use crate::hooks::chain::Chain;

@@ -4,21 +4,20 @@ use super::{
     print,
     render::{self, Look},
 };
+use crate::Error;
 use crate::author::{
-    conformance::{duration, Finding},
+    conformance::{Finding, duration},
     new::{self, Beginning},
     supervise::{self, Line, Work},
 };
 use crate::hooks::{
-    native::{file_kind, FileKind},
-    script::{
-        self,
-        check::{Cost, Report, Warning},
-        ScriptError,
-    },
     Knob,
+    native::{FileKind, file_kind},
+    script::{
+        self, ScriptError,
+        check::{Cost, Report, Warning},
+    },
 };
-use crate::Error;
 use plugin_api::Role;
 use std::{
     io::{self, Read, Write},

@@ -3,7 +3,7 @@
 
 #[cfg(unix)]
 mod terminal {
-    use rustix::termios::{tcgetattr, tcsetattr, LocalModes, OptionalActions, Termios};
+    use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
     use std::{
         io,
         sync::{Mutex, MutexGuard, PoisonError},

@@ -1,6 +1,6 @@
 //! The fusions and policies there are, in words.
 
-use crate::hooks::{chain::HookInfo, Knob, Origin};
+use crate::hooks::{Knob, Origin, chain::HookInfo};
 use plugin_api::Role;
 
 /// All of one role, one a line; those that run are marked.
@@ -43,9 +43,5 @@ pub fn list_all(all: &[HookInfo]) -> String {
 
 /// Names for people, or "none".
 pub fn names(names: &[String]) -> String {
-    if names.is_empty() {
-        "none".into()
-    } else {
-        names.join(", ")
-    }
+    if names.is_empty() { "none".into() } else { names.join(", ") }
 }

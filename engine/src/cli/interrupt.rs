@@ -5,8 +5,8 @@ use crate::Error;
 use std::{
     process,
     sync::{
-        atomic::{AtomicBool, Ordering},
         Arc,
+        atomic::{AtomicBool, Ordering},
     },
 };
 

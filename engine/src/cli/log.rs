@@ -1,11 +1,11 @@
 //! Replies into the memory log.
 
 use crate::{
+    Error,
     engine::Engine,
     memory::{Memory, MemoryError, ModelHashes, ModelRecord, Record, Session},
     reply::Reply,
     settings::{Prompt, Settings, Speaker},
-    Error,
 };
 use std::{path::Path, time::Duration};
 

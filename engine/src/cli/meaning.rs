@@ -14,10 +14,10 @@ use super::{
     spec::Spec,
 };
 use crate::{
-    author::{new::Beginning, supervise::Work},
-    hooks::{native::PluginConfig, Watching},
-    settings::{Align, ModelSource, PluginSource, PolicySource, Settings},
     Error,
+    author::{new::Beginning, supervise::Work},
+    hooks::{Watching, native::PluginConfig},
+    settings::{Align, ModelSource, PluginSource, PolicySource, Settings},
 };
 use plugin_api::Parameters;
 use std::{
@@ -278,7 +278,7 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
                 "`--n-gpu-layers` has {} for {}; give one number for all or one for each",
                 plural(args.n_gpu_layers.len(), "number"),
                 plural(count, "model")
-            )))
+            )));
         }
     };
     let models = paths

@@ -6,10 +6,10 @@ use super::{
     render::{Detail, Look},
 };
 use crate::{
+    Error,
     bench::{Bench, Reloads},
     score::Score,
     settings::Settings,
-    Error,
 };
 use serde::Serialize;
 use std::{fmt::Write, path::Path, process::ExitCode};

@@ -29,7 +29,7 @@ use self::{
     render::{Detail, Look},
     session::Session,
 };
-use crate::{settings::Settings, Error};
+use crate::{Error, settings::Settings};
 use clap::Parser;
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},

@@ -1,7 +1,7 @@
 //! One prompt, one reply.
 
 use super::{interrupt, session::Session};
-use crate::{events::EndReason, settings::Prompt, Error};
+use crate::{Error, events::EndReason, settings::Prompt};
 use std::{io::ErrorKind, process::ExitCode};
 
 /// Writes the reply and says how the process should end.

@@ -1,7 +1,7 @@
 //! Loading, with a bar for each member where a person is watching.
 
 use super::render::{Detail, Look};
-use crate::{engine::Engine, settings::Settings, Error};
+use crate::{Error, engine::Engine, settings::Settings};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     io::{self, IsTerminal},

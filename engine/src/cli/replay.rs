@@ -6,10 +6,10 @@ use super::{
     render::{columns, page_width, quote, shorten, visible},
 };
 use crate::{
-    replay::{replay, Hook, Moment, Replay},
+    Error,
+    replay::{Hook, Moment, Replay, replay},
     settings::Settings,
     trace::{self, Answer},
-    Error,
 };
 use std::{fmt::Write, path::Path, process::ExitCode};
 

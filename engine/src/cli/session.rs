@@ -2,10 +2,10 @@
 
 use super::{echo, interrupt::Interrupt, log::Log, progress, render::Look};
 use crate::{
+    Error,
     engine::Engine,
     reply::Reply,
     settings::{Prompt, Settings},
-    Error,
 };
 use std::{io, path::PathBuf, sync::atomic::Ordering};
 

@@ -2,9 +2,9 @@
 
 use super::{measure::line, print, render::shorten};
 use crate::{
-    engine::{shared_vocabulary, SharedVocabulary},
-    settings::Settings,
     Error,
+    engine::{SharedVocabulary, shared_vocabulary},
+    settings::Settings,
 };
 use serde_json::json;
 use std::{fmt::Write, path::PathBuf, process::ExitCode};

@@ -1,8 +1,8 @@
 //! What happened to a reply beside its text: for the events at its end and for the memory log.
 
+use super::Members;
 use super::text::ReplyText;
 use super::window::Window;
-use super::Members;
 use crate::reply::{FusionData, Modification, RetractionRecord};
 
 #[derive(Debug, Default)]
@@ -46,9 +46,5 @@ impl Record {
 
 /// "policy: reason", or the policy alone.
 pub(super) fn who_and_why(policy: &str, reason: &str) -> String {
-    if reason.is_empty() {
-        policy.to_string()
-    } else {
-        format!("{policy}: {reason}")
-    }
+    if reason.is_empty() { policy.to_string() } else { format!("{policy}: {reason}") }
 }

@@ -8,9 +8,9 @@ use super::shift;
 use super::text::ReplyText;
 use super::window::{UnitRecord, Window};
 use crate::events::{EndReason, Event, MemberProbability};
-use crate::fuse::{Shortlist, PENALTY_WINDOW};
+use crate::fuse::{PENALTY_WINDOW, Shortlist};
 use crate::hooks::chain::{Chain, Merged};
-use crate::member::sampler::{seed_for, Sampler};
+use crate::member::sampler::{Sampler, seed_for};
 use crate::member::{Ensemble, MemberError, MemberRow, Unit};
 use crate::reply::{RetractionRecord, Timings};
 use crate::settings::Prompt;
@@ -328,11 +328,7 @@ impl Reply<'_> {
         let (text, stopped) = (pushed.text.to_string(), pushed.stopped);
         self.certain = self.window.len() - self.retractable();
         self.tell_unit(index, &text, self.text.shown_len_at(self.certain));
-        if stopped {
-            Break(EndReason::StopString)
-        } else {
-            Continue(())
-        }
+        if stopped { Break(EndReason::StopString) } else { Continue(()) }
     }
 
     /// The hooks judge the window.

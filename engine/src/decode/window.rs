@@ -196,11 +196,7 @@ fn slope(values: &[f32]) -> f32 {
         covariance += distance * value;
         variance += distance * distance;
     }
-    if variance > 0.0 {
-        covariance / variance
-    } else {
-        0.0
-    }
+    if variance > 0.0 { covariance / variance } else { 0.0 }
 }
 
 /// The lowest value and how far from the end it stands, 1 being the last. Of equals the last, so that a retraction to

@@ -1,6 +1,6 @@
 //! Several rows: their mixture and how much of it they share.
 
-use super::vector::{ln, multiply_add, Sum, BLOCK, LANES};
+use super::vector::{BLOCK, LANES, Sum, ln, multiply_add};
 
 /// The linear mixture: `fused[v] = ln Σ_i weights[i] · rows[i][v]`, with rows of probabilities. −∞ where no member has
 /// mass.

@@ -11,6 +11,6 @@ mod top;
 pub(crate) mod vector;
 
 pub use mix::{agreement, mix};
-pub use row::{check, log_masses, log_probability, normalise, softmax, statistics, InvalidRow, RowStatistics};
-pub use shortlist::{is_greedy, Selection, Shortlist, PENALTY_WINDOW};
+pub use row::{InvalidRow, RowStatistics, check, log_masses, log_probability, normalise, softmax, statistics};
+pub use shortlist::{PENALTY_WINDOW, Selection, Shortlist, is_greedy};
 pub use top::top;

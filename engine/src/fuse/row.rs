@@ -1,6 +1,6 @@
 //! One row: from scores to probabilities, with what is worth knowing about it on the way.
 
-use super::vector::{larger, largest, ln, multiply_add, Exponential, Lanes, Sum, BLOCK, LANES};
+use super::vector::{BLOCK, Exponential, LANES, Lanes, Sum, larger, largest, ln, multiply_add};
 
 /// What one look at a row tells.
 #[derive(Debug, Clone, Copy, Default, PartialEq)]

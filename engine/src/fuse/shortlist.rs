@@ -16,7 +16,7 @@
 //!
 //! Units with a score of −∞ have no chance in the chain and are never listed.
 
-use super::vector::{larger, Lanes, LANES};
+use super::vector::{LANES, Lanes, larger};
 use plugin_api::Parameters;
 
 /// How many of the newest units the repeat penalty counts.

@@ -18,21 +18,13 @@ const FUSED: bool = cfg!(any(target_feature = "fma", target_arch = "aarch64"));
 /// `a · b + c`. Without an instruction for it, `f32::mul_add` is a call to libm.
 #[inline(always)]
 pub(super) fn multiply_add(a: f32, b: f32, c: f32) -> f32 {
-    if FUSED {
-        a.mul_add(b, c)
-    } else {
-        a * b + c
-    }
+    if FUSED { a.mul_add(b, c) } else { a * b + c }
 }
 
 /// The larger one; `b` when `a` is NaN. `f32::max` is slower: it must look at both for NaN.
 #[inline(always)]
 pub(super) fn larger(a: f32, b: f32) -> f32 {
-    if a > b {
-        a
-    } else {
-        b
-    }
+    if a > b { a } else { b }
 }
 
 /// Sixteen sums that go on in `f64`, so that a whole vocabulary loses nothing.
@@ -163,11 +155,7 @@ pub(crate) fn ln(x: f32) -> f32 {
     p = multiply_add(p, f, 0.333_352_63);
     p = multiply_add(p, f, -0.500_005_84);
     let logarithm = multiply_add(exponent as f32, std::f32::consts::LN_2, multiply_add(f * f, p, f));
-    if x >= f32::MIN_POSITIVE {
-        logarithm
-    } else {
-        f32::NEG_INFINITY
-    }
+    if x >= f32::MIN_POSITIVE { logarithm } else { f32::NEG_INFINITY }
 }
 
 #[cfg(test)]

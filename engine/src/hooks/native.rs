@@ -15,10 +15,10 @@ mod tests;
 pub mod trial;
 
 pub use error::LoadError;
-pub use image::{file_kind, FileKind};
+pub use image::{FileKind, file_kind};
 pub use settings::{PluginConfig, PluginSettings};
 
-use super::{ordinal, Hook, HookError, Origin, Reload, Watching};
+use super::{Hook, HookError, Origin, Reload, Watching, ordinal};
 use instance::Instance;
 use load::Plugin;
 use plugin_api::abi::PluginEntry;

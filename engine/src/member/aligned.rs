@@ -10,7 +10,7 @@ use super::units::TokenMap;
 use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
 use crate::fuse;
 use crate::settings::Prompt;
-use heads::{advance, common_tokens, drop_stragglers, masses, Head, TokenRow};
+use heads::{Head, TokenRow, advance, common_tokens, drop_stragglers, masses};
 use std::sync::Arc;
 
 /// By how much older text counts less in the evidence, for each unit of age: units are shorter than tokens. Measured on

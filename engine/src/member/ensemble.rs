@@ -5,7 +5,7 @@ use super::schedule::{Schedule, Tuner};
 use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
 use crate::fuse;
 use crate::settings::Prompt;
-use std::panic::{catch_unwind, AssertUnwindSafe};
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};

@@ -219,7 +219,7 @@ fn judge(path: PathBuf, header: &Header, len: u64) -> Result<GgufSummary, Inspec
     for other in 2..=parts.min(99_999) {
         match part_name(&path, 1, parts, other) {
             Some(missing) if !path.with_file_name(&missing).exists() => {
-                return Err(InspectError::PartMissing { path, missing })
+                return Err(InspectError::PartMissing { path, missing });
             }
             Some(_) => {}
             None => break,

@@ -3,7 +3,7 @@
 use super::context::{Checkpoint, Context, DecodeError, MOST_OUTPUTS};
 use super::prompt::{KnownText, PromptForm};
 use super::rows::{KeptRows, NOWHERE};
-use super::{tokens, Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
+use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary, tokens};
 use crate::fuse;
 use crate::settings::Prompt;
 use std::sync::Arc;
@@ -225,11 +225,7 @@ impl LlamaMember {
 /// What a token counts as evidence. One that is never emitted counts nothing: it is the prompt's form.
 fn counted(vocabulary: &Vocabulary, token: i32, log_probability: impl FnOnce() -> f32) -> f32 {
     let is_text = vocabulary.can_emit(token as Unit) && token as Unit != vocabulary.end();
-    if is_text {
-        log_probability().max(LEAST_EVIDENCE)
-    } else {
-        0.0
-    }
+    if is_text { log_probability().max(LEAST_EVIDENCE) } else { 0.0 }
 }
 
 impl Member for LlamaMember {

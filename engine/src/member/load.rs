@@ -3,7 +3,7 @@
 mod language;
 mod shared;
 
-pub use shared::{shared_vocabulary, SharedVocabulary};
+pub use shared::{SharedVocabulary, shared_vocabulary};
 
 use super::context::Context;
 use super::inspect;
@@ -16,10 +16,10 @@ use crate::error::Error;
 use crate::settings::{ModelSource, Settings};
 use language::Language;
 use llama_cpp_2::llama_backend::LlamaBackend;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
 use std::path::PathBuf;
-use std::sync::{mpsc, Arc, OnceLock};
+use std::sync::{Arc, OnceLock, mpsc};
 
 /// A member for people.
 #[derive(Debug, Clone, PartialEq)]

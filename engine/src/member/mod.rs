@@ -34,7 +34,9 @@ pub type Unit = u32;
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum MemberError {
     /// The prompt does not fit.
-    #[error("the prompt is {tokens} tokens long for `{member}`, the context has room for {room}; shorten the prompt or raise --ctx-size")]
+    #[error(
+        "the prompt is {tokens} tokens long for `{member}`, the context has room for {room}; shorten the prompt or raise --ctx-size"
+    )]
     PromptTooLong {
         /// Who.
         member: String,

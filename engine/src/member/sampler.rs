@@ -1,11 +1,11 @@
 //! The random draw: llama.cpp's own sampler chain, on a shortlist.
 
 use crate::fuse::shortlist::penalty_window;
-use crate::fuse::{is_greedy, PENALTY_WINDOW};
+use crate::fuse::{PENALTY_WINDOW, is_greedy};
 use llama_cpp_2::sampling::LlamaSampler;
+use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
-use llama_cpp_2::token::LlamaToken;
 use plugin_api::Parameters;
 
 /// Draws units. It has buffers and no memory: what it draws depends on the arguments of [`Sampler::draw`] alone, so that

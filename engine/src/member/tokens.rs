@@ -1,7 +1,7 @@
 //! From a rendered prompt to tokens, such that text of a person never becomes a control token.
 
-use super::template::Piece;
 use super::Vocabulary;
+use super::template::Piece;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;

@@ -14,9 +14,9 @@ mod describe;
 mod trie;
 
 pub use cache::reduce_cached;
-pub use common::{reduce, Common};
+pub use common::{Common, reduce};
 pub use describe::{Description, MemberDescription};
-pub use trie::{Node, TokenMap, ROOT};
+pub use trie::{Node, ROOT, TokenMap};
 
 #[cfg(test)]
 mod tests;

@@ -59,16 +59,16 @@ pub fn read(path: &Path) -> Result<Trace, TraceError> {
                 return match format(&bytes) {
                     Some(found) if found != FORMAT => Err(TraceError::Format { path: path.into(), found }),
                     _ => no_trace(error.to_string()),
-                }
+                };
             }
         };
         match line {
             Line::Names(names) => trace.names.extend(names),
             Line::Reply(reply) if reply.trace != FORMAT => {
-                return Err(TraceError::Format { path: path.into(), found: reply.trace })
+                return Err(TraceError::Format { path: path.into(), found: reply.trace });
             }
             line if trace.lines.is_empty() && !matches!(line, Line::Reply(_)) => {
-                return no_trace("a trace begins with a reply".into())
+                return no_trace("a trace begins with a reply".into());
             }
             line => {
                 if let Line::Reply(reply) = &line {

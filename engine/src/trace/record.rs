@@ -1,6 +1,6 @@
 //! Writing a trace.
 
-use super::{Accepted, Answer, Candidate, Gone, Line, Logits, ReducedRow, Reply, UnitFigures, MOST_CANDIDATES};
+use super::{Accepted, Answer, Candidate, Gone, Line, Logits, MOST_CANDIDATES, ReducedRow, Reply, UnitFigures};
 use crate::fuse;
 use crate::hooks::chain::{Recorder, Seen};
 use plugin_api::{Rows, Token};

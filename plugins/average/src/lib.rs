@@ -30,7 +30,7 @@ impl Plugin for Average {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::{made, Members};
+    use plugin_api::testing::{Members, made};
 
     const ROWS: [&[f32]; 2] = [&[2.0, 0.0, -1.0], &[0.0, 3.0, 0.5]];
 

@@ -69,7 +69,7 @@ impl Plugin for Blend {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::{made, Members};
+    use plugin_api::testing::{Members, made};
 
     fn blend(settings: &str, members: &Members) -> Vec<f32> {
         members.fuse(&mut made::<Blend>(settings).unwrap()).unwrap()

@@ -80,7 +80,7 @@ impl Plugin for Confidence {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::{made, Members};
+    use plugin_api::testing::{Members, made};
 
     const SURE: &[f32] = &[6.0, 0.0, 0.0, 0.0];
     const UNSURE: &[f32] = &[0.0, 0.4, 0.2, 0.0];

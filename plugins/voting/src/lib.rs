@@ -54,7 +54,7 @@ impl Plugin for Voting {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::{made, Members};
+    use plugin_api::testing::{Members, made};
 
     fn vote(members: &Members) -> Vec<f32> {
         members.fuse(&mut made::<Voting>("{}").unwrap()).unwrap()

@@ -1,7 +1,7 @@
 //! What the checks show to a plugin: usual input, and input at the edges of what the host may pass.
 
 use crate::hooks::native::trial::{HookName, Specimen};
-use plugin_api::testing::{assessment, step, Members};
+use plugin_api::testing::{Members, assessment, step};
 use plugin_api::{Assessment, Retraction, Step, Token};
 
 /// More units than any vocabulary in use has.

@@ -5,7 +5,7 @@ use super::verdicts::Moment;
 use super::{Finding, Outcome, Subject};
 use crate::hooks::native::trial::{Described, Specimen};
 use plugin_api::Role;
-use serde_json::{json, Value};
+use serde_json::{Value, json};
 
 /// How many instances are made and ended in a row.
 const LIVES: usize = 100;
@@ -67,11 +67,7 @@ pub fn settings(subject: &mut Subject) -> Outcome {
 /// A value that a property does not take.
 fn other_type(property: &Value) -> Value {
     let types = property.get("type").map(Value::to_string).unwrap_or_default();
-    if types.contains("object") || types.is_empty() {
-        json!([[]])
-    } else {
-        json!({ "of": "another type" })
-    }
+    if types.contains("object") || types.is_empty() { json!([[]]) } else { json!({ "of": "another type" }) }
 }
 
 /// An instance that takes a saved state over goes on as the one that saved it would have.

@@ -2,10 +2,10 @@
 
 use super::fixtures::{self, Draws};
 use super::{Finding, Outcome, Subject};
-use crate::hooks::native::trial::{HookName, Specimen};
 use crate::hooks::HookError;
-use plugin_api::testing::Members;
+use crate::hooks::native::trial::{HookName, Specimen};
 use plugin_api::Role;
+use plugin_api::testing::Members;
 
 /// How many scores before and after the fused row are watched.
 const ZONE: usize = 1024;

@@ -2,9 +2,9 @@
 
 use super::fixtures::{self, Draws};
 use super::{Finding, Outcome, Subject};
+use crate::hooks::HookError;
 use crate::hooks::chain::Point;
 use crate::hooks::native::trial::{Answered, HookName, Specimen};
-use crate::hooks::HookError;
 use plugin_api::testing::{assessment, step};
 use plugin_api::{Assessment, Step, Token, Verdict};
 

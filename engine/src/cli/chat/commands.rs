@@ -125,11 +125,7 @@ fn split(text: &str) -> (&str, &str) {
 
 fn suggestion(name: &str) -> String {
     let distance = |entry: &&Entry| {
-        if !name.is_empty() && entry.name.starts_with(name) {
-            0
-        } else {
-            strsim::damerau_levenshtein(name, entry.name)
-        }
+        if !name.is_empty() && entry.name.starts_with(name) { 0 } else { strsim::damerau_levenshtein(name, entry.name) }
     };
     match COMMANDS.iter().min_by_key(distance).filter(|entry| distance(entry) <= 3) {
         Some(entry) if !name.is_empty() => format!("did you mean `/{}`?", entry.name),

@@ -1,15 +1,15 @@
 //! What the chat's commands do.
 
 use super::{
+    Chat,
     commands::{self, Command},
     conversation::Conversation,
     saved::Saved,
-    Chat,
 };
 use crate::{
+    Error,
     cli::{folders, hooks, meaning::policy_source, ranges, render::quote},
     settings::{PolicySource, Speaker},
-    Error,
 };
 use plugin_api::Role;
 
@@ -76,7 +76,7 @@ impl Chat {
                 PolicySource::Named(name) => {
                     return Err(Error::Input(format!(
                         "say `/policy {name} on` or `/policy {name} off`, or name the file of a script to add"
-                    )))
+                    )));
                 }
                 script => format!("{} runs now", engine.add_policy(&script)?),
             },

@@ -2,11 +2,11 @@
 
 use super::commands::COMMANDS;
 use rustyline::{
+    Context, Helper,
     completion::Completer,
     highlight::Highlighter,
     hint::Hinter,
     validate::{ValidationContext, ValidationResult, Validator},
-    Context, Helper,
 };
 
 const FENCE: &str = "\"\"\"";

@@ -1,8 +1,8 @@
 //! The prompt of the chat.
 
 use super::{input::LineHelper, say};
-use crate::{cli::folders, Error};
-use rustyline::{error::ReadlineError, history::FileHistory, Config, Editor};
+use crate::{Error, cli::folders};
+use rustyline::{Config, Editor, error::ReadlineError, history::FileHistory};
 use std::path::PathBuf;
 
 /// The prompt, and the room it leaves for a line.

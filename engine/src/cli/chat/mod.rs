@@ -14,7 +14,7 @@ use super::{
     render::{status, visible},
     session::Session,
 };
-use crate::{settings::Prompt, Error};
+use crate::{Error, settings::Prompt};
 use std::io::{self, Write};
 
 pub use self::lines::Lines;

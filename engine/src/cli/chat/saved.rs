@@ -1,9 +1,9 @@
 //! A chat in a file.
 
 use crate::{
+    Error,
     cli::{meaning::readable, ranges},
     settings::{Message, Settings},
-    Error,
 };
 use plugin_api::Parameters;
 use serde::{Deserialize, Serialize};

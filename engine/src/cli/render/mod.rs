@@ -8,7 +8,7 @@ mod view;
 mod words;
 
 pub use erase::{columns, visible};
-pub use words::{quote, shorten, Paint};
+pub use words::{Paint, quote, shorten};
 
 use crate::{events::Event, settings::Prompt};
 use same_file::Handle;
@@ -109,11 +109,7 @@ pub fn page_width() -> usize {
 }
 
 fn width(output: &console::Term) -> usize {
-    if output.is_term() {
-        usize::from(output.size().1).max(1)
-    } else {
-        usize::MAX
-    }
+    if output.is_term() { usize::from(output.size().1).max(1) } else { usize::MAX }
 }
 
 fn is_dumb() -> bool {

@@ -1,9 +1,9 @@
 //! Text on a terminal: it comes as it is written, and disappears when it is taken back.
 
 use super::{
-    erase::{take_back, visible, Cursor, Size},
+    erase::{Cursor, Size, take_back, visible},
     view::Page,
-    words::{shorten, Paint},
+    words::{Paint, shorten},
 };
 use std::{
     io::{self, Write},

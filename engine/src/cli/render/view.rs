@@ -1,10 +1,10 @@
 //! What a person sees of a reply: the text on a page, and beside it what happened to it.
 
 use super::{
-    words::{self, plural, Paint},
     Detail, Renderer,
+    words::{self, Paint, plural},
 };
-use crate::events::{reload_line, Event};
+use crate::events::{Event, reload_line};
 use std::io::{self, Write};
 
 /// Where the text goes. `text` is always the whole text of the reply.

@@ -23,11 +23,7 @@ impl Paint {
     }
 
     fn wrap(self, code: &str, text: &str) -> String {
-        if self.on {
-            format!("\x1b[{code}m{text}\x1b[0m")
-        } else {
-            text.to_owned()
-        }
+        if self.on { format!("\x1b[{code}m{text}\x1b[0m") } else { text.to_owned() }
     }
 }
 
@@ -87,11 +83,7 @@ pub fn retraction(gone: &str, tokens: u32, policy: &str, reason: &str) -> String
 
 /// Who did something, and why.
 pub fn because(policy: &str, reason: &str) -> String {
-    if reason.is_empty() {
-        policy.to_owned()
-    } else {
-        format!("{policy}: {reason}")
-    }
+    if reason.is_empty() { policy.to_owned() } else { format!("{policy}: {reason}") }
 }
 
 /// One row of `--verbose`: the members' probabilities stand at the end, in their order.

@@ -2,7 +2,7 @@
 
 use super::{EndReason, Event, MemberProbability, Merged, Outcome, Parameters, Reply, Timings};
 use crate::decode::record::who_and_why;
-use crate::hooks::{chain::Adjusted, Reloaded};
+use crate::hooks::{Reloaded, chain::Adjusted};
 use std::time::Instant;
 
 impl Reply<'_> {

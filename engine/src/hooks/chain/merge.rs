@@ -76,13 +76,13 @@ impl Point {
         let wrong = |text: &str| Err(HookError(text.to_string()));
         match (self, verdict.action) {
             (Self::Token, Action::Retract(_)) => {
-                return wrong("it answered `retract` from on_token; that belongs to on_assessment")
+                return wrong("it answered `retract` from on_token; that belongs to on_assessment");
             }
             (Self::Assessment, Action::Resample) => {
-                return wrong("it answered `resample` from on_assessment; that belongs to on_token")
+                return wrong("it answered `resample` from on_assessment; that belongs to on_token");
             }
             (Self::Assessment, Action::Force(_)) => {
-                return wrong("it answered `force` from on_assessment; that belongs to on_token")
+                return wrong("it answered `force` from on_assessment; that belongs to on_token");
             }
             (_, Action::Retract(0)) => return wrong("it asked to retract 0 units"),
             _ => {}

@@ -4,12 +4,12 @@ use super::error::{LoadError, MOST_PLUGINS};
 use super::image;
 use super::schema::Schema;
 use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
-use plugin_api::abi::{self, Library, PluginEntry};
 use plugin_api::Role;
-use std::ffi::{c_char, CStr};
+use plugin_api::abi::{self, Library, PluginEntry};
+use std::ffi::{CStr, c_char};
 use std::fs::File;
 use std::io::{self, Read, Write};
-use std::mem::{offset_of, size_of, MaybeUninit};
+use std::mem::{MaybeUninit, offset_of, size_of};
 use std::path::Path;
 
 /// An entry that ends before its first hook is of no use.

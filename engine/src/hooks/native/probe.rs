@@ -3,8 +3,8 @@
 
 use super::instance::Instance;
 use crate::fuse;
-use crate::hooks::chain::{Point, BUDGET};
 use crate::hooks::HookError;
+use crate::hooks::chain::{BUDGET, Point};
 use plugin_api::testing::{self, Members};
 use plugin_api::{Assessment, Retraction, Step, Token};
 use std::time::Instant;

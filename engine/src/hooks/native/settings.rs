@@ -2,7 +2,7 @@
 
 use super::error::LoadError;
 use super::load::Plugin;
-use super::schema::{guess, Schema};
+use super::schema::{Schema, guess};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

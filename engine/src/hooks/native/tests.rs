@@ -1,9 +1,9 @@
 //! The adapter on plugins that are linked in, and on entries as an author in C might write them.
 
 use super::*;
-use plugin_api::abi::{self, RawVerdict};
-use plugin_api::testing::{assessment, step, Members};
 use plugin_api::Plugin;
+use plugin_api::abi::{self, RawVerdict};
+use plugin_api::testing::{Members, assessment, step};
 use std::ffi::c_void;
 
 /// Does at each position what a test asks for.
@@ -141,7 +141,9 @@ fn the_command_lines_settings_go_to_those_who_know_them_and_given_ones_must_be_k
     let wrong = [("7", "7"), ("\"x\"", "\"x\""), ("null", "null")];
     for (value, shown) in wrong {
         let error = told(&format!(r#"{{"alpha":{value}}}"#));
-        let start = format!("the plugin `blend` of the binary cannot take {shown} as `alpha`, which has to be a number, 0 to 1. Its settings:\n  alpha ");
+        let start = format!(
+            "the plugin `blend` of the binary cannot take {shown} as `alpha`, which has to be a number, 0 to 1. Its settings:\n  alpha "
+        );
         assert!(error.starts_with(&start), "{error}");
     }
     let error = built_in(built_in_plugins()[1], &given(r#"{"alpha":1}"#)).unwrap_err().to_string();

@@ -1,9 +1,9 @@
 //! A library on trial: what the conformance check needs beside what a hook is. It starts plugins without a look at settings
 //! and without a probe, and watches where they write. What has to be unsafe for that stands here.
 
+use super::LoadError;
 use super::instance::Instance;
 use super::load::{self, Plugin};
-use super::LoadError;
 use crate::hooks::HookError;
 use plugin_api::abi::RawVerdict;
 use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};

@@ -1,7 +1,7 @@
 //! The loops behind the row handles. Scores are log-probabilities up to a constant; −∞ is a unit that cannot come.
 
 use crate::fuse::top;
-use crate::fuse::vector::{ln, Exponential, BLOCK, LANES};
+use crate::fuse::vector::{BLOCK, Exponential, LANES, ln};
 
 /// Exponents of a power mean nearer to 0 than this make the product: the sum would lose its digits, and the two differ by
 /// less than that.
@@ -83,11 +83,7 @@ pub(super) fn entropy(scores: &[f32]) -> f64 {
     let probability = Probability::of(scores);
     -sum(scores, |score| {
         let (p, log_p) = probability.and_logarithm(score);
-        if p > 0.0 {
-            p * log_p
-        } else {
-            0.0
-        }
+        if p > 0.0 { p * log_p } else { 0.0 }
     })
 }
 
@@ -110,11 +106,7 @@ pub(super) fn kl((p, p_total): (&[f32], f32), (q, q_total): (&[f32], f32)) -> f6
     let probability = Probability::with_total(p_total);
     let sum = sum_of_pairs(p, q, |p, q| {
         let (probability, log_probability) = probability.and_logarithm(p);
-        if probability > 0.0 {
-            probability * (log_probability - (q - q_total))
-        } else {
-            0.0
-        }
+        if probability > 0.0 { probability * (log_probability - (q - q_total)) } else { 0.0 }
     });
     sum.max(0.0)
 }
@@ -235,11 +227,7 @@ mod tests {
     fn two_rows() -> [Vec<f32>; 2] {
         [0.37f32, 0.61].map(|turn| {
             let logit = |place: usize| {
-                if place % 17 == 3 {
-                    f32::NEG_INFINITY
-                } else {
-                    9.0 * (turn * (place % 1700) as f32).sin() + 30.0
-                }
+                if place % 17 == 3 { f32::NEG_INFINITY } else { 9.0 * (turn * (place % 1700) as f32).sin() + 30.0 }
             };
             (0..5003).map(logit).collect()
         })
@@ -293,10 +281,12 @@ mod tests {
         product(&ends, &[0.25, 0.75], &mut other);
         assert_eq!(fused, other);
         power_mean(&ends, &[0.0, 1.0], 2.0, &mut fused);
-        assert!(fused
-            .iter()
-            .zip(&logs[1])
-            .all(|(score, plain)| f64::from(*score) == *plain || close((*score).into(), *plain)));
+        assert!(
+            fused
+                .iter()
+                .zip(&logs[1])
+                .all(|(score, plain)| f64::from(*score) == *plain || close((*score).into(), *plain))
+        );
     }
 
     #[test]

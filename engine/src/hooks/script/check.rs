@@ -8,8 +8,8 @@ use std::time::Duration;
 use plugin_api::Role;
 use regex::Regex;
 
-use super::program::{place_of, Function, Program};
-use super::{diagnose, hooks, labels, parse_settings, probe, read_script, Knobs, ScriptError};
+use super::program::{Function, Program, place_of};
+use super::{Knobs, ScriptError, diagnose, hooks, labels, parse_settings, probe, read_script};
 use crate::hooks::Knob;
 
 /// How often all samples are gone through for a median.
@@ -170,7 +170,9 @@ fn idle_knobs(source: &str, knobs: &[Knob]) -> Vec<Warning> {
         for found in ANYWHERE.iter().flat_map(|regex| regex.captures_iter(line_of_code)) {
             let name = &found[1];
             if knobs.iter().all(|knob| knob.name != name) {
-                warn(format!("no sample reached the knob `{name}`, so `/policy` shows it only once text did; put it into a `const`"));
+                warn(format!(
+                    "no sample reached the knob `{name}`, so `/policy` shows it only once text did; put it into a `const`"
+                ));
             }
         }
     }

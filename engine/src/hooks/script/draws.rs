@@ -1,8 +1,8 @@
 //! `rng()`: random draws of a script. One call's draws follow from the step and the hook point alone, so that the same
 //! seed gives the same bytes, and are independent of `step.random`, which all hooks share.
 
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 
 use plugin_api::Step;
 use rhai::{Engine, EvalAltResult};

@@ -100,7 +100,7 @@ impl Knobs {
                 return Err(format!(
                     "`{name}` is a knob with another default or range already; keep it in a `const` and use that"
                 )
-                .into())
+                .into());
             }
             None if table.known.len() == MOST => return Err(format!("a script has up to {MOST} knobs").into()),
             None => {

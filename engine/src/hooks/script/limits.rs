@@ -4,8 +4,8 @@
 //! deadline looks at a clock, and only after [`OPERATIONS_A_LOOK`] operations: a short script is not cut because the
 //! machine paused, and the same seed gives the same bytes.
 
-use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use rhai::module_resolvers::DummyModuleResolver;
@@ -29,8 +29,7 @@ pub(super) const ARRAY_ELEMENTS: usize = 1024;
 /// Entries of an object map, nested ones included; `this` is one.
 pub(super) const MAP_ENTRIES: usize = 256;
 /// What a script is told when it needs more.
-pub(super) const TOO_LARGE: &str =
-    "a value grew too large: a string holds 1024 bytes, an array 1024 elements, a map 256 \
+pub(super) const TOO_LARGE: &str = "a value grew too large: a string holds 1024 bytes, an array 1024 elements, a map 256 \
     entries, nested ones included";
 /// Largest script file.
 pub(super) const FILE_BYTES: u64 = 256 * 1024;

@@ -12,7 +12,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use plugin_api::Rows;
 use rhai::{Array, Dynamic, Engine, EvalAltResult, Map, Position};
-use scoped_tls_hkt::{scoped_thread_local, ReborrowMut};
+use scoped_tls_hkt::{ReborrowMut, scoped_thread_local};
 
 use super::diagnose::ensemble_fault;
 use super::limits::Clock;

@@ -1,8 +1,8 @@
 //! What a script sees of the loop, apart from the rows: `step`, `token`, `a` and `r`. These are copies: a script that
 //! keeps one keeps old numbers and nothing else. Whole numbers are `int`, all others `float`.
 
-use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 use plugin_api::{Assessment, Parameters, Retraction, Step, Token};
 use rhai::{Array, Blob, Dynamic, Engine, EvalAltResult, ImmutableString};

@@ -5,8 +5,8 @@
 //! go on with its pending units and v; P(v) is the sum over the heads, divided by what they have together. With all heads
 //! this is exact (lossless vocabulary reduction, arXiv 2510.08102); here the heaviest few are kept.
 
-use crate::member::units::{Node, TokenMap, ROOT};
 use crate::member::Unit;
+use crate::member::units::{Node, ROOT, TokenMap};
 use std::sync::Arc;
 
 /// Heads lighter than this share of the heaviest are dropped.

@@ -160,9 +160,11 @@ fn of_a_split_model_the_first_part_is_asked_for_and_all_are_needed() {
         inspect_bytes("m-00002-of-00003.gguf", &part(1).bytes()).unwrap_err(),
         "`m-00002-of-00003.gguf` is part 2 of 3 of a split model; give the first part, `m-00001-of-00003.gguf`"
     );
-    assert!(inspect_bytes("m-00001-of-00003.gguf", &part(0).bytes())
-        .unwrap_err()
-        .contains("needs `m-00002-of-00003.gguf` beside it"));
+    assert!(
+        inspect_bytes("m-00001-of-00003.gguf", &part(0).bytes())
+            .unwrap_err()
+            .contains("needs `m-00002-of-00003.gguf` beside it")
+    );
     assert!(inspect_bytes("renamed.gguf", &part(1).bytes()).unwrap_err().contains("part 2 of 3"));
 }
 

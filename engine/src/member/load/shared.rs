@@ -3,10 +3,10 @@
 use super::{backend, unique_names};
 use crate::error::Error;
 use crate::member::units::{self, Description};
-use crate::member::{inspect, Vocabulary};
+use crate::member::{Vocabulary, inspect};
 use crate::settings::ModelSource;
-use llama_cpp_2::model::params::LlamaModelParams;
 use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::model::params::LlamaModelParams;
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 

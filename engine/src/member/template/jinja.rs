@@ -1,9 +1,9 @@
 //! Jinja as Hugging Face's `apply_chat_template` sets it up.
 
-use super::{stand_in, TemplateError};
+use super::{TemplateError, stand_in};
 use crate::settings::Message;
 use minijinja::value::{Kwargs, Value};
-use minijinja::{context, Environment, Error, ErrorKind};
+use minijinja::{Environment, Error, ErrorKind, context};
 
 /// Bounds what a template in a strange file can do: some hundred thousand messages' worth of steps.
 const FUEL: u64 = 20_000_000;

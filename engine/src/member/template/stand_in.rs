@@ -16,7 +16,7 @@
 //! prompt with the stand-ins is taken: safe, and without what the template wanted to change. A template that does not
 //! work with stand-ins at all is not trusted with anything.
 
-use super::{push, Piece};
+use super::{Piece, push};
 use crate::settings::Message;
 use std::ops::Range;
 

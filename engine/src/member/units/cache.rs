@@ -4,8 +4,8 @@
 //! contents, so it is never out of date, and ends with a checksum of itself; whatever is wrong with it, the units are computed
 //! anew and the file is written again. Nothing depends on it but time.
 
-use super::common::{vocabulary_of, Sequences, BYTES};
-use super::{reduce, Common, TokenMap};
+use super::common::{BYTES, Sequences, vocabulary_of};
+use super::{Common, TokenMap, reduce};
 use crate::member::{Unit, Vocabulary};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};

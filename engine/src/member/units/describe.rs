@@ -1,6 +1,6 @@
 //! How much members share, in numbers.
 
-use super::{Common, TokenMap, ROOT};
+use super::{Common, ROOT, TokenMap};
 use crate::member::Unit;
 
 /// How many tokens are shown that only one member has.
@@ -104,9 +104,5 @@ fn spread(tokens: &[u32]) -> impl Iterator<Item = u32> + '_ {
 }
 
 fn mean(sum: usize, count: usize) -> f64 {
-    if count == 0 {
-        0.0
-    } else {
-        sum as f64 / count as f64
-    }
+    if count == 0 { 0.0 } else { sum as f64 / count as f64 }
 }

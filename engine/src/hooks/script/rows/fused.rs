@@ -7,7 +7,7 @@ use super::super::arithmetic;
 use super::super::diagnose::ensemble_fault;
 use super::member::scores;
 use super::{
-    frame, pass, passes, place, places, top_array, top_count, FusedHandle, Outcome, RowHandle, RowsHandle, STALE,
+    FusedHandle, Outcome, RowHandle, RowsHandle, STALE, frame, pass, passes, place, places, top_array, top_count,
 };
 
 pub(super) fn register(engine: &mut Engine) {

@@ -4,7 +4,7 @@ use plugin_api::{Row, Rows};
 use rhai::{Array, Engine};
 
 use super::super::arithmetic;
-use super::{frame, pass, passes, place, places, top_array, top_count, Outcome, RowHandle, STALE};
+use super::{Outcome, RowHandle, STALE, frame, pass, passes, place, places, top_array, top_count};
 
 impl RowHandle {
     /// Reads a field of the row.

@@ -1,0 +1,21 @@
+//! All integration tests in one program, so that llama.cpp is linked once. `cargo test --release rules::` runs one file.
+
+mod support;
+
+mod architecture;
+mod author;
+mod chat;
+mod cli;
+mod fixtures_load;
+mod header;
+mod kernels;
+mod members;
+mod memory;
+mod plugins;
+mod readme;
+mod regressions;
+mod rules;
+mod scripts;
+mod stock_scripts;
+mod trace;
+mod units;

@@ -1,0 +1,10 @@
+//! What tests of several kinds share.
+
+pub mod gguf;
+pub mod program;
+pub mod replay;
+pub mod screen;
+pub mod scripted;
+pub mod story;
+pub mod trace;
+pub mod widened;
