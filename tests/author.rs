@@ -32,7 +32,7 @@ fn built(place: &Place, name: &str) -> String {
 /// What `check` says, and its exit code.
 fn checked(place: &Place, file: &str) -> (String, Option<i32>) {
     let output = place.run(&["check", file]);
-    (String::from_utf8(output.stdout.clone()).unwrap() + &error_of(&output), output.status.code())
+    (String::from_utf8(output.stdout.clone()).unwrap() + error_of(&output).as_str(), output.status.code())
 }
 
 fn assert_sound(place: &Place, file: &str) {

@@ -20,7 +20,7 @@ fn backend() -> &'static LlamaBackend {
 }
 
 fn stories() -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories-260k.gguf")
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models/stories-260k.gguf")
 }
 
 fn load(path: &Path) -> LlamaModel {

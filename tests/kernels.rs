@@ -79,7 +79,7 @@ const TOLERANCE: f64 = 2e-3;
 fn assert_portable_figure(write: fn(&Path, TensorType, &Path), kind: TensorType, batch_length: usize, portable: f64) {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("model.gguf");
-    write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories-260k.gguf"), kind, &path);
+    write(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models/stories-260k.gguf"), kind, &path);
     let found = bits_per_byte(&path, batch_length);
     println!("{found:.6} bits per byte, {batch_length} tokens at a time, portably {portable}");
     assert!((found / portable - 1.0).abs() < TOLERANCE, "{found:.6} bits per byte, portably {portable}");

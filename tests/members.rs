@@ -2,7 +2,6 @@
 //! sensitive to every token as trained ones, and on the demo's.
 
 use crate::support::gguf;
-use crate::support::scripted;
 
 mod context;
 mod loading;
@@ -19,7 +18,7 @@ use std::path::PathBuf;
 
 /// A demo model, by the last part of its name.
 fn stories(size: &str) -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("models/stories-{size}.gguf"))
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join(format!("../tests/fixtures/models/stories-{size}.gguf"))
 }
 
 /// The vocabulary of the demo's models: 512 tokens, of which those from 259 on are text.

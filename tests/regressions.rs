@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::atomic::AtomicBool;
 
 fn models() -> Vec<ModelSource> {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("models");
+    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models");
     ["stories-260k.gguf", "stories-280k.gguf"].map(|name| ModelSource::new(folder.join(name))).to_vec()
 }
 

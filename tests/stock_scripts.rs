@@ -22,7 +22,7 @@ fn script(name: &str) -> PathBuf {
 }
 
 fn engine(model: &str, policies: Vec<PolicySource>) -> Engine {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(model);
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models").join(model);
     let settings = Settings { models: vec![ModelSource::new(path)], policies, threads: Some(1), ..Settings::default() };
     Engine::load(settings, &|_, _| {}).unwrap()
 }
@@ -162,7 +162,7 @@ fn phrase_guard_keeps_every_phrase_out_of_two_hundred_replies_and_ends_none() {
 fn ordinary_text_is_no_loop() {
     let folder = tempfile::tempdir().unwrap();
     let trace = folder.path().join("stories.jsonl");
-    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories-260k.gguf");
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models/stories-260k.gguf");
     let settings = Settings {
         models: vec![ModelSource::new(model)],
         policies: Vec::new(),

@@ -31,7 +31,7 @@ fn written(folder: &Path, name: &str, text: &str) -> PolicySource {
 
 fn demo(trace: &Path) -> Settings {
     let models = ["stories-260k.gguf", "stories-280k.gguf"];
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models");
     let models = models.map(|model| ModelSource::new(folder.join(model))).to_vec();
     Settings { models, threads: Some(1), n_predict: 120, trace: Some(trace.into()), ..Settings::default() }
 }

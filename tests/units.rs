@@ -13,7 +13,7 @@ use std::sync::atomic::AtomicBool;
 const GREEDY: Parameters = Parameters { temperature: 0.0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, top_k: 0 };
 
 fn settings(models: &[&str]) -> Settings {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("models");
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models");
     let models = models.iter().map(|name| ModelSource::new(folder.join(format!("stories-{name}.gguf")))).collect();
     Settings { models, policies: Vec::new(), threads: Some(1), parameters: GREEDY, ..Settings::default() }
 }

@@ -6,7 +6,7 @@
 //! use std::sync::atomic::AtomicBool;
 //!
 //! fn main() -> Result<(), Error> {
-//!     let models = ["models/stories-260k.gguf", "models/stories-280k.gguf"].map(ModelSource::new).to_vec();
+//!     let models = ["models/tale.gguf", "models/fable.gguf"].map(ModelSource::new).to_vec();
 //!     let settings = Settings { models, n_predict: 40, ..Settings::default() };
 //!     let mut engine = Engine::load(settings, &|_member, _part| {})?;
 //!     let mut text = String::new();

@@ -332,7 +332,7 @@ macro_rules! export_plugin {
         compile_error!("a plugin must be built with panic = \"unwind\": a panic would end the whole program");
 
         /// What the host reads first.
-        #[no_mangle]
+        #[unsafe(no_mangle)]
         #[allow(non_upper_case_globals)]
         pub static llama_selfmod_plugin_v1: $crate::abi::Library = {
             struct Entries([*const $crate::abi::PluginEntry; [$(stringify!($plugin)),+].len()]);

@@ -265,7 +265,7 @@ fn the_samples_have_the_size_of_the_rows_before() {
 mod hundred_reloads {
     use super::*;
 
-    extern "C" {
+    unsafe extern "C" {
         /// Of glibc: gives free memory back to the system. Without it a leak hides in what the samples and the content of
         /// the library have left free: 4 MB of it did not show.
         fn malloc_trim(pad: usize) -> i32;

@@ -15,9 +15,9 @@ const PATIENCE: Duration = Duration::from_secs(60);
 pub const PAIR: &str = concat!(
     "--models=",
     env!("CARGO_MANIFEST_DIR"),
-    "/models/stories-260k.gguf,",
+    "/../tests/fixtures/models/stories-260k.gguf,",
     env!("CARGO_MANIFEST_DIR"),
-    "/models/stories-280k.gguf"
+    "/../tests/fixtures/models/stories-280k.gguf"
 );
 
 /// A folder in which the program runs, and where it believes its user's files to be.
@@ -99,9 +99,9 @@ pub fn error_of(output: &Output) -> String {
     String::from_utf8(output.stderr.clone()).unwrap()
 }
 
-/// The demo's model of this name.
+/// The small model of this name, a fixture.
 pub fn model(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR")).join("models").join(name)
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models").join(name)
 }
 
 /// A library that `cargo` built from an example target of this workspace.

@@ -7,10 +7,9 @@ use std::{
     path::{Path, PathBuf},
 };
 
-const MODELS: [(&str, &[u8]); 3] = [
-    ("stories-260k.gguf", include_bytes!("../../models/stories-260k.gguf")),
-    ("stories-280k.gguf", include_bytes!("../../models/stories-280k.gguf")),
-    ("stories-970k-bytes.gguf", include_bytes!("../../models/stories-970k-bytes.gguf")),
+const MODELS: [(&str, &[u8]); 2] = [
+    ("tale.gguf", include_bytes!("../../models/tale.gguf")),
+    ("fable.gguf", include_bytes!("../../models/fable.gguf")),
 ];
 
 /// Files with the models, in the user's cache folder or, where that cannot be written, in the temporary one.

@@ -199,7 +199,7 @@ impl Reply<'_> {
             seed: self.request.seed,
         });
         if self.dropped_messages > 0 {
-            self.tell_dropped(self.dropped_messages);
+            self.tell_dropped();
         }
         let reason = loop {
             if let Break(reason) = self.step(interrupted) {
@@ -255,7 +255,7 @@ impl Reply<'_> {
                 self.hidden += shifted.units;
                 self.dropped_messages += shifted.messages;
                 if shifted.messages > 0 {
-                    self.tell_dropped(shifted.messages);
+                    self.tell_dropped();
                 }
                 // Once a reply: a long one goes on in this way.
                 if shifted.units > 0 && self.hidden == shifted.units {

@@ -169,7 +169,7 @@ impl Shortlist {
                 if lanes.is_ok_and(|lanes| !lanes.iter().fold(false, |any, &score| any | reached(score))) {
                     continue;
                 }
-                for (lane, _) in scores.iter().enumerate().filter(|(_, &score)| reached(score)) {
+                for (lane, _) in scores.iter().enumerate().filter(|&(_, &score)| reached(score)) {
                     let unit = (index * SEGMENT + part * LANES + lane) as u32;
                     if self.banned.binary_search(&unit).is_err() {
                         self.keys.push(key(order(row.score(unit)), unit));

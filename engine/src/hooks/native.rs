@@ -125,10 +125,10 @@ impl NativeHook {
         let Some(library) = &mut self.library else { return Reload::Unchanged };
         let newest = {
             let mut file = locked(&library.file);
-            if library.is_first {
-                if let Err(error) = look(&mut file) {
-                    return Reload::Refused(format!("{} goes on as it is: {error}", quoted(&library.path)));
-                }
+            if library.is_first
+                && let Err(error) = look(&mut file)
+            {
+                return Reload::Refused(format!("{} goes on as it is: {error}", quoted(&library.path)));
             }
             if file.newest().id == library.tried {
                 return Reload::Unchanged;

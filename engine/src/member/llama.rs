@@ -407,7 +407,7 @@ impl Member for LlamaMember {
 
     fn adopt(&mut self, units: &[Unit], text: &str) {
         let reply = self.sequence[self.prompt_len..].iter();
-        let same = reply.zip(units).take_while(|(&token, &unit)| token == unit as i32).count();
+        let same = reply.zip(units).take_while(|&(&token, &unit)| token == unit as i32).count();
         // After a context shift the members have seen the end of the reply alone.
         self.forget_after(self.prompt_len + same);
         // The newest unit, which nothing needed decoded.

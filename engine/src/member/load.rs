@@ -136,7 +136,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     let mut infos = Vec::new();
     for (index, ((source, model), name)) in settings.models.iter().zip(&models).zip(names).enumerate() {
         let template = if settings.raw { None } else { template(settings, model, &name)? };
-        let form = PromptForm { template, system: settings.system.clone() };
+        let form = PromptForm { template, raw: settings.raw, system: settings.system.clone() };
         let Some(llama) = Context::new(model.clone(), context, threads, source.gpu_layers != 0, language.branches())
         else {
             return Err(Error::Failure(format!(

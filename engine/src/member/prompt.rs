@@ -7,6 +7,8 @@ use crate::settings::{Message, Prompt, Speaker};
 pub(crate) struct PromptForm {
     /// The model's own template or the user's; `None` for a base model.
     pub template: Option<ChatTemplate>,
+    /// A conversation is one text that goes on: no template, and no form in place of one.
+    pub raw: bool,
     /// The system message of every prompt.
     pub system: Option<String>,
 }
@@ -16,6 +18,10 @@ impl PromptForm {
     pub fn render(&self, prompt: &Prompt) -> Result<(Vec<Piece>, Vec<String>), TemplateError> {
         let messages = match (prompt, &self.template) {
             (Prompt::Tokens(_), _) => return Ok(Default::default()),
+            (Prompt::Chat(messages), _) if self.raw => {
+                let text = one_text(&self.with_system(messages.clone()));
+                return Ok((vec![Piece { text, trusted: false }], Vec::new()));
+            }
             (Prompt::Text(text), None) => {
                 let text = match &self.system {
                     Some(system) => format!("{system}\n\n{text}"),
@@ -40,6 +46,12 @@ impl PromptForm {
             _ => messages,
         }
     }
+}
+
+/// What was said as one text, as it stands; the system message is a paragraph of its own before it.
+fn one_text(messages: &[Message]) -> String {
+    let ends = messages.iter().map(|message| if message.role == Speaker::System { "\n\n" } else { "" });
+    messages.iter().zip(ends).flat_map(|(message, end)| [message.content.as_str(), end]).collect()
 }
 
 /// The text that a member's tokens were made from, with the places where a prompt or a reply ended. A prompt that goes on
@@ -84,6 +96,16 @@ impl KnownText {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_raw_conversation_is_one_text() {
+        let form = PromptForm { template: None, raw: true, system: Some("Be brief.".into()) };
+        let said = [(Speaker::User, "Once"), (Speaker::Assistant, " upon a time. "), (Speaker::User, "Then")];
+        let messages = said.map(|(role, content)| Message { role, content: content.into() }).to_vec();
+        let text = "Be brief.\n\nOnce upon a time. Then".to_owned();
+        let whole = (vec![Piece { text, trusted: false }], Vec::new());
+        assert_eq!(form.render(&Prompt::Chat(messages)), Ok(whole));
+    }
 
     #[test]
     fn a_text_is_known_up_to_the_last_end_that_it_shares() {

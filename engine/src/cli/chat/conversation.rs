@@ -71,6 +71,11 @@ impl Conversation {
         (last.role == speaker).then(|| self.messages.pop()).flatten()
     }
 
+    /// The text so far, for a chat that continues one text: messages of both as they stand.
+    pub fn text(&self) -> String {
+        self.messages.iter().filter(|message| message.role != Speaker::System).map(|it| it.content.as_str()).collect()
+    }
+
     /// Drops the oldest messages after the system's, as the engine did to make room.
     pub fn forget(&mut self, count: usize) {
         let first = usize::from(self.messages.first().is_some_and(|message| message.role == Speaker::System));

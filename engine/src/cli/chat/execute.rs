@@ -246,7 +246,7 @@ mod tests {
         let settings = second.session.engine.settings();
         assert_eq!((settings.parameters.top_k, settings.fusion_mode.as_str()), (7, "average"));
 
-        let text = std::fs::read_to_string(&path).unwrap().replace("stories-280k", "another");
+        let text = std::fs::read_to_string(&path).unwrap().replace("fable", "another");
         std::fs::write(&path, text).unwrap();
         assert!(say(&mut second, &format!("load {}", path.display())).unwrap().contains("the models differ"));
     }

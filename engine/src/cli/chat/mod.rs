@@ -6,9 +6,10 @@ mod execute;
 mod input;
 mod lines;
 mod saved;
+mod story;
 mod tally;
 
-use self::{conversation::Conversation, execute::Outcome, input::Input, tally::Tally};
+use self::{conversation::Conversation, execute::Outcome, input::Input, story::Story, tally::Tally};
 use super::{
     hooks,
     render::{status, visible},
@@ -23,6 +24,8 @@ pub use self::lines::Lines;
 pub struct Chat {
     session: Session,
     conversation: Conversation,
+    /// Where what is said is one text that goes on (`--raw`).
+    story: Option<Story>,
     tally: Tally,
     /// Of the chat; a reply that is written again gets its own.
     seed: u64,
@@ -33,7 +36,8 @@ impl Chat {
     pub fn new(session: Session) -> Self {
         let settings = session.engine.settings();
         let conversation = Conversation::new(settings.system.as_deref());
-        Self { conversation, seed: settings.seed, tally: Tally::default(), session }
+        let story = settings.raw.then(Story::default);
+        Self { conversation, story, seed: settings.seed, tally: Tally::default(), session }
     }
 
     /// Talks until the person leaves. What goes wrong in between is said and does not end the chat.
@@ -41,6 +45,10 @@ impl Chat {
         self.greet();
         while let Some(typed) = lines.next()? {
             let answer = match input::understand(&typed) {
+                // A story goes on by itself.
+                Input::Nothing if self.story.is_some() && self.conversation.turns() > 0 => {
+                    self.converse(String::new()).map(|()| Outcome::Say(String::new()))
+                }
                 Input::Nothing => continue,
                 Input::Message(text) => self.converse(text).map(|()| Outcome::Say(String::new())),
                 Input::Command(line) => {
@@ -75,10 +83,18 @@ impl Chat {
             format!("policies {}", hooks::names(&engine.policies())),
             format!("context {} tokens", engine.context()),
         ];
-        self.session.look.remark(&format!("{}\n/help lists the commands, Ctrl-D leaves\n", status(&parts)));
+        let story = match self.story {
+            Some(_) => "what you type becomes part of the text, and Enter alone lets it go on; ",
+            None => "",
+        };
+        self.session.look.remark(&format!("{}\n{story}/help lists the commands, Ctrl-D leaves\n", status(&parts)));
     }
 
     fn converse(&mut self, text: String) -> Result<(), Error> {
+        let text = match self.story {
+            Some(_) => story::joined(&self.conversation.text(), &text),
+            None => text,
+        };
         self.conversation.ask(text);
         self.reply().inspect_err(|_| {
             // What could not be answered was not said.
@@ -92,10 +108,18 @@ impl Chat {
 
     fn reply(&mut self) -> Result<(), Error> {
         self.session.engine.set_seed(self.conversation.seed(self.seed));
-        let prompt = Prompt::Chat(self.conversation.messages().to_vec());
+        // A quarter of the context or so: a token has some four bytes.
+        let part = self.session.engine.context() as usize;
+        let prompt = match &mut self.story {
+            Some(story) => story.prompt(&self.conversation, part),
+            None => Prompt::Chat(self.conversation.messages().to_vec()),
+        };
         let (reply, shown) = self.session.reply(&prompt)?;
         self.tally.add(&reply);
-        self.conversation.forget(reply.dropped_messages);
+        match &mut self.story {
+            Some(story) => story.forget(&prompt, reply.dropped_messages),
+            None => self.conversation.forget(reply.dropped_messages),
+        }
         self.conversation.answer(reply.text);
         shown.map_err(|error| Error::Failure(format!("the terminal cannot be written: {error}")))
     }

@@ -104,11 +104,16 @@ pub fn take_back(kept: &str, gone: &str, size: Size) -> Erasure {
 mod tests {
     use super::*;
     use proptest::prelude::*;
+    use std::num::NonZero;
 
     const SIZE: Size = Size { height: 60, width: 11 };
 
+    fn cells(count: usize) -> NonZero<u16> {
+        NonZero::new(count as u16).unwrap()
+    }
+
     fn terminal(text: &str) -> vt100::Parser {
-        let mut parser = vt100::Parser::new(SIZE.height as u16, SIZE.width as u16, 0);
+        let mut parser = vt100::Parser::new(cells(SIZE.height), cells(SIZE.width), 0);
         parser.process(text.replace('\n', "\r\n").as_bytes());
         parser
     }

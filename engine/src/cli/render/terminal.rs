@@ -119,12 +119,12 @@ impl<W: Write> Page for Terminal<W> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use std::{cell::Cell, rc::Rc};
+    use std::{cell::Cell, num::NonZero, rc::Rc};
 
     const PAINT: Paint = Paint { on: true };
 
     fn screen(bytes: &[u8], width: usize) -> vt100::Parser {
-        let mut parser = vt100::Parser::new(20, width as u16, 0);
+        let mut parser = vt100::Parser::new(NonZero::new(20).unwrap(), NonZero::new(width as u16).unwrap(), 0);
         parser.process(String::from_utf8_lossy(bytes).replace('\n', "\r\n").as_bytes());
         parser
     }

@@ -92,9 +92,9 @@ impl Reply<'_> {
         }
     }
 
-    pub(super) fn tell_dropped(&mut self, messages: usize) {
-        let text = format!("the context is full: the oldest {messages} messages were dropped");
-        (self.observer)(&Event::Notice { text: &text });
+    pub(super) fn tell_dropped(&mut self) {
+        let text = "the context is full: the oldest text is out of the members' sight";
+        (self.observer)(&Event::Notice { text });
     }
 
     pub(super) fn finish(mut self, reason: EndReason, start: Instant) -> Outcome {

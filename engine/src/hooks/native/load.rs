@@ -131,7 +131,7 @@ fn open_copy(path: &Path, content: &[u8]) -> Result<OpenLibrary, LoadError> {
 
 fn linker_text(error: &libloading::Error) -> String {
     match error {
-        libloading::Error::DlOpen { desc } => format!("{desc:?}").trim_matches('"').to_string(),
+        libloading::Error::DlOpen { source } => source.to_string(),
         other => other.to_string(),
     }
 }

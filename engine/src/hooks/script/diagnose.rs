@@ -59,12 +59,12 @@ impl Diagnosis {
 
     pub(super) fn of_run_error(file: &str, source: &str, error: EvalAltResult) -> Box<Self> {
         let (error, position) = innermost(error);
-        if let EvalAltResult::ErrorRuntime(what, _) = &error {
-            if let Some(fault) = what.read_lock::<EnsembleFault>() {
-                let mut diagnosis = Self::new(file, source, position, fault.0.clone());
-                diagnosis.depends_on_ensemble = true;
-                return diagnosis;
-            }
+        if let EvalAltResult::ErrorRuntime(what, _) = &error
+            && let Some(fault) = what.read_lock::<EnsembleFault>()
+        {
+            let mut diagnosis = Self::new(file, source, position, fault.0.clone());
+            diagnosis.depends_on_ensemble = true;
+            return diagnosis;
         }
         Self::new(file, source, position, run_message(error, source))
     }

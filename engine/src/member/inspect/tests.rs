@@ -80,7 +80,7 @@ fn refusal(bytes: &[u8]) -> String {
 
 #[test]
 fn a_real_model_is_summarised() {
-    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories-260k.gguf");
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models/stories-260k.gguf");
     let summary = inspect(&path).unwrap();
     assert_eq!((summary.architecture.as_str(), summary.vocabulary), ("llama", Some(512)));
     assert_eq!((summary.context_length, summary.file_size), (Some(512), std::fs::metadata(path).unwrap().len()));

@@ -1,9 +1,9 @@
 //! Jinja as Hugging Face's `apply_chat_template` sets it up.
 
 use super::{TemplateError, stand_in};
-use crate::settings::Message;
+use crate::settings::{Message, Speaker};
 use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, Error, ErrorKind, context};
+use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
 
 /// Bounds what a template in a strange file can do: some hundred thousand messages' worth of steps.
 const FUEL: u64 = 20_000_000;
@@ -28,10 +28,11 @@ impl Jinja {
     pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self, TemplateError> {
         // Llama 3 and others ask for the date. It is the date of the load, so that it does not change in the middle of
         // a conversation, which would make every member read all of it again.
-        let now = jiff::Zoned::now();
+        let now = jiff::ZonedDateTime::now();
         let mut environment = Environment::new();
-        environment.set_trim_blocks(true);
-        environment.set_lstrip_blocks(true);
+        if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
+            environment.set_syntax(syntax);
+        }
         environment.set_fuel(Some(FUEL));
         environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
         environment.add_function("raise_exception", |words: String| -> Result<Value, Error> {
@@ -58,15 +59,24 @@ impl Jinja {
     /// The prompt for these messages, with the beginning of the answer.
     pub fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
         let context = context! {
-            messages,
-            bos_token => self.bos,
-            eos_token => self.eos,
+            messages => messages.iter().map(said).collect::<Value>(),
+            bos_token => self.bos.as_str(),
+            eos_token => self.eos.as_str(),
             add_generation_prompt => true,
             tools => (),
             documents => (),
         };
         self.template()?.render(context).map_err(explain)
     }
+}
+
+fn said(message: &Message) -> Value {
+    let role = match message.role {
+        Speaker::System => "system",
+        Speaker::User => "user",
+        Speaker::Assistant => "assistant",
+    };
+    context! { role, content => message.content.as_str() }
 }
 
 fn explain(error: Error) -> TemplateError {

@@ -100,11 +100,11 @@ impl<'a> StandIns<'a> {
                 let (text, after) = rest.split_at(persons.map_or(0, |text| text.len()));
                 push(&mut pieces, text, false);
                 rest = after;
-            } else if let Some(index) = (stand_in as u32).checked_sub(FIRST).map(|index| index as usize) {
-                if let Some((_, text)) = self.stretches.get(index) {
-                    push(&mut pieces, text, false);
-                    came_out[index] = true;
-                }
+            } else if let Some(index) = (stand_in as u32).checked_sub(FIRST).map(|index| index as usize)
+                && let Some((_, text)) = self.stretches.get(index)
+            {
+                push(&mut pieces, text, false);
+                came_out[index] = true;
             }
         }
         push(&mut pieces, rest, true);

@@ -246,7 +246,7 @@ fn llama_3_trims() {
 #[test]
 fn llama_31_gets_the_date() {
     let prompt = show(LLAMA_31, &[user("Hi")]);
-    let year = jiff::Zoned::now().year();
+    let year = jiff::ZonedDateTime::now().year();
     let expected = format!(" {year}\n\n<|eot_id|><|start_header_id|>user<|end_header_id|>\n\n«Hi»<|eot_id|>");
     assert!(prompt.contains(&expected), "{prompt}");
 }

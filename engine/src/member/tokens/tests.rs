@@ -115,7 +115,7 @@ fn the_tokens_of_a_text_that_goes_on_are_those_of_the_whole() {
         " ",
     ];
     let byte_level = load(gguf::Vocabulary::of_bytes("llama-bpe"));
-    let stories = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("models/stories-260k.gguf");
+    let stories = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models/stories-260k.gguf");
     let merging = load(gguf::Vocabulary::copied_from(&stories));
     for (model, texts) in
         [(chatty(true, false), texts), (chatty(false, false), texts), (byte_level, texts), (merging, texts)]
