@@ -194,7 +194,7 @@ fn the_templates_in_rust_are_formatted() {
         // Away from this workspace's own rules: an author has none.
         let path = folder.path().join(template);
         std::fs::copy(templates.join(template), &path).unwrap();
-        run(folder.path(), "rustfmt", &["--check", "--edition", "2021", path.to_str().unwrap()]);
+        run(folder.path(), "rustfmt", &["--check", "--edition", "2024", path.to_str().unwrap()]);
     }
 }
 

@@ -1,7 +1,6 @@
 //! The model files that other tests write are what llama.cpp takes for models.
 
 use std::path::{Path, PathBuf};
-use std::sync::OnceLock;
 
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_backend::LlamaBackend;
@@ -15,8 +14,7 @@ use crate::support::widened;
 use gguf::{Architecture, Gguf, PieceType, RandomModel, TensorType, Value, Vocabulary, requantise};
 
 fn backend() -> &'static LlamaBackend {
-    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
-    BACKEND.get_or_init(|| LlamaBackend::init().unwrap())
+    llama_selfmod::member::backend().unwrap()
 }
 
 fn stories() -> PathBuf {

@@ -13,10 +13,8 @@
 //! ```
 
 use std::path::Path;
-use std::sync::OnceLock;
 
 use llama_cpp_2::context::params::LlamaContextParams;
-use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::model::params::LlamaModelParams;
@@ -33,8 +31,7 @@ const WINDOW: usize = 256;
 
 /// Mean bits per byte of [`TEXT`] when the model reads `batch` tokens at a time.
 fn bits_per_byte(path: &Path, batch_length: usize) -> f64 {
-    static BACKEND: OnceLock<LlamaBackend> = OnceLock::new();
-    let backend = BACKEND.get_or_init(|| LlamaBackend::init().unwrap());
+    let backend = llama_selfmod::member::backend().unwrap();
     let model = LlamaModel::load_from_file(backend, path, &LlamaModelParams::default()).unwrap();
     let parameters = LlamaContextParams::default().with_n_threads(1).with_n_threads_batch(1);
     let mut context = model.new_context(backend, parameters).unwrap();

@@ -138,7 +138,7 @@ fn processes_that_write_at_the_same_time_lose_nothing() {
     let (_folder, path) = log();
     let children = (0..WRITERS).map(|writer| {
         Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "one_of_several_writers"])
+            .args(["--exact", "memory::one_of_several_writers"])
             .env("LLAMA_SELFMOD_TEST_LOG", &path)
             .env("LLAMA_SELFMOD_TEST_WRITER", writer.to_string())
             .spawn()

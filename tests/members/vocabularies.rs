@@ -218,7 +218,7 @@ fn a_leader_and_its_followers_write_and_go_back() {
 /// Every pair of models in the folder that `MODELS` names: for models with real vocabularies, which are not part of the
 /// project.
 #[test]
-#[ignore = "needs models: MODELS=folder cargo test --release --test members -- --ignored every_pair"]
+#[ignore = "needs models: MODELS=folder cargo test --release -- --ignored every_pair"]
 fn every_pair_of_models_of_a_folder_decodes_together() {
     let folder = std::env::var_os("MODELS").expect("MODELS names a folder");
     let mut models: Vec<PathBuf> = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();

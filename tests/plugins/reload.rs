@@ -296,7 +296,7 @@ mod hundred_reloads {
     #[test]
     fn a_hundred_reloads_leave_memory_and_files_but_for_the_mapped_code() {
         let alone = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "reload::hundred_reloads::in_a_process_of_its_own", "--ignored", "--nocapture"])
+            .args(["--exact", "plugins::reload::hundred_reloads::in_a_process_of_its_own", "--ignored", "--nocapture"])
             .output()
             .unwrap();
         assert!(alone.status.success(), "{}", String::from_utf8_lossy(&alone.stdout));

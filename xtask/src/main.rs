@@ -14,7 +14,7 @@ use probe::Need;
 const HELP: &str = "\
 Usage: cargo xtask COMMAND
 
-  demo   install what is missing, build, and let three small models write a story together
+  demo   install what is missing, build, and let two small models write a story together
   test   install what is missing, then check formatting, lints, tests and documentation
   setup  install what is missing: cmake, make, a C++ compiler, libclang; for the tests tmux, rustfmt and clippy";
 
@@ -42,7 +42,9 @@ fn demo() {
     set_up(&TO_BUILD);
     step("build", cargo(&["build", "--release"]));
     let mut program = Command::new(release_folder().join("llama_selfmod"));
-    program.args(["--demo", "--prompt", "Once upon a time"]).current_dir(root());
+    // A whole sentence, so that what is shown begins with one.
+    let prompt = "Once upon a time, a girl found a small door in an old oak tree.";
+    program.args(["--demo", "--n-predict", "200", "--prompt", prompt]).current_dir(root());
     step("demo", program);
 }
 

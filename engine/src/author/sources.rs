@@ -44,7 +44,7 @@ pub fn manifest() -> String {
         match inherited {
             _ if !kept => {}
             Some("version") => text += concat!("version = \"", env!("CARGO_PKG_VERSION"), "\"\n"),
-            Some("edition") => text += "edition = \"2021\"\n",
+            Some("edition") => text += "edition = \"2024\"\n",
             Some(_) => {}
             None => {
                 text += &comments;
@@ -90,6 +90,6 @@ mod tests {
         let manifest = manifest();
         assert!(!manifest.contains("workspace") && !manifest.contains("tests/"), "{manifest}");
         assert!(manifest.contains("name = \"llama_selfmod-plugin-api\"\n"), "{manifest}");
-        assert!(manifest.contains("\nversion = \"") && manifest.contains("\nedition = \"2021\""), "{manifest}");
+        assert!(manifest.contains("\nversion = \"") && manifest.contains("\nedition = \"2024\""), "{manifest}");
     }
 }

@@ -33,7 +33,7 @@ pub struct CommandLine {
 const EXAMPLES: &str = "\
 Examples:
   llama_selfmod --demo --prompt \"Once upon a time\"
-      Three tiny models that are part of the program write a story.
+      Two small models that are part of the program write a story.
   llama_selfmod -m model.gguf
       A chat with one model that corrects itself.
   llama_selfmod --models large.gguf,small.gguf --fusion-mode blend -p \"Explain tides.\"
@@ -95,9 +95,10 @@ pub struct EnsembleArgs {
     /// byte for byte.
     #[arg(long, value_name = "FILES", value_delimiter = ',')]
     pub models: Vec<PathBuf>,
-    /// Use the three small story models that are part of the program; one of them has another vocabulary
+    /// Use the two small story models that are part of the program, each with its own vocabulary
     ///
-    /// They see some 250 letters, so old text is dropped as with `--context-shift`.
+    /// They continue a text, as with --raw, and in a chat you write a story together. They see 512 tokens, and old text is
+    /// dropped, as with --context-shift.
     #[arg(long, conflicts_with_all = ["model", "models"])]
     pub demo: bool,
     /// How the members' distributions become one; see --list-hooks

@@ -183,8 +183,8 @@ impl Task {
             policies: policies(&ensemble.policy)?,
             watching: if args.watch == "poll" { Watching::Poll } else { Watching::Native },
             chat_template: args.chat_template.as_deref().map(template).transpose()?,
-            raw: args.raw,
-            // The demo should not end in the middle of a sentence: one of its models sees 256 letters.
+            // The demo's models tell stories, and a story should not end because 512 tokens are full.
+            raw: args.raw || ensemble.demo && args.chat_template.is_none(),
             context_shift: args.context_shift || ensemble.demo,
             ..self::ensemble(ensemble)?
         };

@@ -55,12 +55,23 @@ pub fn run() -> ExitCode {
     })
 }
 
+/// Below the demo's story: a chat, a measurement, a policy.
+const WHAT_NEXT: &str = "next: `llama_selfmod --demo` to write together, `score --demo FILE` to measure, `new policy calm` to \
+                         change how it corrects itself";
+
 fn perform(line: CommandLine) -> Result<ExitCode, Error> {
+    let demo = line.ensemble.demo;
     let stdin = io::stdin();
     let mut stdin = Stdin { is_terminal: stdin.is_terminal(), reader: &mut stdin.lock() };
     let Task { mode, settings, look, memory } = Task::understand(line, &mut stdin)?;
     match mode {
-        Mode::Reply(prompt) => oneshot::run(Session::open(settings, look, memory, Interrupt::install()?)?, prompt),
+        Mode::Reply(prompt) => {
+            let code = oneshot::run(Session::open(settings, look, memory, Interrupt::install()?)?, prompt)?;
+            if demo {
+                look.remark(WHAT_NEXT);
+            }
+            Ok(code)
+        }
         Mode::Chat => {
             // In this order: both take over Ctrl-C, and during a reply it is `Interrupt` that must have it.
             let lines = Lines::open()?;

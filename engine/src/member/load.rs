@@ -66,8 +66,8 @@ impl Loaded {
     }
 }
 
-/// llama.cpp, which starts once in a process.
-pub(super) fn backend() -> Result<&'static LlamaBackend, Error> {
+/// llama.cpp, which starts once in a process: a program that uses llama-cpp-2 beside the engine takes it from here.
+pub fn backend() -> Result<&'static LlamaBackend, Error> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let start = || {
         llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());

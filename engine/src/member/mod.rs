@@ -20,6 +20,7 @@ pub mod units;
 pub mod vocabulary;
 
 pub use ensemble::Ensemble;
+pub use load::backend;
 pub use rows::MemberRow;
 pub use vocabulary::Vocabulary;
 

@@ -19,14 +19,23 @@ fn refusal(words: &[&str]) -> String {
 fn the_defaults_of_the_flags_are_those_of_the_library() {
     let task = understand(&["--demo", "--seed", "0"], b"hello").unwrap();
     let mut settings = task.settings;
-    assert_eq!(settings.models.len(), 3);
+    assert_eq!(settings.models.len(), 2);
     settings.models.clear();
     // Where to keep what can be made again is this user's affair.
     settings.cache = None;
-    assert!(settings.context_shift, "the demo's context is small");
-    settings.context_shift = false;
+    assert!(settings.context_shift && settings.raw, "the demo tells a story, and its context is small");
+    (settings.context_shift, settings.raw) = (false, false);
     assert_eq!(format!("{settings:?}"), format!("{:?}", Settings::default()));
     assert_eq!(task.memory, Some("selfmod_memory.jsonl".into()));
+}
+
+#[test]
+fn a_template_makes_the_demo_a_conversation() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("chat.jinja");
+    std::fs::write(&path, "{{ messages[0].content }}").unwrap();
+    let task = understand(&["--demo", "--chat-template", path.to_str().unwrap()], b"hello").unwrap();
+    assert!(!task.settings.raw && task.settings.chat_template.is_some());
 }
 
 #[test]
@@ -56,13 +65,13 @@ fn an_empty_prompt_is_refused() {
 
 #[test]
 fn weights_and_layers_fit_the_members() {
-    let task = understand(&["--demo", "--weights", "1,0,2", "--n-gpu-layers", "-1,3,0"], b"x").unwrap();
+    let task = understand(&["--demo", "--weights", "1,0", "--n-gpu-layers", "-1,3"], b"x").unwrap();
     let of = |index: usize| (task.settings.models[index].weight, task.settings.models[index].gpu_layers);
     assert_eq!((of(0), of(1)), ((1.0, -1), (0.0, 3)));
-    assert!(refusal(&["--demo", "--weights", "1"]).contains("1 weight for 3 models"));
-    assert!(refusal(&["--demo", "--weights", "0,0,0"]).contains("all 0"));
+    assert!(refusal(&["--demo", "--weights", "1"]).contains("1 weight for 2 models"));
+    assert!(refusal(&["--demo", "--weights", "0,0"]).contains("all 0"));
     assert!(refusal(&["--demo", "--weights", "1,-1"]).contains("from 0"));
-    assert!(refusal(&["--demo", "--n-gpu-layers", "1,2"]).contains("2 numbers for 3 models"));
+    assert!(refusal(&["--demo", "--n-gpu-layers", "1,2,3"]).contains("3 numbers for 2 models"));
 }
 
 #[test]
