@@ -4,6 +4,7 @@ mod support;
 
 mod architecture;
 mod author;
+mod book;
 mod chat;
 mod cli;
 mod fixtures_load;

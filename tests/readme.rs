@@ -1,4 +1,5 @@
-//! What README.md shows is there and works: flags, defaults, ranges, commands, events, and the code of its examples.
+//! What README.md and the pages of docs/ show is there and works: flags, defaults, ranges, commands, events, and the code of
+//! their examples.
 
 use assert_cmd::Command;
 use llama_selfmod::events::{EndReason, Event, MemberProbability};
@@ -11,12 +12,10 @@ fn file(path: &str) -> String {
     std::fs::read_to_string(Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(path)).unwrap()
 }
 
-/// The cells of every table row below a heading, up to the next heading.
-fn rows(heading: &str) -> Vec<Vec<String>> {
-    let readme = file("README.md");
-    let (_, section) = readme.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no `{heading}`"));
-    let section = section.split("\n## ").next().unwrap();
-    let lines = section.lines().filter(|line| line.starts_with("| "));
+/// The cells of every table row of a page.
+fn rows(page: &str) -> Vec<Vec<String>> {
+    let text = file(page);
+    let lines = text.lines().filter(|line| line.starts_with("| "));
     lines.map(|line| line.trim_matches('|').split('|').map(|cell| cell.trim().to_string()).collect()).collect()
 }
 
@@ -25,10 +24,10 @@ fn quoted(cell: &str) -> Vec<String> {
     cell.split('`').skip(1).step_by(2).map(str::to_string).collect()
 }
 
-/// The first block of a language below a heading of a document.
-fn block(document: &str, heading: &str, language: &str) -> String {
-    let text = file(document);
-    let (_, section) = text.split_once(&format!("\n## {heading}\n")).unwrap_or_else(|| panic!("no `{heading}`"));
+/// The first block of a language below a heading of a page.
+fn block(page: &str, heading: &str, language: &str) -> String {
+    let text = file(page);
+    let (_, section) = text.split_once(&format!("# {heading}\n")).unwrap_or_else(|| panic!("no `{heading}` in {page}"));
     let (_, block) = section.split_once(&format!("```{language}\n")).unwrap();
     block.split("```").next().unwrap().to_string()
 }
@@ -58,12 +57,12 @@ fn flags_of_help(command: &[&str]) -> BTreeMap<String, Option<String>> {
 }
 
 /// The rows of the table of flags: long name, default, range.
-fn flags_of_readme() -> BTreeMap<String, (String, String)> {
+fn flags_of_table() -> BTreeMap<String, (String, String)> {
     let flag = |row: Vec<String>| {
         let name = quoted(&row[0]).into_iter().find(|word| word.starts_with("--"))?;
         Some((name, (row[1].clone(), row[2].clone())))
     };
-    rows("Flags").into_iter().filter_map(flag).collect()
+    rows("docs/reference/flags.md").into_iter().filter_map(flag).collect()
 }
 
 #[test]
@@ -71,13 +70,13 @@ fn the_table_of_flags_has_every_flag_of_the_program_and_no_other() {
     let commands: [&[&str]; 8] =
         [&[], &["score"], &["bench"], &["replay"], &["vocab"], &["new", "plugin"], &["new", "policy"], &["check"]];
     let there: BTreeSet<String> = commands.iter().flat_map(|command| flags_of_help(command).into_keys()).collect();
-    let shown: BTreeSet<String> = flags_of_readme().into_keys().collect();
+    let shown: BTreeSet<String> = flags_of_table().into_keys().collect();
     assert_eq!(shown, there);
 }
 
 #[test]
 fn the_table_of_flags_has_the_programs_defaults() {
-    let shown = flags_of_readme();
+    let shown = flags_of_table();
     for (flag, default) in flags_of_help(&[]) {
         let cell = &shown[&flag].0;
         match default {
@@ -96,7 +95,7 @@ fn the_table_of_flags_has_the_ranges_that_a_refusal_names() {
         words.filter_map(|word| word.parse().ok()).collect()
     };
     let mut checked = 0;
-    for (flag, (_, range)) in flags_of_readme() {
+    for (flag, (_, range)) in flags_of_table() {
         if range.is_empty() {
             continue;
         }
@@ -116,7 +115,7 @@ fn the_table_of_commands_is_that_of_the_chat() {
     let (_, list) = source.split_once("pub const COMMANDS").unwrap();
     let entries = list.split("];").next().unwrap().split("entry(\"").skip(1);
     let there: BTreeSet<String> = entries.map(|entry| format!("/{}", entry.split('"').next().unwrap())).collect();
-    let cells = rows("Commands in a chat").into_iter().flat_map(|row| quoted(&row[0]));
+    let cells = rows("docs/reference/chat.md").into_iter().flat_map(|row| quoted(&row[0]));
     let shown: BTreeSet<String> = cells.map(|command| command.split(' ').next().unwrap().to_string()).collect();
     assert_eq!(shown, there);
 }
@@ -261,12 +260,12 @@ fn every_event_is_as_the_schema_says() {
 fn the_table_of_events_has_the_fields_of_the_schema() {
     let schema: Value = serde_json::from_str(&file("engine/json-stream.schema.json")).unwrap();
     let mut shown = BTreeSet::new();
-    for row in rows("The JSON stream").into_iter().skip(1) {
+    for row in rows("docs/reference/json-stream.md").into_iter().skip(1) {
         let kind = quoted(&row[0]).remove(0);
         let properties = schema["$defs"][&kind]["properties"].as_object().unwrap();
         let words = quoted(&row[1]);
         for name in properties.keys().filter(|name| *name != "type") {
-            assert!(words.contains(name), "`{kind}` has a field `{name}`, which the README does not show");
+            assert!(words.contains(name), "`{kind}` has a field `{name}`, which the table does not show");
         }
         shown.insert(kind);
     }
@@ -274,7 +273,7 @@ fn the_table_of_events_has_the_fields_of_the_schema() {
 }
 
 #[test]
-fn the_score_that_the_readme_shows_is_that_of_the_program() {
+fn the_score_that_is_shown_is_that_of_the_program() {
     let figures = |table: &str| -> BTreeMap<String, f64> {
         let figure = |line: &str| {
             let (name, figure) = line.trim_end_matches('%').rsplit_once("  ")?;
@@ -282,7 +281,7 @@ fn the_score_that_the_readme_shows_is_that_of_the_program() {
         };
         table.lines().filter_map(figure).collect()
     };
-    let shown = figures(&block("README.md", "score: does the ensemble predict better?", "console"));
+    let shown = figures(&block("docs/score.md", "score: does the ensemble predict better?", "console"));
     let story = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/story.txt");
     let output = selfmod(&["score", "--demo", story.to_str().unwrap()]).assert().success().get_output().stdout.clone();
     let there = figures(&String::from_utf8(output).unwrap());
@@ -290,23 +289,24 @@ fn the_score_that_the_readme_shows_is_that_of_the_program() {
     for (name, figure) in shown {
         // Other instructions round otherwise; the headroom is in per cent.
         let tolerance = if name.contains("headroom") { 1.0 } else { 2e-3 };
-        assert!((figure - there[&name]).abs() < tolerance, "{name} is {}, the README says {figure}", there[&name]);
+        assert!((figure - there[&name]).abs() < tolerance, "{name} is {}, docs/score.md says {figure}", there[&name]);
     }
 }
 
 #[test]
-fn the_replay_that_the_readme_shows_is_one() {
-    const HEADING: &str = "Trying a policy on yesterday's chat";
+fn the_replay_that_is_shown_is_one() {
+    const PAGE: &str = "docs/replay.md";
+    const HEADING: &str = "replay: a policy on yesterday's chat";
     let folder = tempfile::tempdir().unwrap();
     let program = Path::new(env!("CARGO_BIN_EXE_llama_selfmod")).parent().unwrap();
     let mut shell = std::process::Command::new("sh");
-    shell.args(["-eu", "-c", &block("README.md", HEADING, "sh")]).current_dir(&folder);
+    shell.args(["-eu", "-c", &block(PAGE, HEADING, "sh")]).current_dir(&folder);
     shell.env("PATH", format!("{}:{}", program.display(), std::env::var("PATH").unwrap()));
     shell.env("XDG_CACHE_HOME", folder.path());
     let output = shell.output().unwrap();
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     let there = String::from_utf8(output.stdout).unwrap();
-    let shown = block("README.md", HEADING, "text");
+    let shown = block(PAGE, HEADING, "text");
     let squeezed = |line: &str| line.split_whitespace().collect::<Vec<_>>().join(" ");
     // The text differs where a processor rounds otherwise; what the columns are does not.
     let is_head = |line: &&str| line.starts_with("token ");
@@ -319,26 +319,14 @@ fn the_replay_that_the_readme_shows_is_one() {
 }
 
 #[test]
-fn the_log_has_the_fields_that_the_readme_shows() {
+fn the_log_has_the_fields_that_its_table_shows() {
     let folder = tempfile::tempdir().unwrap();
     let log = folder.path().join("log.jsonl");
     let arguments = ["--demo", "-n", "10", "-p", "Once upon a time", "--memory-file", log.to_str().unwrap()];
     selfmod(&arguments).assert().success();
     let line: Value = serde_json::from_str(&std::fs::read_to_string(log).unwrap()).unwrap();
     let there: BTreeSet<String> = line.as_object().unwrap().keys().cloned().collect();
-    let shown: BTreeSet<String> = rows("The memory log").into_iter().flat_map(|row| quoted(&row[0])).collect();
+    let shown: BTreeSet<String> =
+        rows("docs/reference/memory-log.md").into_iter().flat_map(|row| quoted(&row[0])).collect();
     assert_eq!(shown, there);
-}
-
-#[test]
-fn every_link_to_a_file_leads_somewhere() {
-    for document in ["README.md", "engine/ARCHITECTURE.md", "plugins/README.md", "policies/README.md"] {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("..").join(document).parent().unwrap().to_path_buf();
-        let text = file(document);
-        for link in text.split("](").skip(1).filter_map(|rest| rest.split(')').next()) {
-            let path = link.split('#').next().unwrap();
-            let is_file = !path.is_empty() && !path.contains("://");
-            assert!(!is_file || folder.join(path).exists(), "{document} links to `{link}`");
-        }
-    }
 }
