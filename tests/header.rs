@@ -24,7 +24,7 @@ const PREAMBLE: &str = "\
  * called at the same time. A plugin never calls back into the host outside a call. Pointers that a function is given are
  * never null unless its description says so, and are valid until it returns. An exception never leaves a function.
  *
- * Made from plugin-api/src/abi.rs. Do not edit: `REGENERATE=1 cargo test --release --test header` writes it anew.
+ * Made from plugin-api/src/abi.rs. Do not edit: `REGENERATE=1 cargo test --release header::` writes it anew.
  */";
 
 /// Declares the symbol, so that a `const` of C++ is exported too.
@@ -119,7 +119,7 @@ fn the_header_is_what_the_abi_says() {
     assert!(
         there == generated,
         "plugin-api/include/llama_selfmod_plugin.h is not what abi.rs says any more; write it anew with \
-         `REGENERATE=1 cargo test --release --test header`, and look at the difference: a layout of version 1 never changes"
+         `REGENERATE=1 cargo test --release header::`, and look at the difference: a layout of version 1 never changes"
     );
 }
 

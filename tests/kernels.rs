@@ -9,7 +9,7 @@
 //!
 //! ```text
 //! RUSTFLAGS="-C target-cpu=x86-64-v3" CARGO_TARGET_DIR=target/portable \
-//!     cargo test --release --test kernels --no-fail-fast -- --nocapture | grep -a "bits per byte"
+//!     cargo test --release kernels:: --no-fail-fast -- --nocapture | grep -a "bits per byte"
 //! ```
 
 use std::path::Path;

@@ -45,5 +45,9 @@ pub mod score;
 pub mod settings;
 pub mod trace;
 
+#[cfg(test)]
+#[path = "../../tests/support/timing.rs"]
+mod timing;
+
 pub use engine::Engine;
 pub use error::Error;

@@ -52,13 +52,13 @@ fn a_script_is_named_by_its_file() {
 }
 
 #[test]
-fn state_survives_and_the_new_code_runs_within_300_milliseconds() {
+fn state_survives_and_the_new_code_runs_soon() {
     let mut edited = begin();
     assert_eq!(reason(&mut edited.hook), "one 1");
     let saved = Instant::now();
     std::fs::write(&edited.path, counting("two")).unwrap();
     assert_eq!(version(next_reload(&mut edited.hook, LONG)), 2);
-    assert!(saved.elapsed() < Duration::from_millis(300), "it took {:?}", saved.elapsed());
+    assert_within(Duration::from_millis(300), saved.elapsed(), "a save");
     assert_eq!(reason(&mut edited.hook), "two 2");
 }
 

@@ -102,7 +102,7 @@ fn observing_changes_nothing() {
     hook.reset().unwrap();
 }
 
-/// Generous against a busy machine; the measured figure is about 4 µs.
+/// The measured figure is about 4 µs.
 #[test]
 fn the_retraction_script_costs_less_than_50_microseconds_a_token() {
     let mut hook = retraction("{}");
@@ -117,7 +117,7 @@ fn the_retraction_script_costs_less_than_50_microseconds_a_token() {
     samples.sort();
     let median = samples[samples.len() / 2];
     println!("median {median:?}");
-    assert!(median < Duration::from_micros(50), "median {median:?}");
+    assert_within(Duration::from_micros(50), median, "a token");
 }
 
 /// Compiling, `init` and all samples; the measured figure is below a millisecond.
@@ -135,5 +135,5 @@ fn a_reload_of_the_retraction_script_takes_a_few_milliseconds_at_most() {
         .collect();
     times.sort_by(f64::total_cmp);
     println!("median {:.3} ms, longest {:.3} ms", times[20], times[39]);
-    assert!(times[20] < 20.0, "median {:.3} ms", times[20]);
+    assert_within(Duration::from_millis(20), Duration::from_secs_f64(times[20] / 1e3), "a reload");
 }

@@ -1,5 +1,6 @@
 //! What the tests of scripts share: a moment of a reply, two small rows, and loading.
 
+pub use crate::support::timing::assert_within;
 pub use std::path::Path;
 pub use std::time::{Duration, Instant};
 

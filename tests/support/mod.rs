@@ -6,5 +6,6 @@ pub mod replay;
 pub mod screen;
 pub mod scripted;
 pub mod story;
+pub mod timing;
 pub mod trace;
 pub mod widened;
