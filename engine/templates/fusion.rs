@@ -1,6 +1,6 @@
 //! A fusion: it makes one distribution of all members' distributions, at every token.
 
-use plugin_api::{export_plugin, Plugin, Role, Rows, Step};
+use plugin_api::{Plugin, Role, Rows, Step, export_plugin};
 
 /// What the user can set, with `--plugin FILE:sharpness=4`. Another key or type is refused, and the
 /// message shows what stands here, comments included.

@@ -1,6 +1,6 @@
 //! A policy: it watches the text that is being written, changes the sampling, or takes text back.
 
-use plugin_api::{export_plugin, Adjustment, Assessment, Plugin, Role, Step, Verdict};
+use plugin_api::{Adjustment, Assessment, Plugin, Role, Step, Verdict, export_plugin};
 
 /// What the user can set, with `--plugin FILE:unlikely=0.05`. Another key or type is refused, and the
 /// message shows what stands here, comments included.
@@ -46,10 +46,7 @@ impl Plugin for Policy {
         }
         if a.mean_confidence < 0.5 && step.parameters.temperature > 0.4 {
             // Goes back to the user's value by itself, by half in 16 tokens.
-            let calm = Adjustment {
-                temperature: Some(0.4),
-                ..Adjustment::default()
-            };
+            let calm = Adjustment { temperature: Some(0.4), ..Adjustment::default() };
             return Ok(Verdict::adjust(calm, "unsure"));
         }
         Ok(Verdict::proceed())
@@ -66,8 +63,8 @@ export_plugin!(Policy);
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::{assessment, step};
     use plugin_api::Action;
+    use plugin_api::testing::{assessment, step};
 
     #[test]
     fn an_unlikely_token_is_taken_back() {
