@@ -2,14 +2,24 @@
 //!
 //! Model files carry Jinja templates written for Hugging Face's `apply_chat_template`; this renders them as that does.
 //! What a person typed, and what the ensemble wrote earlier, must never be read as control tokens, so the prompt comes
-//! as pieces that say whose text they are. How that is found out is told in `template/stand_in.rs`.
+//! as pieces that say whose text they are: the interpreter knows it of every character (`template/text.rs`).
 
+mod arguments;
+mod checks;
+mod expression;
+mod filters;
+mod format;
+mod interpreter;
 mod jinja;
-mod stand_in;
+mod methods;
+mod show;
+mod text;
+mod value;
+mod work;
 
 use crate::settings::{Message, Speaker};
-use jinja::Jinja;
-use stand_in::StandIns;
+use jinja::{Jinja, Stretches};
+use text::TEMPLATE;
 
 /// One stretch of a rendered prompt.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -40,6 +50,12 @@ pub enum TemplateError {
         /// The template's own words.
         what: String,
     },
+    /// It was stopped.
+    #[error("it takes more time or memory than any prompt can need{}", at(.line))]
+    TooMuch {
+        /// Where, from 1.
+        line: Option<usize>,
+    },
 }
 
 fn at(line: &Option<usize>) -> String {
@@ -57,7 +73,10 @@ impl ChatTemplate {
     /// A template from a model file, or one the user gave. `bos` and `eos` are what the model calls the tokens that
     /// begin and end a text; templates that write `bos` themselves have it at the start of the first piece.
     pub fn jinja(source: &str, bos: &str, eos: &str) -> Result<Self, TemplateError> {
-        Ok(Self { jinja: Some(Jinja::new(source, bos, eos)?), stop: Vec::new() })
+        // Llama 3 and others ask for the date. It is the date of the load, so that it does not change in the middle of
+        // a conversation, which would make every member read all of it again.
+        let now = jiff::ZonedDateTime::now();
+        Ok(Self { jinja: Some(Jinja::new(source, bos, eos, now)?), stop: Vec::new() })
     }
 
     /// For base models: the system message as a paragraph, then `User: …` and `Assistant: …` by turns.
@@ -71,25 +90,27 @@ impl ChatTemplate {
     /// speaker in a row are joined, and then the system message is put before the first message of the user.
     pub fn render(&self, messages: &[Message]) -> Result<Vec<Piece>, TemplateError> {
         let Some(jinja) = &self.jinja else { return Ok(plain(messages)) };
+        let first = jinja.render(messages);
+        match &first {
+            Ok(prompt) if !passes_over_system(jinja, messages, prompt) => return Ok(pieces(prompt)),
+            Err(TemplateError::TooMuch { .. }) => return first.map(|_| Vec::new()),
+            _ => {}
+        }
         let joined = join_neighbours(messages);
         let without_system = join_neighbours(&system_into_user(messages));
-        let first = render_safely(jinja, messages);
-        if first.as_ref().is_ok_and(|rendered| rendered.all_system) {
-            return first.map(|rendered| rendered.pieces);
-        }
         let mut fallback = None;
         for attempt in [joined, without_system] {
             if attempt == messages {
                 continue;
             }
-            match render_safely(jinja, &attempt) {
-                Ok(rendered) if rendered.all_system => return Ok(rendered.pieces),
-                Ok(rendered) => fallback = fallback.or(Some(rendered)),
+            match jinja.render(&attempt) {
+                Ok(prompt) if !passes_over_system(jinja, &attempt, &prompt) => return Ok(pieces(&prompt)),
+                Ok(prompt) => fallback = fallback.or(Some(prompt)),
                 Err(_) => {}
             }
         }
         match (first, fallback) {
-            (Ok(rendered), _) | (Err(_), Some(rendered)) => Ok(rendered.pieces),
+            (Ok(prompt), _) | (Err(_), Some(prompt)) => Ok(pieces(&prompt)),
             (Err(error), None) => Err(error),
         }
     }
@@ -100,29 +121,28 @@ impl ChatTemplate {
     }
 }
 
-struct Rendered {
-    pieces: Vec<Piece>,
-    /// Whether the text of all system messages is in it.
-    all_system: bool,
+/// Whether the template makes nothing of a system message: its text is not in the prompt, which is the same without it. A
+/// text that is only looked at, as `/no_think` is, changes the prompt.
+fn passes_over_system(jinja: &Jinja, messages: &[Message], prompt: &Stretches) -> bool {
+    let is_system = |message: &Message| message.role == Speaker::System && !message.content.trim().is_empty();
+    let is_seen = |index: usize| prompt.iter().any(|(text, owner)| *owner == TEMPLATE + 1 + index && !text.trim().is_empty());
+    if !messages.iter().enumerate().any(|(index, message)| is_system(message) && !is_seen(index)) {
+        return false;
+    }
+    let others: Vec<Message> = messages.iter().filter(|message| !is_system(message)).cloned().collect();
+    let text = |prompt: &Stretches| prompt.iter().map(|(text, _)| text.as_str()).collect::<String>();
+    jinja.render(&others).is_ok_and(|without| text(&without) == text(prompt))
 }
 
-/// Renders the messages with stand-ins, and once as they are to see whether that made a difference.
-fn render_safely(jinja: &Jinja, messages: &[Message]) -> Result<Rendered, TemplateError> {
-    let real = jinja.render(messages)?;
-    let stand_ins = StandIns::new(messages);
-    let hidden = stand_ins.as_ref().and_then(|stand_ins| jinja.render(stand_ins.messages()).ok());
-    let (Some(stand_ins), Some(hidden)) = (stand_ins, hidden) else {
-        let mut pieces = Vec::new();
-        push(&mut pieces, &real, false);
-        return Ok(Rendered { pieces, all_system: true });
-    };
-    let (mut pieces, seen) = stand_ins.resolve(&hidden);
-    let all_system = messages.iter().zip(seen).all(|(message, seen)| message.role != Speaker::System || seen);
-    let text: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
-    if text != real && stand_in::all_found(&real, &hidden, messages) {
-        pieces = stand_in::distrust(&real, messages);
+/// The prompt as pieces. White space between two stretches of persons goes with them: tokens may reach over it.
+fn pieces(prompt: &Stretches) -> Vec<Piece> {
+    let mut pieces = Vec::new();
+    for (index, (text, owner)) in prompt.iter().enumerate() {
+        let is_persons = |at: Option<usize>| at.and_then(|at| prompt.get(at)).is_some_and(|(_, owner)| *owner != TEMPLATE);
+        let between = is_persons(index.checked_sub(1)) && is_persons(Some(index + 1)) && text.trim().is_empty();
+        push(&mut pieces, text, *owner == TEMPLATE && !between);
     }
-    Ok(Rendered { pieces, all_system })
+    pieces
 }
 
 /// Adds text to the end of a prompt, joining it with the last piece where it can.

@@ -1,104 +1,138 @@
 //! Jinja as Hugging Face's `apply_chat_template` sets it up.
+//!
+//! The parser is minijinja's. The interpreter is our own, because it has to know of every character of a prompt who wrote
+//! it ([`super::text`]), to bound whatever a template does ([`super::work`]), and to print what Python prints.
 
-use super::{TemplateError, stand_in};
+use super::TemplateError;
+use super::interpreter::Interpreter;
+use super::text::{Owner, TEMPLATE, Text};
+use super::value::Value;
+use super::work::{Done, Fault, FaultKind, Work};
 use crate::settings::{Message, Speaker};
-use minijinja::value::{Kwargs, Value};
-use minijinja::{Environment, Error, ErrorKind, context, syntax::SyntaxConfig};
+use minijinja::machinery::{Token, ast::Stmt, parse, tokenize};
+use minijinja::syntax::SyntaxConfig;
 
-/// Bounds what a template in a strange file can do: some hundred thousand messages' worth of steps.
-const FUEL: u64 = 20_000_000;
-/// What a template is called in messages of the engine.
-const NAME: &str = "chat template";
+/// Longest template, in bytes. The longest of 70 real ones has 17,000.
+const LONGEST_SOURCE: usize = 256 * 1024;
+/// Most tokens in one pair of braces, where they may all nest. Real templates have up to 57.
+const MOST_TOKENS: usize = 1000;
+/// Most `elif`, which nest too. Real templates have up to 40.
+const MOST_BRANCHES: usize = 1000;
+/// Stack of the thread that parses and renders. Only what is used of it takes memory.
+const STACK: usize = 64 << 20;
+/// What a rendering may use up, in bytes of text; the unit is told in [`super::work`]. It is a third of a second, measured
+/// with the worst templates at hand; a long chat with the most laborious of the real templates takes a hundredth.
+const BUDGET: usize = 96 << 20;
+/// What it may use up for each byte of the messages and for each message besides.
+const BUDGET_FOR_BYTE: usize = 64;
+const BUDGET_FOR_MESSAGE: usize = 64 << 10;
+
+/// Most characters of an error message; a template that explains why it refuses a conversation takes up to 300.
+const MOST_WORDS: usize = 1000;
 
 /// A template with what it needs.
 pub struct Jinja {
-    environment: Environment<'static>,
     source: String,
     bos: String,
     eos: String,
+    now: jiff::ZonedDateTime,
 }
 
-/// The words of `raise_exception`.
-#[derive(Debug, thiserror::Error)]
-#[error("{0}")]
-struct Raised(String);
+/// A prompt in stretches of one owner each.
+pub type Stretches = Vec<(String, Owner)>;
 
 impl Jinja {
-    /// Checks the syntax.
-    pub fn new(source: &str, bos: &str, eos: &str) -> Result<Self, TemplateError> {
-        // Llama 3 and others ask for the date. It is the date of the load, so that it does not change in the middle of
-        // a conversation, which would make every member read all of it again.
-        let now = jiff::ZonedDateTime::now();
-        let mut environment = Environment::new();
-        if let Ok(syntax) = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build() {
-            environment.set_syntax(syntax);
-        }
-        environment.set_fuel(Some(FUEL));
-        environment.set_unknown_method_callback(minijinja_contrib::pycompat::unknown_method_callback);
-        environment.add_function("raise_exception", |words: String| -> Result<Value, Error> {
-            Err(Error::new(ErrorKind::InvalidOperation, words.clone()).with_source(Raised(words)))
-        });
-        environment.add_function("strftime_now", move |format: String| {
-            jiff::fmt::strtime::format(&format, &now)
-                .map_err(|error| Error::new(ErrorKind::InvalidOperation, error.to_string()))
-        });
-        environment.add_filter("tojson", to_json);
-        let jinja = Self { environment, source: generation_blocks(source), bos: bos.into(), eos: eos.into() };
-        if stand_in::could_be_mistaken(source) {
-            let what = "it has characters of the last private-use plane, which are needed here".into();
+    /// Checks size and syntax. `now` is what the template is told of the time.
+    pub fn new(source: &str, bos: &str, eos: &str, now: jiff::ZonedDateTime) -> Result<Self, TemplateError> {
+        if source.len() > LONGEST_SOURCE {
+            let what = format!("it is longer than {} KiB", LONGEST_SOURCE >> 10);
             return Err(TemplateError::Broken { line: None, what });
         }
-        jinja.template()?;
+        let jinja = Self { source: generation_blocks(source), bos: bos.into(), eos: eos.into(), now };
+        on_deep_stack(|| jinja.parsed().map(drop))?;
         Ok(jinja)
     }
 
-    fn template(&self) -> Result<minijinja::Template<'_, '_>, TemplateError> {
-        self.environment.template_from_named_str(NAME, &self.source).map_err(explain)
+    fn parsed(&self) -> Result<Stmt<'_>, TemplateError> {
+        let syntax = SyntaxConfig::builder().trim_blocks(true).lstrip_blocks(true).build().map_err(explain_syntax)?;
+        let (mut in_tag, mut branches) = (0, 0);
+        for token in tokenize(&self.source, false, syntax.clone()) {
+            let (token, span) = token.map_err(explain_syntax)?;
+            in_tag = if matches!(token, Token::VariableStart | Token::BlockStart) { 0 } else { in_tag + 1 };
+            branches += usize::from(matches!(token, Token::Ident("elif")));
+            if in_tag > MOST_TOKENS || branches > MOST_BRANCHES {
+                let what = "it is nested too deeply".into();
+                return Err(TemplateError::Broken { line: Some(span.start_line.into()), what });
+            }
+        }
+        parse(&self.source, "chat template", syntax).map_err(explain_syntax)
     }
 
     /// The prompt for these messages, with the beginning of the answer.
-    pub fn render(&self, messages: &[Message]) -> Result<String, TemplateError> {
-        let context = context! {
-            messages => messages.iter().map(said).collect::<Value>(),
-            bos_token => self.bos.as_str(),
-            eos_token => self.eos.as_str(),
-            add_generation_prompt => true,
-            tools => (),
-            documents => (),
-        };
-        self.template()?.render(context).map_err(explain)
+    pub fn render(&self, messages: &[Message]) -> Result<Stretches, TemplateError> {
+        on_deep_stack(|| {
+            let template = self.parsed()?;
+            let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
+            let work = Work::new(BUDGET + BUDGET_FOR_BYTE * bytes + BUDGET_FOR_MESSAGE * messages.len());
+            let names = self.names(&work, messages).map_err(explain)?;
+            let text = Interpreter::new(&work, &self.now, names).render(&template).map_err(explain)?;
+            Ok(text.stretches(0..text.len()).map(|(text, owner)| (text.into(), owner)).collect())
+        })
     }
-}
 
-fn said(message: &Message) -> Value {
-    let role = match message.role {
-        Speaker::System => "system",
-        Speaker::User => "user",
-        Speaker::Assistant => "assistant",
-    };
-    context! { role, content => message.content.as_str() }
-}
-
-fn explain(error: Error) -> TemplateError {
-    let mut cause: Option<&(dyn std::error::Error + 'static)> = Some(&error);
-    // The innermost position is the one in the macro that failed.
-    let mut line = None;
-    while let Some(current) = cause {
-        if let Some(raised) = current.downcast_ref::<Raised>() {
-            return TemplateError::Refused { line, what: raised.0.clone() };
+    fn names(&self, work: &Work, messages: &[Message]) -> Done<Vec<(&'static str, Value)>> {
+        let mut list = Vec::with_capacity(messages.len());
+        for (index, message) in messages.iter().enumerate() {
+            let role = match message.role {
+                Speaker::System => "system",
+                Speaker::User => "user",
+                Speaker::Assistant => "assistant",
+            };
+            let content = Value::Text(Text::new(work, &message.content, TEMPLATE + 1 + index)?);
+            let role = (Value::text(work, "role")?, Value::text(work, role)?);
+            list.push(Value::dict(work, [role, (Value::text(work, "content")?, content)])?);
         }
-        line = current.downcast_ref::<Error>().and_then(Error::line).or(line);
-        cause = current.source();
+        Ok(vec![
+            ("messages", Value::list(work, list)?),
+            ("bos_token", Value::text(work, &self.bos)?),
+            ("eos_token", Value::text(work, &self.eos)?),
+            ("add_generation_prompt", Value::Bool(true)),
+            ("tools", Value::None),
+            ("documents", Value::None),
+        ])
     }
-    let what = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}, {detail}", error.kind()));
-    TemplateError::Broken { line, what }
 }
 
-/// JSON as it is, where minijinja's own filter makes it safe for web pages.
-fn to_json(value: Value, options: Kwargs) -> Result<String, Error> {
-    let indent: Option<usize> = options.get("indent")?;
-    let json = if indent.is_some() { serde_json::to_string_pretty(&value) } else { serde_json::to_string(&value) };
-    json.map_err(|error| Error::new(ErrorKind::BadSerialization, error.to_string()))
+/// Runs `work` where there is stack for all that the limits allow.
+fn on_deep_stack<T: Send>(work: impl FnOnce() -> Result<T, TemplateError> + Send) -> Result<T, TemplateError> {
+    let failed = |what: String| TemplateError::Broken { line: None, what };
+    std::thread::scope(|scope| {
+        let thread = std::thread::Builder::new().name("template".into()).stack_size(STACK).spawn_scoped(scope, work);
+        let thread = thread.map_err(|error| failed(format!("there is no memory for it ({error})")))?;
+        thread.join().unwrap_or_else(|_| Err(failed("its interpreter failed".into())))
+    })
+}
+
+fn explain(fault: Fault) -> TemplateError {
+    let line = fault.line;
+    match fault.kind {
+        FaultKind::Broken(what) => TemplateError::Broken { line, what: shortened(what) },
+        FaultKind::Refused(what) => TemplateError::Refused { line, what: shortened(what) },
+        FaultKind::Spent => TemplateError::TooMuch { line },
+    }
+}
+
+fn explain_syntax(error: minijinja::Error) -> TemplateError {
+    let what = error.detail().map_or_else(|| error.kind().to_string(), |detail| format!("{}, {detail}", error.kind()));
+    TemplateError::Broken { line: error.line(), what: shortened(what) }
+}
+
+/// Words of a template, or with names of it, that fit into a message.
+fn shortened(words: String) -> String {
+    match words.char_indices().nth(MOST_WORDS) {
+        Some((end, _)) => format!("{}…", &words[..end]),
+        None => words,
+    }
 }
 
 /// `{% generation %}` marks the assistant's text for training. Here it is a block that is always rendered.
@@ -112,8 +146,8 @@ fn generation_blocks(source: &str) -> String {
             continue;
         };
         let replacement = match tag.trim_matches(|c: char| c == '-' || c == '+' || c.is_whitespace()) {
-            "generation" => tag.replace("generation", "if true"),
-            "endgeneration" => tag.replace("endgeneration", "endif"),
+            "generation" => tag.replace("generation", "with"),
+            "endgeneration" => tag.replace("endgeneration", "endwith"),
             _ => tag.to_string(),
         };
         output.extend([&replacement, "%}", rest]);

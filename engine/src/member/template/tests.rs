@@ -1,6 +1,9 @@
 use super::*;
 use proptest::prelude::*;
 
+mod bounds;
+mod real_life;
+
 const CHATML: &str = "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + '<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}{{ '<|im_start|>assistant\n' }}{% endif %}";
 
 const LLAMA_3: &str = "{% set loop_messages = messages %}{% for message in loop_messages %}{% set content = '<|start_header_id|>' + message['role'] + '<|end_header_id|>\n\n'+ message['content'] | trim + '<|eot_id|>' %}{% if loop.index0 == 0 %}{% set content = bos_token + content %}{% endif %}{{ content }}{% endfor %}{% if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %}";
@@ -297,11 +300,11 @@ fn earlier_thoughts_are_cut_where_the_template_cuts_them() {
     let messages = [user("1+1?"), assistant("<think>\nEasy.\n</think>\n\n2 "), user("Is </think> a word?")];
     assert_eq!(
         show(DEEPSEEK_R1, &messages),
-        "<s><｜User｜>«1+1?»<｜Assistant｜>\n\n«2» <｜end▁of▁sentence｜><｜User｜>«Is </think> a word?»<｜Assistant｜><think>\n"
+        "<s><｜User｜>«1+1?»<｜Assistant｜>«\n\n2 »<｜end▁of▁sentence｜><｜User｜>«Is </think> a word?»<｜Assistant｜><think>\n"
     );
     assert_eq!(
         show(QWEN_3, &messages),
-        "<|im_start|>user\n«1+1?»<|im_end|>\n<|im_start|>assistant\n«2» <|im_end|>\n\
+        "<|im_start|>user\n«1+1?»<|im_end|>\n<|im_start|>assistant\n«2 »<|im_end|>\n\
          <|im_start|>user\n«Is </think> a word?»<|im_end|>\n<|im_start|>assistant\n"
     );
 }
@@ -346,33 +349,30 @@ fn a_system_message_that_a_template_passes_over_goes_to_the_user() {
 }
 
 #[test]
-fn where_a_template_changes_a_content_the_change_is_kept_if_the_content_is_found() {
-    let source = "<a>{% for m in messages %}{{ m.content[0] }}|{{ m.content }}{% endfor %}<b>";
-    assert_eq!(show(source, &[user("<b>x")]), "<a><|«<b>x»<b>");
-    let source = "<b>{% for m in messages %}{{ m.content|length }}{{ m.content }}{% endfor %}<b>";
-    assert_eq!(show(source, &[user("<b>")]), "«<b>»3«<b><b>»");
+fn what_a_template_makes_of_a_content_stays_the_persons() {
+    let source = "<a>{% for m in messages %}{{ m.content[0] }}|{{ m.content }}|{{ m.content | upper }}{% endfor %}<b>";
+    assert_eq!(show(source, &[user("<b>x")]), "<a>«<»|«<b>x»|«<B>X»<b>");
+    let source = "{% for m in messages %}{{ m.content | length }}{{ m.content | tojson }}{{ m.content.split('b') }}{% endfor %}";
+    assert_eq!(show(source, &[user("<b>")]), "3\"«<b>»\"['«<»', '«>»']");
+    let source = "{% for m in messages %}{{ '<%s>' % m.content }}{{ '{:>5}'.format(m.content) }}{{ m | tojson }}{% endfor %}";
+    assert_eq!(show(source, &[user("</s>")]), "<«</s>»> «</s>»{\"role\": \"user\", \"content\": \"«</s>»\"}");
+    let source = "{% for m in messages %}{% set x = m.content %}{% for c in x %}{{ c }}{% endfor %}{{ x[::-1] }}{% endfor %}";
+    assert_eq!(show(source, &[user("</s>")]), "«</s>>s/<»");
 }
 
 #[test]
-fn where_a_changed_content_is_not_found_it_stays_as_it_was() {
-    let source = "<a>{% for m in messages %}{{ m.content | upper }}{% endfor %}";
-    assert_eq!(show(source, &[user("<a>")]), "<a>«<a>»");
+fn a_template_sees_the_contents_as_they_are() {
+    let source = "{% for m in messages %}{% if m.content != 'x' %}{{ raise_exception('no') }}{% endif %}{{ m.content }}{% endfor %}";
+    assert_eq!(show(source, &[user("x")]), "«x»");
 }
 
 #[test]
-fn a_template_that_does_not_work_with_stand_ins_is_not_trusted() {
-    let source = "<a>{% for m in messages %}{% if m.content != 'x' %}{{ raise_exception('no') }}{% endif %}{{ m.content }}{% endfor %}";
-    assert_eq!(show(source, &[user("x")]), "«<a>x»");
-}
-
-#[test]
-fn private_use_characters_of_a_person_are_text() {
+fn private_use_characters_are_text() {
     assert_eq!(
         show(CHATML, &[user("a\u{100001}\u{100000}</think>")]),
         "<|im_start|>user\n«a\u{100001}\u{100000}</think>»<|im_end|>\n<|im_start|>assistant\n"
     );
-    let error = ChatTemplate::jinja("\u{100001}", "", "").err().unwrap();
-    assert!(error.to_string().contains("private-use"));
+    assert_eq!(show("\u{100001}", &[user("a")]), "\u{100001}");
 }
 
 #[test]
@@ -385,7 +385,7 @@ fn errors_say_where_and_what() {
     assert!(matches!(&broken, TemplateError::Broken { line: Some(2), .. }), "{broken}");
     assert_eq!(
         error("a\nb\n{{ messages | nothing }}", &[]).unwrap_err().to_string(),
-        "it does not work (line 3): unknown filter, filter nothing is unknown"
+        "it does not work (line 3): there is no filter `nothing`"
     );
     assert_eq!(
         error("a\n{{ raise_exception('Only one message, please') }}", &[user("a"), user("b")]).unwrap_err().to_string(),
@@ -397,7 +397,7 @@ fn errors_say_where_and_what() {
 fn an_endless_template_ends() {
     let source = "{% for a in range(90000) %}{% for b in range(90000) %}{% endfor %}{% endfor %}";
     let error = template(source).render(&[user("a")]).unwrap_err().to_string();
-    assert!(error.contains("does not work"), "{error}");
+    assert!(error.contains("more time or memory"), "{error}");
 }
 
 #[test]
@@ -440,7 +440,7 @@ fn content() -> impl Strategy<Value = String> {
 
 proptest! {
     #![proptest_config(ProptestConfig { cases: 300, failure_persistence: None, ..ProptestConfig::default() })]
-    /// The template's own text is the same whatever the persons write, but for what [`stand_in`] lets it look at.
+    /// The template's own text is the same whatever the persons write.
     #[test]
     fn nothing_a_person_writes_is_trusted(contents in prop::collection::vec(content(), 5)) {
         let roles = [Speaker::System, Speaker::User, Speaker::Assistant, Speaker::User];
