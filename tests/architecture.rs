@@ -12,7 +12,10 @@ fn sources(place: &str) -> Vec<(String, String)> {
     fn visit(path: &Path, found: &mut Vec<PathBuf>) {
         if path.is_dir() {
             std::fs::read_dir(path).unwrap().for_each(|entry| visit(&entry.unwrap().path(), found));
-        } else if path.extension().is_some_and(|extension| extension == "rs") && !path.ends_with("tests.rs") {
+        } else if path.extension().is_some_and(|extension| extension == "rs")
+            && !path.ends_with("tests.rs")
+            && !path.parent().is_some_and(|folder| folder.ends_with("tests"))
+        {
             found.push(path.to_path_buf());
         }
     }

@@ -152,7 +152,10 @@ impl Engine {
         };
         let outcome = self.decoder.reply(&request, interrupted, observer);
         let outcome = outcome.map_err(|error| match error {
-            MemberError::PromptTooLong { tokens, room, .. } => Error::Input(self.too_long(prompt, tokens, room)),
+            MemberError::PromptTooLong { tokens, or_more, room, .. } => {
+                let tokens = format!("{}{tokens}", if or_more { "at least " } else { "" });
+                Error::Input(self.too_long(prompt, &tokens, room))
+            }
             MemberError::EmptyPrompt(_) | MemberError::Inexpressible { .. } | MemberError::Template { .. } => {
                 Error::Input(error.to_string())
             }
@@ -162,7 +165,7 @@ impl Engine {
     }
 
     /// What can be changed when a prompt of `tokens` does not fit into `room`.
-    fn too_long(&self, prompt: &Prompt, tokens: usize, room: usize) -> String {
+    fn too_long(&self, prompt: &Prompt, tokens: &str, room: usize) -> String {
         let context = self.context();
         let questions = match prompt {
             Prompt::Chat(messages) => messages.iter().filter(|message| message.role == Speaker::User).count(),

@@ -28,6 +28,8 @@ pub(crate) struct LlamaMember {
     name: String,
     context: Context,
     vocabulary: Arc<Vocabulary>,
+    /// Most bytes of a prompt that one token can stand for, where that is known.
+    longest_token: Option<usize>,
     form: PromptForm,
     horizon: usize,
     /// Prompt and reply in tokens: what stands.
@@ -54,6 +56,7 @@ impl LlamaMember {
         let recurrent = context.model().is_recurrent() || context.model().is_hybrid();
         Self {
             name,
+            longest_token: tokens::longest(context.model(), &vocabulary),
             context,
             form,
             horizon,
@@ -87,9 +90,22 @@ impl LlamaMember {
             return Err(MemberError::Inexpressible { member: self.name.clone(), character });
         }
         let (bytes, count) = self.known.beginning_of(&text);
+        // Some tokenizers take seconds for what can be refused at once.
+        if let Some(longest) = self.longest_token {
+            self.check_room(count + (text.len() - bytes).div_ceil(longest), true)?;
+        }
         // A prefix that is known keeps its tokens.
         let tokens = tokens::tokenise(model, &self.vocabulary, &pieces, bytes, &self.sequence[..count]);
         Ok((tokens, text, stop))
+    }
+
+    /// Refuses a prompt of so many tokens, or of at least so many, that leaves no room for a reply.
+    fn check_room(&self, tokens: usize, or_more: bool) -> Result<(), MemberError> {
+        let room = self.context.size() - 1;
+        if tokens <= room {
+            return Ok(());
+        }
+        Err(MemberError::PromptTooLong { member: self.name.clone(), tokens, or_more, room })
     }
 
     /// Decodes `sequence[decoded..end]`, with rows for the last `rows` tokens of it: notes what they say of the tokens that
@@ -239,10 +255,7 @@ impl Member for LlamaMember {
         if len == 0 {
             return Err(MemberError::EmptyPrompt(self.name.clone()));
         }
-        if len >= self.context.size() {
-            let room = self.context.size() - 1;
-            return Err(MemberError::PromptTooLong { member: self.name.clone(), tokens: len, room });
-        }
+        self.check_room(len, false)?;
         let common = self.sequence.iter().zip(&tokens).take_while(|(a, b)| a == b).count();
         // The row where the new tokens begin may fall out when others are made.
         let first_new = tokens.get(common).map(|&token| self.kept_evidence(common, token));

@@ -36,13 +36,16 @@ pub type Unit = u32;
 pub enum MemberError {
     /// The prompt does not fit.
     #[error(
-        "the prompt is {tokens} tokens long for `{member}`, the context has room for {room}; shorten the prompt or raise --ctx-size"
+        "the prompt is {}{tokens} tokens long for `{member}`, the context has room for {room}; shorten the prompt or raise --ctx-size",
+        if *.or_more { "at least " } else { "" }
     )]
     PromptTooLong {
         /// Who.
         member: String,
         /// Of the prompt.
         tokens: usize,
+        /// Whether there may be more: a prompt that is far too long is not tokenised.
+        or_more: bool,
         /// For prompt and at least one token of the reply.
         room: usize,
     },

@@ -76,12 +76,47 @@ pub(super) fn tokenise_after(model: &LlamaModel, vocabulary: &Vocabulary, before
     all.split_off(before.len())
 }
 
-fn append_piece(model: &LlamaModel, vocabulary: &Vocabulary, all: &mut Vec<i32>, text: &str, trusted: bool) {
-    // The template's text stays whole: a cut could go through a control token.
-    let parts = if trusted { vec![text] } else { short_runs(text) };
-    for part in parts {
-        append(model, vocabulary, all, part, trusted);
+/// Most bytes of a text that one token can stand for, so that a text which cannot fit into a context is told without
+/// tokenising it. `None` for the tokenizers that change a text or leave out some of it.
+pub(super) fn longest(model: &LlamaModel, vocabulary: &Vocabulary) -> Option<usize> {
+    let kind = model.meta_val_str("tokenizer.ggml.model").ok()?;
+    // A character without a token of its own has at most four bytes.
+    let mut longest = 4;
+    let mut single_bytes = [false; 256];
+    for token in model.vocab().tokens() {
+        if model.vocab().attr(token).intersects(LlamaTokenAttr::LStrip | LlamaTokenAttr::RStrip) {
+            // It takes the white space beside it with it.
+            return None;
+        }
+        let bytes = vocabulary.bytes(token.0 as u32);
+        if let [byte] = bytes {
+            single_bytes[usize::from(*byte)] = true;
+        }
+        longest = longest.max(if bytes.is_empty() { text_of(model, token).len() } else { bytes.len() });
     }
+    (kind == "llama" || kind == "gpt2" && single_bytes.iter().all(|&is_there| is_there)).then_some(longest)
+}
+
+fn append_piece(model: &LlamaModel, vocabulary: &Vocabulary, all: &mut Vec<i32>, text: &str, trusted: bool) {
+    for part in if trusted { around_control(text, vocabulary.control_texts()) } else { vec![text] } {
+        for part in short_runs(part) {
+            append(model, vocabulary, all, part, trusted);
+        }
+    }
+}
+
+/// A template's text, cut so that no cut for the sake of [`LONGEST_RUN`] goes through a control token; mostly one part.
+fn around_control<'a>(text: &'a str, controls: &[String]) -> Vec<&'a str> {
+    if short_runs(text).len() == 1 {
+        return vec![text];
+    }
+    let places = controls.iter().flat_map(|control| text.match_indices(control.as_str()));
+    let mut cuts: Vec<usize> = places.flat_map(|(at, control)| [at, at + control.len()]).collect();
+    cuts.push(text.len());
+    cuts.sort_unstable();
+    cuts.dedup();
+    let mut start = 0;
+    cuts.into_iter().map(|cut| &text[std::mem::replace(&mut start, cut)..cut]).filter(|part| !part.is_empty()).collect()
 }
 
 /// `text` in parts, none of which has a run of more than [`LONGEST_RUN`] characters; mostly one part.

@@ -20,7 +20,7 @@ pub fn check(run: &Interpreter, name: &str, value: &Value, arguments: &Arguments
     let work = run.work;
     work.spend(super::work::STEP)?;
     let other = || arguments.needed(0, "other");
-    let whole = |value: &Value| value.as_int().map_or_else(|| broken("it is no whole number"), Ok);
+    let number = |value: &Value| value.as_float().map_or_else(|| broken("it is no number"), Ok);
     Ok(match name {
         "defined" => !matches!(value, Value::Undefined(_)),
         "undefined" => matches!(value, Value::Undefined(_)),
@@ -40,11 +40,11 @@ pub fn check(run: &Interpreter, name: &str, value: &Value, arguments: &Arguments
             Value::Undefined(_) | Value::Macro(_) | Value::Function(_) | Value::Method(_) | Value::Loop(_)
         ),
         "escaped" => false,
-        "odd" => whole(value)?.rem_euclid(2) == 1,
-        "even" => whole(value)?.rem_euclid(2) == 0,
-        "divisibleby" => match whole(other()?)? {
-            0 => return broken("division by zero"),
-            divisor => whole(value)?.checked_rem(divisor).unwrap_or(0) == 0,
+        "odd" => number(value)?.rem_euclid(2.0) == 1.0,
+        "even" => number(value)?.rem_euclid(2.0) == 0.0,
+        "divisibleby" => match number(other()?)? {
+            0.0 => return broken("division by zero"),
+            divisor => number(value)? % divisor == 0.0,
         },
         "eq" | "==" | "equalto" => value.equals(work, other()?)?,
         "ne" | "!=" => !value.equals(work, other()?)?,

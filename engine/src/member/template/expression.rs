@@ -88,7 +88,7 @@ impl<'t> Interpreter<'t, '_> {
                     *bound = match (value.as_int(), value) {
                         (Some(number), _) => Some(number),
                         (None, Value::None) => None,
-                        (None, value) => return broken(format!("a slice ends at no {}", value.type_name())),
+                        (None, _) => return Ok(Value::Undefined("a slice".into())),
                     };
                 }
                 self.slice(&value, bounds)
@@ -329,7 +329,7 @@ impl<'t> Interpreter<'t, '_> {
         let length = match value {
             Value::Undefined(name) => return undefined(name),
             Value::Text(_) | Value::List(_) | Value::Tuple(_) => value.len(self.work)?,
-            _ => return broken(format!("'{}' object is not subscriptable", value.type_name())),
+            _ => return Ok(Value::Undefined(format!("a slice of {}", value.type_name()).into())),
         };
         let [_, _, step] = bounds;
         if let (Value::Text(text), 1) = (value, step.unwrap_or(1)) {

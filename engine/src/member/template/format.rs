@@ -79,7 +79,7 @@ pub fn percent(run: &Interpreter, format: &Text, values: &Value) -> Done<Text> {
         out.push(&converted(run, value, kind, spec)?)?;
     }
     out.push_part(format, at..format.len())?;
-    if next.next().is_some() && !named && !matches!(values, Value::Dict(_)) {
+    if next.next().is_some() && !named && !matches!(values, Value::Dict(_) | Value::List(_)) {
         return broken("not all arguments converted during string formatting");
     }
     out.finish()

@@ -186,3 +186,18 @@ fn a_word_of_any_length_is_no_stack_overflow() {
         }
     }
 }
+
+#[test]
+fn a_long_run_of_the_template_is_cut_beside_its_control_tokens() {
+    let model = chatty(false, false);
+    let long = "a".repeat(3 * LONGEST_RUN);
+    let text = format!("{long}<|im_start|>{long}<|im_end|>b");
+    let tokens = model.tokenise(&[&text]);
+    assert_eq!(model.spelled(&tokens), format!("{{bos}}{long}{{start}}{long}{{end}}b"));
+}
+
+#[test]
+fn no_token_stands_for_more_bytes_than_the_longest() {
+    let model = chatty(false, false);
+    assert_eq!(longest(&model.model, &model.vocabulary), Some("<|im_start|>".len()));
+}
