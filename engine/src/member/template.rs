@@ -4,7 +4,9 @@
 //! What a person typed, and what the ensemble wrote earlier, must never be read as control tokens, so the prompt comes
 //! as pieces that say whose text they are: the interpreter knows it of every character (`template/text.rs`).
 
+mod access;
 mod arguments;
+mod arithmetic;
 mod checks;
 mod expression;
 mod filters;
@@ -125,7 +127,8 @@ impl ChatTemplate {
 /// text that is only looked at, as `/no_think` is, changes the prompt.
 fn passes_over_system(jinja: &Jinja, messages: &[Message], prompt: &Stretches) -> bool {
     let is_system = |message: &Message| message.role == Speaker::System && !message.content.trim().is_empty();
-    let is_seen = |index: usize| prompt.iter().any(|(text, owner)| *owner == TEMPLATE + 1 + index && !text.trim().is_empty());
+    let is_seen =
+        |index: usize| prompt.iter().any(|(text, owner)| *owner == TEMPLATE + 1 + index && !text.trim().is_empty());
     if !messages.iter().enumerate().any(|(index, message)| is_system(message) && !is_seen(index)) {
         return false;
     }
@@ -138,7 +141,8 @@ fn passes_over_system(jinja: &Jinja, messages: &[Message], prompt: &Stretches) -
 fn pieces(prompt: &Stretches) -> Vec<Piece> {
     let mut pieces = Vec::new();
     for (index, (text, owner)) in prompt.iter().enumerate() {
-        let is_persons = |at: Option<usize>| at.and_then(|at| prompt.get(at)).is_some_and(|(_, owner)| *owner != TEMPLATE);
+        let is_persons =
+            |at: Option<usize>| at.and_then(|at| prompt.get(at)).is_some_and(|(_, owner)| *owner != TEMPLATE);
         let between = is_persons(index.checked_sub(1)) && is_persons(Some(index + 1)) && text.trim().is_empty();
         push(&mut pieces, text, *owner == TEMPLATE && !between);
     }

@@ -10,9 +10,45 @@ use std::rc::Rc;
 
 /// All that [`check`] knows.
 const NAMES: &[&str] = &[
-    "!=", "<", "<=", "==", ">", ">=", "boolean", "callable", "defined", "divisibleby", "eq", "equalto", "escaped", "even",
-    "false", "filter", "float", "ge", "greaterthan", "gt", "in", "integer", "iterable", "le", "lessthan", "lower", "lt",
-    "mapping", "ne", "none", "number", "odd", "sameas", "sequence", "string", "test", "true", "undefined", "upper",
+    "!=",
+    "<",
+    "<=",
+    "==",
+    ">",
+    ">=",
+    "boolean",
+    "callable",
+    "defined",
+    "divisibleby",
+    "eq",
+    "equalto",
+    "escaped",
+    "even",
+    "false",
+    "filter",
+    "float",
+    "ge",
+    "greaterthan",
+    "gt",
+    "in",
+    "integer",
+    "iterable",
+    "le",
+    "lessthan",
+    "lower",
+    "lt",
+    "mapping",
+    "ne",
+    "none",
+    "number",
+    "odd",
+    "sameas",
+    "sequence",
+    "string",
+    "test",
+    "true",
+    "undefined",
+    "upper",
 ];
 
 /// `value is name(arguments)`.
@@ -60,11 +96,9 @@ pub fn check(run: &Interpreter, name: &str, value: &Value, arguments: &Arguments
         "lower" | "upper" => {
             let text = show::string(run, value)?;
             work.spend(text.len())?;
-            let (wanted, unwanted): (fn(char) -> bool, fn(char) -> bool) = match name {
-                "lower" => (char::is_lowercase, char::is_uppercase),
-                _ => (char::is_uppercase, char::is_lowercase),
-            };
-            text.as_str().contains(wanted) && !text.as_str().contains(unwanted)
+            let (lower, upper) =
+                (text.as_str().contains(char::is_lowercase), text.as_str().contains(char::is_uppercase));
+            if name == "lower" { lower && !upper } else { upper && !lower }
         }
         "filter" => value.as_text().is_some_and(|name| filters::is_known(name.as_str())),
         "test" => value.as_text().is_some_and(|name| NAMES.contains(&name.as_str())),

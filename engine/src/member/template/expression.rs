@@ -1,11 +1,12 @@
 //! Evaluates the expressions of a template.
 
 use super::arguments::Arguments;
+use super::arithmetic::{negative, too_large};
 use super::interpreter::Interpreter;
 use super::text::TextBuilder;
-use super::value::{Function, Loop, Value, undefined};
+use super::value::{Function, Value, undefined};
 use super::work::{Done, Fault, FaultKind, broken};
-use super::{checks, filters, format, methods, show};
+use super::{checks, filters, methods, show};
 use minijinja::machinery::ast::{BinOpKind, CallArg, CompareOpKind, Expr, UnaryOpKind};
 
 /// Longest `range`, as in Jinja's sandbox.
@@ -132,7 +133,8 @@ impl<'t> Interpreter<'t, '_> {
         if constant.is_integer() {
             return i64::try_from(constant.clone()).map_or_else(|_| too_large(), |number| Ok(Value::Int(number)));
         }
-        f64::try_from(constant.clone()).map_or_else(|_| broken("an unknown constant"), |number| Ok(Value::Float(number)))
+        f64::try_from(constant.clone())
+            .map_or_else(|_| broken("an unknown constant"), |number| Ok(Value::Float(number)))
     }
 
     pub fn arguments(&mut self, arguments: &'t [CallArg<'t>]) -> Done<Arguments> {
@@ -150,7 +152,9 @@ impl<'t> Interpreter<'t, '_> {
                     evaluated.positional.extend(items.items.iter().cloned());
                 }
                 CallArg::KwargSplat(expression) => {
-                    let Value::Dict(dict) = self.evaluate(expression)? else { return broken("`**` needs a dictionary") };
+                    let Value::Dict(dict) = self.evaluate(expression)? else {
+                        return broken("`**` needs a dictionary");
+                    };
                     for (name, value) in &dict.pairs {
                         let Some(name) = name.as_text() else { return broken("a name must be text") };
                         self.work.spend(name.len() + super::work::PLACE)?;
@@ -244,122 +248,6 @@ impl<'t> Interpreter<'t, '_> {
         Value::list(self.work, (0..count as i64).map(|index| Value::Int(start + index * step)).collect())
     }
 
-    /// `value.name`.
-    pub fn attribute(&mut self, value: &Value, name: &str) -> Done<Value> {
-        self.work.spend(name.len())?;
-        if methods::has(value, name) {
-            self.work.spend(super::work::PLACE)?;
-            return Ok(Value::Method(std::rc::Rc::new((value.clone(), name.into()))));
-        }
-        let found = match value {
-            Value::Dict(dict) => {
-                self.work.spend(super::work::STEP * dict.pairs.len())?;
-                let is_it = |key: &Value| key.as_text().is_some_and(|text| text.as_str() == name);
-                dict.pairs.iter().find(|(key, _)| is_it(key)).map(|(_, value)| value.clone())
-            }
-            Value::Namespace(number) => {
-                let namespace = &self.namespaces[*number];
-                self.work.spend(namespace.len())?;
-                namespace.iter().find(|(other, _)| **other == *name).map(|(_, value)| value.clone())
-            }
-            Value::Loop(state) => self.loop_attribute(state, name)?,
-            Value::Tuple(pair) => match (name, pair.items.as_slice()) {
-                ("grouper", [grouper, _]) => Some(grouper.clone()),
-                ("list", [_, list]) => Some(list.clone()),
-                _ => None,
-            },
-            Value::Macro(number) if name == "name" => Some(Value::text(self.work, self.macro_name(*number))?),
-            Value::Undefined(name) => return undefined(name),
-            _ => None,
-        };
-        Ok(found.unwrap_or_else(|| Value::Undefined(name.into())))
-    }
-
-    fn loop_attribute(&self, state: &std::rc::Rc<Loop>, name: &str) -> Done<Option<Value>> {
-        let (index, count) = (state.index.get() as i64, state.items.items.len() as i64);
-        let neighbour = |index: Option<usize>| {
-            let missing = || Value::Undefined(format!("loop.{name}").into());
-            index.and_then(|index| state.items.items.get(index)).cloned().unwrap_or_else(missing)
-        };
-        Ok(Some(match name {
-            "index" => Value::Int(index + 1),
-            "index0" => Value::Int(index),
-            "revindex" => Value::Int(count - index),
-            "revindex0" => Value::Int(count - index - 1),
-            "first" => Value::Bool(index == 0),
-            "last" => Value::Bool(index + 1 == count),
-            "length" => Value::Int(count),
-            "previtem" => neighbour(state.index.get().checked_sub(1)),
-            "nextitem" => neighbour(Some(state.index.get() + 1)),
-            "depth" => Value::Int(state.depth as i64 + 1),
-            "depth0" => Value::Int(state.depth as i64),
-            _ => return Ok(None),
-        }))
-    }
-
-    /// `value[key]`.
-    pub fn item(&mut self, value: &Value, key: &Value) -> Done<Value> {
-        let found = match (value, key.as_int()) {
-            (Value::Dict(dict), _) => dict.get(self.work, key)?.cloned(),
-            (Value::List(items) | Value::Tuple(items), Some(index)) => {
-                place(index, items.items.len()).map(|index| items.items[index].clone())
-            }
-            (Value::Text(text), Some(index)) => {
-                self.work.spend(text.len())?;
-                let mut characters = text.as_str().char_indices();
-                let back = |index: i64| usize::try_from(index.unsigned_abs() - 1).unwrap_or(usize::MAX);
-                let found = match index {
-                    0.. => characters.nth(usize::try_from(index).unwrap_or(usize::MAX)),
-                    _ => characters.nth_back(back(index)),
-                };
-                let part = found.map(|(at, character)| text.slice(self.work, at..at + character.len_utf8()));
-                part.transpose()?.map(Value::Text)
-            }
-            (Value::Undefined(name), _) => return undefined(name),
-            _ => None,
-        };
-        match (found, key) {
-            (Some(value), _) => Ok(value),
-            (None, Value::Text(name)) => self.attribute(value, name.as_str()),
-            (None, _) => Ok(Value::Undefined(show::repr(self, key)?.as_str().into())),
-        }
-    }
-
-    fn slice(&self, value: &Value, bounds: [Option<i64>; 3]) -> Done<Value> {
-        let length = match value {
-            Value::Undefined(name) => return undefined(name),
-            Value::Text(_) | Value::List(_) | Value::Tuple(_) => value.len(self.work)?,
-            _ => return Ok(Value::Undefined(format!("a slice of {}", value.type_name()).into())),
-        };
-        let [_, _, step] = bounds;
-        if let (Value::Text(text), 1) = (value, step.unwrap_or(1)) {
-            self.work.spend(text.len())?;
-            let (start, stop) = ends(bounds, length);
-            let place_of = |index: i64| {
-                let index = usize::try_from(index).unwrap_or(0);
-                text.as_str().char_indices().nth(index).map_or(text.len(), |(at, _)| at)
-            };
-            let start = place_of(start);
-            return Ok(Value::Text(text.slice(self.work, start..place_of(stop).max(start))?));
-        }
-        if step == Some(0) {
-            return broken("slice step cannot be zero");
-        }
-        let indices = indices(bounds, length);
-        let items = value.items(self.work)?;
-        self.work.spend_places(indices.len())?;
-        let chosen = indices.into_iter().map(|index| items.items[index].clone());
-        match value {
-            Value::Text(_) => {
-                let mut text = TextBuilder::new(self.work);
-                chosen.into_iter().try_for_each(|item| item.as_text().map_or(Ok(()), |item| text.push(item)))?;
-                Ok(Value::Text(text.finish()?))
-            }
-            Value::Tuple(_) => Value::tuple(self.work, chosen.collect()),
-            _ => Value::list(self.work, chosen.collect()),
-        }
-    }
-
     fn compare(&self, operation: CompareOpKind, left: &Value, right: &Value) -> Done<bool> {
         Ok(match operation {
             CompareOpKind::Eq => left.equals(self.work, right)?,
@@ -393,154 +281,4 @@ impl<'t> Interpreter<'t, '_> {
         };
         Ok(Value::Bool(self.compare(compared, &left, &right)?))
     }
-
-    fn arithmetic(&mut self, operation: BinOpKind, left: &Value, right: &Value) -> Done<Value> {
-        if let (Value::Undefined(name), _) | (_, Value::Undefined(name)) = (left, right) {
-            return undefined(name);
-        }
-        match (operation, left, right) {
-            (BinOpKind::Rem, Value::Text(format), _) => Ok(Value::Text(format::percent(self, format, right)?)),
-            (BinOpKind::Add, Value::Text(left), Value::Text(right)) => {
-                let mut text = TextBuilder::new(self.work);
-                text.push(left)?;
-                text.push(right)?;
-                Ok(Value::Text(text.finish()?))
-            }
-            (BinOpKind::Add, Value::List(a), Value::List(b)) | (BinOpKind::Add, Value::Tuple(a), Value::Tuple(b)) => {
-                self.work.spend_places(a.items.len() + b.items.len())?;
-                let items = a.items.iter().chain(&b.items).cloned().collect();
-                if matches!(left, Value::List(_)) { Value::list(self.work, items) } else { Value::tuple(self.work, items) }
-            }
-            (BinOpKind::Mul, sequence @ (Value::Text(_) | Value::List(_) | Value::Tuple(_)), count)
-            | (BinOpKind::Mul, count, sequence @ (Value::Text(_) | Value::List(_) | Value::Tuple(_))) => {
-                let Some(count) = count.as_int() else {
-                    return broken(format!("can't multiply sequence by non-int of type '{}'", count.type_name()));
-                };
-                self.repeat(sequence, usize::try_from(count).unwrap_or(0))
-            }
-            _ => match (left.as_int(), right.as_int(), left.as_float(), right.as_float()) {
-                (Some(a), Some(b), ..) => whole(operation, a, b),
-                (_, _, Some(a), Some(b)) => real(operation, a, b),
-                _ => broken(format!(
-                    "unsupported operands for {}: '{}' and '{}'",
-                    sign(operation),
-                    left.type_name(),
-                    right.type_name()
-                )),
-            },
-        }
-    }
-
-    fn repeat(&self, sequence: &Value, count: usize) -> Done<Value> {
-        let items = match sequence {
-            Value::Text(text) => {
-                let mut repeated = TextBuilder::new(self.work);
-                repeated.push_times(text, count)?;
-                return Ok(Value::Text(repeated.finish()?));
-            }
-            _ => sequence.items(self.work)?,
-        };
-        self.work.spend_places(items.items.len().saturating_mul(count))?;
-        let length = items.items.len() * count;
-        let repeated = items.items.iter().cycle().take(length).cloned().collect();
-        match sequence {
-            Value::Tuple(_) => Value::tuple(self.work, repeated),
-            _ => Value::list(self.work, repeated),
-        }
-    }
 }
-
-/// Where `index` is in a sequence of this length; negative ones count from the end.
-pub fn place(index: i64, length: usize) -> Option<usize> {
-    let index = if index < 0 { index.checked_add(length as i64)? } else { index };
-    usize::try_from(index).ok().filter(|&index| index < length)
-}
-
-/// First and last place of a slice, as Python cuts them to the length.
-fn ends([start, stop, step]: [Option<i64>; 3], length: usize) -> (i64, i64) {
-    let length = length as i64;
-    let forward = step.unwrap_or(1) > 0;
-    let cut = |bound: i64| {
-        let bound = if bound < 0 { bound.saturating_add(length) } else { bound };
-        if forward { bound.clamp(0, length) } else { bound.clamp(-1, length - 1) }
-    };
-    let start = start.map_or(if forward { 0 } else { length - 1 }, cut);
-    (start, stop.map_or(if forward { length } else { -1 }, cut))
-}
-
-fn indices(bounds: [Option<i64>; 3], length: usize) -> Vec<usize> {
-    let (start, stop) = ends(bounds, length);
-    let step = bounds[2].unwrap_or(1);
-    let inside = move |&index: &i64| if step > 0 { index < stop } else { index > stop };
-    std::iter::successors(Some(start), |index| index.checked_add(step))
-        .take_while(inside)
-        .filter_map(|index| usize::try_from(index).ok())
-        .collect()
-}
-
-fn negative(value: &Value) -> Done<Value> {
-    match value {
-        Value::Float(number) => Ok(Value::Float(-number)),
-        Value::Undefined(name) => undefined(name),
-        _ => match value.as_int() {
-            Some(number) => number.checked_neg().map_or_else(too_large, |number| Ok(Value::Int(number))),
-            None => broken(format!("bad operand type for unary -: '{}'", value.type_name())),
-        },
-    }
-}
-
-fn whole(operation: BinOpKind, a: i64, b: i64) -> Done<Value> {
-    let result = match operation {
-        BinOpKind::Add => a.checked_add(b),
-        BinOpKind::Sub => a.checked_sub(b),
-        BinOpKind::Mul => a.checked_mul(b),
-        BinOpKind::Pow if b >= 0 => match (a, u32::try_from(b)) {
-            (0 | 1, _) => Some(if b == 0 { 1 } else { a }),
-            (-1, _) => Some(if b % 2 == 0 { 1 } else { -1 }),
-            (_, Ok(b)) => a.checked_pow(b),
-            _ => None,
-        },
-        BinOpKind::Div | BinOpKind::FloorDiv | BinOpKind::Rem if b == 0 => return broken("division by zero"),
-        BinOpKind::FloorDiv => a.checked_div_euclid(b).map(|quotient| {
-            // Python rounds down, where Rust keeps the remainder positive.
-            if b < 0 && a.rem_euclid(b) != 0 { quotient - 1 } else { quotient }
-        }),
-        BinOpKind::Rem => a.checked_rem_euclid(b).map(|rest| if b < 0 && rest != 0 { rest + b } else { rest }),
-        _ => return real(operation, a as f64, b as f64),
-    };
-    result.map_or_else(too_large, |number| Ok(Value::Int(number)))
-}
-
-fn real(operation: BinOpKind, a: f64, b: f64) -> Done<Value> {
-    let divides = matches!(operation, BinOpKind::Div | BinOpKind::FloorDiv | BinOpKind::Rem);
-    if divides && b == 0.0 || matches!(operation, BinOpKind::Pow) && a == 0.0 && b < 0.0 {
-        return broken("division by zero");
-    }
-    Ok(Value::Float(match operation {
-        BinOpKind::Add => a + b,
-        BinOpKind::Sub => a - b,
-        BinOpKind::Mul => a * b,
-        BinOpKind::Div => a / b,
-        BinOpKind::FloorDiv => (a / b).floor(),
-        BinOpKind::Rem => a - b * (a / b).floor(),
-        BinOpKind::Pow => a.powf(b),
-        _ => return broken("an unknown operator"),
-    }))
-}
-
-fn sign(operation: BinOpKind) -> &'static str {
-    match operation {
-        BinOpKind::Add => "+",
-        BinOpKind::Sub => "-",
-        BinOpKind::Mul => "*",
-        BinOpKind::Div => "/",
-        BinOpKind::FloorDiv => "//",
-        BinOpKind::Rem => "%",
-        _ => "**",
-    }
-}
-
-fn too_large<T>() -> Done<T> {
-    broken("a number does not fit 64 bits")
-}
-

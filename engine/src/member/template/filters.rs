@@ -12,11 +12,57 @@ use super::{format, methods, show};
 
 /// All that [`apply`] knows.
 const NAMES: &[&str] = &[
-    "abs", "attr", "batch", "capitalize", "center", "count", "d", "default", "dictsort", "e", "escape", "filesizeformat",
-    "first", "float", "forceescape", "format", "groupby", "indent", "int", "items", "join", "last", "length", "list",
-    "lower", "map", "max", "min", "pprint", "reject", "rejectattr", "replace", "reverse", "round", "safe", "select",
-    "selectattr", "slice", "sort", "string", "striptags", "sum", "title", "tojson", "trim", "truncate", "unique", "upper",
-    "urlencode", "wordcount", "wordwrap",
+    "abs",
+    "attr",
+    "batch",
+    "capitalize",
+    "center",
+    "count",
+    "d",
+    "default",
+    "dictsort",
+    "e",
+    "escape",
+    "filesizeformat",
+    "first",
+    "float",
+    "forceescape",
+    "format",
+    "groupby",
+    "indent",
+    "int",
+    "items",
+    "join",
+    "last",
+    "length",
+    "list",
+    "lower",
+    "map",
+    "max",
+    "min",
+    "pprint",
+    "reject",
+    "rejectattr",
+    "replace",
+    "reverse",
+    "round",
+    "safe",
+    "select",
+    "selectattr",
+    "slice",
+    "sort",
+    "string",
+    "striptags",
+    "sum",
+    "title",
+    "tojson",
+    "trim",
+    "truncate",
+    "unique",
+    "upper",
+    "urlencode",
+    "wordcount",
+    "wordwrap",
 ];
 
 pub fn is_known(name: &str) -> bool {
@@ -57,7 +103,9 @@ pub fn apply(run: &mut Interpreter, name: &str, value: Value, arguments: Argumen
             }
         }
         "abs" => match (value.as_int(), value.as_float()) {
-            (Some(number), _) => number.checked_abs().map_or_else(|| broken("too large"), |number| Ok(Value::Int(number))),
+            (Some(number), _) => {
+                number.checked_abs().map_or_else(|| broken("too large"), |number| Ok(Value::Int(number)))
+            }
             (_, Some(number)) => Ok(Value::Float(number.abs())),
             _ => broken(format!("bad operand type for abs(): '{}'", value.type_name())),
         },

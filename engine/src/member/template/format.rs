@@ -158,7 +158,8 @@ fn filled(run: &mut Interpreter, format: &Text, arguments: &Arguments, automatic
             _ => return broken(format!("Unknown conversion specifier '{conversion}'")),
         };
         let inner = Text::new(run.work, spec, TEMPLATE)?;
-        let spec = if spec.contains('{') { run.deeper(|run| filled(run, &inner, arguments, automatic))? } else { inner };
+        let spec =
+            if spec.contains('{') { run.deeper(|run| filled(run, &inner, arguments, automatic))? } else { inner };
         out.push(&formatted(run, &value, spec.as_str())?)?;
         at = end + 1;
     }
@@ -314,7 +315,9 @@ impl Reader<'_> {
         while self.take_if(|c| c.is_ascii_digit()).is_some() {}
         match &self.text[start..self.at] {
             "" => Ok(None),
-            digits => digits.parse().map_or_else(|_| broken("Too many decimal digits in format string"), |n| Ok(Some(n))),
+            digits => {
+                digits.parse().map_or_else(|_| broken("Too many decimal digits in format string"), |n| Ok(Some(n)))
+            }
         }
     }
 }

@@ -241,7 +241,8 @@ impl<'t, 'w> Interpreter<'t, 'w> {
                 let callee = self.evaluate(&statement.call.expr)?;
                 let mut arguments = self.arguments(&statement.call.args)?;
                 arguments.named.push(("caller".into(), caller));
-                let value = self.call(callee, arguments).map_err(|fault| fault.at(statement.span().start_line.into()))?;
+                let value =
+                    self.call(callee, arguments).map_err(|fault| fault.at(statement.span().start_line.into()))?;
                 self.put_out(&value)?;
             }
             Stmt::Do(statement) => {
@@ -278,7 +279,8 @@ impl<'t, 'w> Interpreter<'t, 'w> {
         depth: usize,
     ) -> Done<()> {
         // Python refuses to go through `None`, as which `tools` comes; many a template asks it all the same.
-        let mut items = if matches!(items, Value::None) { Items::new(self.work, vec![])? } else { items.items(self.work)? };
+        let mut items =
+            if matches!(items, Value::None) { Items::new(self.work, vec![])? } else { items.items(self.work)? };
         if let Some(condition) = &statement.filter_expr {
             let mut kept = Vec::new();
             for item in &items.items {

@@ -15,11 +15,50 @@ use super::{format, show};
 use std::ops::Range;
 
 const OF_TEXT: &[&str] = &[
-    "capitalize", "casefold", "center", "count", "endswith", "expandtabs", "find", "format", "format_map", "index",
-    "isalnum", "isalpha", "isascii", "isdecimal", "isdigit", "isidentifier", "islower", "isnumeric", "isprintable",
-    "isspace", "istitle", "isupper", "join", "ljust", "lower", "lstrip", "partition", "removeprefix", "removesuffix",
-    "replace", "rfind", "rindex", "rjust", "rpartition", "rsplit", "rstrip", "split", "splitlines", "startswith", "strip",
-    "swapcase", "title", "upper", "zfill",
+    "capitalize",
+    "casefold",
+    "center",
+    "count",
+    "endswith",
+    "expandtabs",
+    "find",
+    "format",
+    "format_map",
+    "index",
+    "isalnum",
+    "isalpha",
+    "isascii",
+    "isdecimal",
+    "isdigit",
+    "isidentifier",
+    "islower",
+    "isnumeric",
+    "isprintable",
+    "isspace",
+    "istitle",
+    "isupper",
+    "join",
+    "ljust",
+    "lower",
+    "lstrip",
+    "partition",
+    "removeprefix",
+    "removesuffix",
+    "replace",
+    "rfind",
+    "rindex",
+    "rjust",
+    "rpartition",
+    "rsplit",
+    "rstrip",
+    "split",
+    "splitlines",
+    "startswith",
+    "strip",
+    "swapcase",
+    "title",
+    "upper",
+    "zfill",
 ];
 
 /// Whether `value.name` is a method.
@@ -186,8 +225,12 @@ fn of_text(run: &mut Interpreter, text: &Text, name: &str, arguments: &Arguments
             let starts = string.chars().next().is_some_and(|first| is_inner(first) && !first.is_numeric());
             return Ok(Value::Bool(starts && string.chars().all(is_inner)));
         }
-        "islower" => return Ok(Value::Bool(string.contains(char::is_lowercase) && !string.contains(char::is_uppercase))),
-        "isupper" => return Ok(Value::Bool(string.contains(char::is_uppercase) && !string.contains(char::is_lowercase))),
+        "islower" => {
+            return Ok(Value::Bool(string.contains(char::is_lowercase) && !string.contains(char::is_uppercase)));
+        }
+        "isupper" => {
+            return Ok(Value::Bool(string.contains(char::is_uppercase) && !string.contains(char::is_lowercase)));
+        }
         "istitle" => {
             let cased = |character: char| character.is_lowercase() || character.is_uppercase();
             return Ok(Value::Bool(string.contains(cased) && shape::title(work, text)?.as_str() == string));
@@ -213,7 +256,11 @@ fn window(text: &Text, arguments: &Arguments) -> Done<Option<Range<usize>>> {
 fn find(text: &Text, name: &str, arguments: &Arguments) -> Done<Value> {
     let needle = arguments.needed_text(0, "sub")?.as_str();
     let Some(range) = window(text, arguments)? else {
-        return if name.ends_with("index") { broken("substring not found") } else { Ok(Value::Int(if name == "count" { 0 } else { -1 })) };
+        return if name.ends_with("index") {
+            broken("substring not found")
+        } else {
+            Ok(Value::Int(if name == "count" { 0 } else { -1 }))
+        };
     };
     let part = &text.as_str()[range.clone()];
     let at = match name {

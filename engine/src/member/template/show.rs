@@ -173,7 +173,8 @@ pub fn push_json(run: &Interpreter, out: &mut TextBuilder, value: &Value, style:
         Value::Float(number) => out.push_own(&json_float(*number)),
         Value::Text(text) => push_json_text(out, text, style.ascii),
         Value::List(list) | Value::Tuple(list) => {
-            let each = |run: &Interpreter, out: &mut TextBuilder, item: &Value| push_json(run, out, item, style, depth + 1);
+            let each =
+                |run: &Interpreter, out: &mut TextBuilder, item: &Value| push_json(run, out, item, style, depth + 1);
             push_json_container(run, out, style, depth, ["[", "]"], &list.items, each)
         }
         Value::Dict(dict) => {

@@ -352,11 +352,14 @@ fn a_system_message_that_a_template_passes_over_goes_to_the_user() {
 fn what_a_template_makes_of_a_content_stays_the_persons() {
     let source = "<a>{% for m in messages %}{{ m.content[0] }}|{{ m.content }}|{{ m.content | upper }}{% endfor %}<b>";
     assert_eq!(show(source, &[user("<b>x")]), "<a>«<»|«<b>x»|«<B>X»<b>");
-    let source = "{% for m in messages %}{{ m.content | length }}{{ m.content | tojson }}{{ m.content.split('b') }}{% endfor %}";
+    let source =
+        "{% for m in messages %}{{ m.content | length }}{{ m.content | tojson }}{{ m.content.split('b') }}{% endfor %}";
     assert_eq!(show(source, &[user("<b>")]), "3\"«<b>»\"['«<»', '«>»']");
-    let source = "{% for m in messages %}{{ '<%s>' % m.content }}{{ '{:>5}'.format(m.content) }}{{ m | tojson }}{% endfor %}";
+    let source =
+        "{% for m in messages %}{{ '<%s>' % m.content }}{{ '{:>5}'.format(m.content) }}{{ m | tojson }}{% endfor %}";
     assert_eq!(show(source, &[user("</s>")]), "<«</s>»> «</s>»{\"role\": \"user\", \"content\": \"«</s>»\"}");
-    let source = "{% for m in messages %}{% set x = m.content %}{% for c in x %}{{ c }}{% endfor %}{{ x[::-1] }}{% endfor %}";
+    let source =
+        "{% for m in messages %}{% set x = m.content %}{% for c in x %}{{ c }}{% endfor %}{{ x[::-1] }}{% endfor %}";
     assert_eq!(show(source, &[user("</s>")]), "«</s>>s/<»");
 }
 

@@ -86,7 +86,9 @@ pub fn apply(run: &mut Interpreter, name: &str, value: &Value, arguments: Argume
                     None => item.clone(),
                 };
                 sum = match (sum.as_int(), item.as_int(), sum.as_float(), item.as_float()) {
-                    (Some(a), Some(b), ..) => a.checked_add(b).map_or_else(|| broken("too large a sum"), |n| Ok(Value::Int(n)))?,
+                    (Some(a), Some(b), ..) => {
+                        a.checked_add(b).map_or_else(|| broken("too large a sum"), |n| Ok(Value::Int(n)))?
+                    }
                     (_, _, Some(a), Some(b)) => Value::Float(a + b),
                     _ => return broken(format!("no sum of {} and {}", sum.type_name(), item.type_name())),
                 };
@@ -112,7 +114,9 @@ pub fn apply(run: &mut Interpreter, name: &str, value: &Value, arguments: Argume
             let count = arguments.size(0, "slices", 0)?;
             let items = value.items(run.work)?;
             run.work.spend_places(count)?;
-            let Some(each) = items.items.len().checked_div(count) else { return broken("slice needs a number above 0") };
+            let Some(each) = items.items.len().checked_div(count) else {
+                return broken("slice needs a number above 0");
+            };
             let longer = items.items.len() % count;
             let mut slices = Vec::new();
             let mut start = 0;
@@ -206,7 +210,8 @@ fn select(run: &mut Interpreter, name: &str, value: &Value, arguments: Arguments
     let test = arguments.text(test_at, "test")?.cloned();
     let rest = Arguments { positional: rest(&arguments, test_at + 1), named: Vec::new() };
     for item in &items_if_any(run, value)?.items {
-        let looked_at = if by_attribute { by_path(run, item, arguments.needed(0, "attribute")?)? } else { item.clone() };
+        let looked_at =
+            if by_attribute { by_path(run, item, arguments.needed(0, "attribute")?)? } else { item.clone() };
         let holds = match &test {
             Some(test) => checks::check(run, test.as_str(), &looked_at, &rest)?,
             None => looked_at.is_true(),

@@ -63,7 +63,7 @@ fn indented(run: &Interpreter, text: &Text, arguments: &Arguments) -> Done<Text>
     let (first, blank) = (arguments.flag(1, "first"), arguments.flag(2, "blank"));
     let mut out = TextBuilder::new(run.work);
     let mut ends_open = text.as_str().is_empty();
-    for (index, line) in lines(text.as_str()).into_iter().enumerate() {
+    for (index, line) in lines(run.work, text.as_str())?.into_iter().enumerate() {
         let is_blank = line.text.is_empty();
         out.push_own(if index > 0 { "\n" } else { "" })?;
         if index == 0 && first || index > 0 && (blank || !is_blank) {
@@ -117,13 +117,13 @@ fn wrapped(work: &Work, text: &Text, arguments: &Arguments) -> Done<Text> {
         None => Text::new(work, "\n", TEMPLATE)?,
     };
     let mut out = TextBuilder::new(work);
-    for (index, line) in lines(text.as_str()).into_iter().enumerate() {
+    for (index, line) in lines(work, text.as_str())?.into_iter().enumerate() {
         if index > 0 {
             out.push(&line_end)?;
         }
         let mut column = 0;
         let mut end = None;
-        for word in words(&text.as_str()[line.text.clone()]) {
+        for word in words(work, &text.as_str()[line.text.clone()])? {
             let mut word = line.text.start + word.start..line.text.start + word.end;
             let mut length = text.as_str()[word.clone()].chars().count();
             let gap = end.map_or(0, |end| text.as_str()[end..word.start].chars().count());
@@ -136,7 +136,8 @@ fn wrapped(work: &Work, text: &Text, arguments: &Arguments) -> Done<Text> {
             }
             end = Some(word.end);
             while break_words && length > width {
-                let cut = text.as_str()[word.clone()].char_indices().nth(width).map_or(word.end, |(at, _)| word.start + at);
+                let cut =
+                    text.as_str()[word.clone()].char_indices().nth(width).map_or(word.end, |(at, _)| word.start + at);
                 out.push_part(text, word.start..cut)?;
                 out.push(&line_end)?;
                 (word.start, length) = (cut, length - width);
@@ -162,7 +163,7 @@ fn without_tags(work: &Work, text: &Text) -> Done<Text> {
     kept.push_part(text, rest)?;
     let kept = kept.finish()?;
     let mut out = TextBuilder::new(work);
-    for (index, word) in words(kept.as_str()).into_iter().enumerate() {
+    for (index, word) in words(work, kept.as_str())?.into_iter().enumerate() {
         out.push_own(if index > 0 { " " } else { "" })?;
         out.push_part(&kept, word)?;
     }
@@ -174,7 +175,10 @@ fn url_encoded(text: &str) -> String {
     for byte in text.bytes() {
         match byte {
             b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' | b'~' | b'/' => encoded.push(byte.into()),
-            _ => encoded.push_str(&format!("%{byte:02X}")),
+            _ => {
+                let digit = |value: u8| char::from(b"0123456789ABCDEF"[usize::from(value)]);
+                encoded.extend(['%', digit(byte >> 4), digit(byte & 15)]);
+            }
         }
     }
     encoded

@@ -18,41 +18,46 @@ pub struct Line {
 }
 
 /// The lines of `str.splitlines`.
-pub fn lines(text: &str) -> Vec<Line> {
+pub fn lines(work: &Work, text: &str) -> Done<Vec<Line>> {
     let mut lines = Vec::new();
     let mut start = 0;
     while start < text.len() {
         let is_end = |character| {
-            matches!(character, '\n' | '\r' | '\x0b' | '\x0c' | '\x1c' | '\x1d' | '\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}')
+            matches!(
+                character,
+                '\n' | '\r' | '\x0b' | '\x0c' | '\x1c' | '\x1d' | '\x1e' | '\u{85}' | '\u{2028}' | '\u{2029}'
+            )
         };
         let end = text[start..].find(is_end).map_or(text.len(), |at| start + at);
         let width = match &text[end..] {
             rest if rest.starts_with("\r\n") => 2,
             rest => rest.chars().next().map_or(0, char::len_utf8),
         };
+        work.spend_places(1)?;
         lines.push(Line { text: start..end, with_end: start..end + width });
         start = end + width;
     }
-    lines
+    Ok(lines)
 }
 
 /// Where the words stand that white space separates.
-pub fn words(text: &str) -> Vec<Range<usize>> {
+pub fn words(work: &Work, text: &str) -> Done<Vec<Range<usize>>> {
     let mut words = Vec::new();
     let mut start = 0;
     for part in text.split(is_space) {
         if !part.is_empty() {
+            work.spend_places(1)?;
             words.push(start..start + part.len());
         }
         start += part.len();
         start += text[start..].chars().next().map_or(0, char::len_utf8);
     }
-    words
+    Ok(words)
 }
 
 pub fn split_lines(work: &Work, text: &Text, keep_ends: bool) -> Done<Value> {
     let mut parts = Vec::new();
-    for line in lines(text.as_str()) {
+    for line in lines(work, text.as_str())? {
         parts.push(Value::Text(text.slice(work, if keep_ends { line.with_end } else { line.text })?));
     }
     Value::list(work, parts)
@@ -65,7 +70,7 @@ pub fn split(work: &Work, text: &Text, arguments: &Arguments, from_right: bool) 
     let string = text.as_str();
     let parts: Vec<Range<usize>> = match arguments.text(0, "sep")? {
         None => {
-            let words = words(string);
+            let words = words(work, string)?;
             match words.len().checked_sub(limit).filter(|&rest| rest > 0) {
                 // What is not split any more keeps its inner white space and that at its far end.
                 Some(rest) if from_right => {
@@ -81,13 +86,14 @@ pub fn split(work: &Work, text: &Text, arguments: &Arguments, from_right: bool) 
         }
         Some(separator) if separator.is_empty() => return broken("empty separator"),
         Some(separator) => {
-            let places: Vec<usize> = if from_right {
-                let mut places: Vec<usize> = string.rmatch_indices(separator.as_str()).take(limit).map(|m| m.0).collect();
+            let mut places = Vec::new();
+            let mut add = |(place, _): (usize, &str)| work.spend_places(1).map(|()| places.push(place));
+            if from_right {
+                string.rmatch_indices(separator.as_str()).take(limit).try_for_each(&mut add)?;
                 places.reverse();
-                places
             } else {
-                string.match_indices(separator.as_str()).take(limit).map(|m| m.0).collect()
-            };
+                string.match_indices(separator.as_str()).take(limit).try_for_each(&mut add)?;
+            }
             let starts = std::iter::once(0).chain(places.iter().map(|place| place + separator.len()));
             let ends = places.iter().copied().chain(std::iter::once(string.len()));
             starts.zip(ends).map(|(start, end)| start..end).collect()

@@ -115,8 +115,13 @@ pub fn title(work: &Work, text: &Text) -> Done<Text> {
 }
 
 pub fn swapped(text: &str) -> String {
-    let swap = |character: char| -> String {
-        if character.is_lowercase() { character.to_uppercase().collect() } else { character.to_lowercase().collect() }
-    };
-    text.chars().map(swap).collect()
+    let mut swapped = String::with_capacity(text.len());
+    for character in text.chars() {
+        if character.is_lowercase() {
+            swapped.extend(character.to_uppercase());
+        } else {
+            swapped.extend(character.to_lowercase());
+        }
+    }
+    swapped
 }

@@ -8,7 +8,9 @@ fn greedy() -> Vec<(&'static str, String)> {
         format!("{{{{ {}{inner}{} }}}}", open.repeat(times), close.repeat(times))
     };
     let doubling = |start: &str, step: &str, end: &str| {
-        format!("{{% set ns = namespace(x={start}) %}}{{% for i in range(100000) %}}{{% set ns.x = {step} %}}{{% endfor %}}{end}")
+        format!(
+            "{{% set ns = namespace(x={start}) %}}{{% for i in range(100000) %}}{{% set ns.x = {step} %}}{{% endfor %}}{end}"
+        )
     };
     let mut all: Vec<(&str, String)> = [
         ("list times a number", "{{ [1] * 2000000000 }}"),
@@ -111,7 +113,13 @@ fn greedy() -> Vec<(&'static str, String)> {
         ("ifs", "{% if 1 %}".repeat(10_000) + &"{% endif %}".repeat(10_000)),
         ("elifs", format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(15_000))),
         ("fors", "{% for a in b %}".repeat(6_000) + &"{% endfor %}".repeat(6_000)),
-        ("a long name", format!("{{% for a in range(99999) %}}{{% for b in range(999) %}}{{{{ {0} }}}}{{% endfor %}}{{% endfor %}}", "a".repeat(200_000))),
+        (
+            "a long name",
+            format!(
+                "{{% for a in range(99999) %}}{{% for b in range(999) %}}{{{{ {0} }}}}{{% endfor %}}{{% endfor %}}",
+                "a".repeat(200_000)
+            ),
+        ),
         ("long words", format!("{{{{ raise_exception('{}') }}}}", "a".repeat(200_000))),
         ("a long source", "a".repeat(300_000)),
     ]);
@@ -138,9 +146,12 @@ fn what_a_template_may_do_does_not_depend_on_the_machine() {
 
 #[test]
 fn a_long_conversation_fits_into_the_bounds() {
-    let messages: Vec<_> = (0..2000)
-        .map(|index| if index % 2 == 0 { user(&"word ".repeat(200)) } else { assistant(&"<think>a</think> word".repeat(40)) })
-        .collect();
+    let messages: Vec<_> =
+        (0..2000)
+            .map(|index| {
+                if index % 2 == 0 { user(&"word ".repeat(200)) } else { assistant(&"<think>a</think> word".repeat(40)) }
+            })
+            .collect();
     for (name, source) in REAL_LIFE {
         let rendered = template(source).render(&messages);
         assert!(rendered.is_ok(), "{name}: {:?}", rendered.err());

@@ -86,7 +86,13 @@ fn compare(templates: &Path, expected: &Path) -> (Vec<String>, usize) {
 #[test]
 fn real_templates_give_the_prompts_of_jinja2() {
     let (wrong, equal) = compare(&fixtures().join("llama.cpp"), &fixtures().join("expected.json"));
-    assert!(wrong.is_empty(), "{} of {} are other than expected:\n{}", wrong.len(), equal + wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} are other than expected:\n{}",
+        wrong.len(),
+        equal + wrong.len(),
+        wrong.join("\n")
+    );
     // 70 templates, 8 conversations each; 37 times Jinja2 gives no prompt.
     assert_eq!(equal, 70 * 8 - 37);
 }
@@ -97,7 +103,13 @@ fn real_templates_give_the_prompts_of_jinja2() {
 fn other_templates_give_the_prompts_of_jinja2() {
     let folder = PathBuf::from(std::env::var_os("OTHERS").expect("OTHERS names the folder"));
     let (wrong, equal) = compare(&folder, &folder.join("expected.json"));
-    assert!(wrong.is_empty(), "{} of {} are other than expected:\n{}", wrong.len(), equal + wrong.len(), wrong.join("\n"));
+    assert!(
+        wrong.is_empty(),
+        "{} of {} are other than expected:\n{}",
+        wrong.len(),
+        equal + wrong.len(),
+        wrong.join("\n")
+    );
     println!("{equal} are equal");
 }
 
