@@ -79,6 +79,36 @@ fn a_prompt_longer_than_the_context_is_told_with_both_lengths_and_a_cure() {
 }
 
 #[test]
+fn a_prompt_that_is_far_too_long_is_refused_without_counting_it() {
+    let place = Place::new();
+    for prompt in ["a".repeat(3_000_000), "word ".repeat(600_000), " ".repeat(3_000_000) + "x"] {
+        let output = place.command(&[PAIR, "-n", "2"]).write_stdin(prompt).output().unwrap();
+        let error = refused(output, &[PAIR]);
+        assert!(error.contains("the prompt is at least ") && error.contains("has room for 255; shorten it"), "{error}");
+    }
+}
+
+#[test]
+fn a_chat_template_without_measure_is_refused() {
+    let place = Place::new();
+    for source in [
+        "{{ [1] * 2000000000 }}",
+        "{{ '%2000000000d' | format(1) }}",
+        "{% set ns = namespace(x='aaaaaaaa') %}{% for i in range(60) %}{% set ns.x = ns.x ~ ns.x %}{% endfor %}",
+        "{% set ns = namespace() %}{% set ns.x = ns %}{{ ns ~ '' }}",
+        &format!("{{{{ {}1 }}}}", "-".repeat(50_000)),
+        &"{% if 1 %}".repeat(20_000),
+        // A text that can be made, and cannot be a prompt.
+        "{{ 'a' * 5000000 }}",
+        "{{ 'a ' * 5000000 }}",
+    ] {
+        place.file("greedy.jinja", source);
+        let error = place.refusal(&[PAIR, "-p", "x", "--chat-template", "greedy.jinja"]);
+        assert!(error.contains("chat template of") || error.contains("the prompt is at least"), "{error}");
+    }
+}
+
+#[test]
 fn a_log_that_cannot_be_written_is_told_before_the_first_token() {
     let place = Place::new();
     place.file("a-file", "");

@@ -24,6 +24,9 @@ const LEAST_DISTANCE: usize = 8;
 /// Checkpoints that share the horizon between them; one is some 20 MB for a model of 3 billion parameters.
 const CHECKPOINTS: usize = 4;
 
+/// From how many bytes on a prompt is only tokenised if it may fit. Up to there it is cheap to tell the exact length.
+const LONG_PROMPT: usize = 64 << 10;
+
 pub(crate) struct LlamaMember {
     name: String,
     context: Context,
@@ -90,8 +93,8 @@ impl LlamaMember {
             return Err(MemberError::Inexpressible { member: self.name.clone(), character });
         }
         let (bytes, count) = self.known.beginning_of(&text);
-        // Some tokenizers take seconds for what can be refused at once.
-        if let Some(longest) = self.longest_token {
+        // A long text takes a tokenizer seconds, and can be refused at once.
+        if let Some(longest) = self.longest_token.filter(|_| text.len() > LONG_PROMPT) {
             self.check_room(count + (text.len() - bytes).div_ceil(longest), true)?;
         }
         // A prefix that is known keeps its tokens.
