@@ -3,6 +3,7 @@
 use super::context::{Checkpoint, Context, DecodeError, MOST_OUTPUTS};
 use super::prompt::{KnownText, PromptForm};
 use super::rows::{KeptRows, NOWHERE};
+use super::tokens::LongestToken;
 use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary, tokens};
 use crate::fuse;
 use crate::settings::Prompt;
@@ -31,8 +32,8 @@ pub(crate) struct LlamaMember {
     name: String,
     context: Context,
     vocabulary: Arc<Vocabulary>,
-    /// Most bytes of a prompt that one token can stand for, where that is known.
-    longest_token: Option<usize>,
+    /// Tells a prompt that cannot fit.
+    longest_token: Option<LongestToken>,
     form: PromptForm,
     horizon: usize,
     /// Prompt and reply in tokens: what stands.
@@ -59,7 +60,7 @@ impl LlamaMember {
         let recurrent = context.model().is_recurrent() || context.model().is_hybrid();
         Self {
             name,
-            longest_token: tokens::longest(context.model(), &vocabulary),
+            longest_token: LongestToken::of(context.model(), &vocabulary),
             context,
             form,
             horizon,
@@ -94,8 +95,8 @@ impl LlamaMember {
         }
         let (bytes, count) = self.known.beginning_of(&text);
         // A long text takes a tokenizer seconds, and can be refused at once.
-        if let Some(longest) = self.longest_token.filter(|_| text.len() > LONG_PROMPT) {
-            self.check_room(count + (text.len() - bytes).div_ceil(longest), true)?;
+        if let Some(longest) = self.longest_token.as_ref().filter(|_| text.len() > LONG_PROMPT) {
+            self.check_room(count + longest.least_tokens(&text[bytes..]), true)?;
         }
         // A prefix that is known keeps its tokens.
         let tokens = tokens::tokenise(model, &self.vocabulary, &pieces, bytes, &self.sequence[..count]);

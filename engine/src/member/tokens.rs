@@ -76,25 +76,38 @@ pub(super) fn tokenise_after(model: &LlamaModel, vocabulary: &Vocabulary, before
     all.split_off(before.len())
 }
 
-/// Most bytes of a text that one token can stand for, so that a text which cannot fit into a context is told without
-/// tokenising it. `None` for the tokenizers that change a text or leave out some of it.
-pub(super) fn longest(model: &LlamaModel, vocabulary: &Vocabulary) -> Option<usize> {
-    let kind = model.meta_val_str("tokenizer.ggml.model").ok()?;
-    // A character without a token of its own has at most four bytes.
-    let mut longest = 4;
-    let mut single_bytes = [false; 256];
-    for token in model.vocab().tokens() {
-        if model.vocab().attr(token).intersects(LlamaTokenAttr::LStrip | LlamaTokenAttr::RStrip) {
-            // It takes the white space beside it with it.
-            return None;
+/// What one token of a model can stand for at most, so that a text which cannot fit into a context is told without
+/// tokenising it.
+pub(super) struct LongestToken {
+    bytes: usize,
+    /// Some tokens take the white space beside them with them, however much it is.
+    takes_space: bool,
+}
+
+impl LongestToken {
+    /// `None` for the tokenizers that change a text or leave out some of it.
+    pub fn of(model: &LlamaModel, vocabulary: &Vocabulary) -> Option<Self> {
+        let kind = model.meta_val_str("tokenizer.ggml.model").ok()?;
+        // A character without a token of its own has at most four bytes.
+        let mut longest = Self { bytes: 4, takes_space: false };
+        let mut single_bytes = [false; 256];
+        for token in model.vocab().tokens() {
+            let attributes = model.vocab().attr(token);
+            longest.takes_space |= attributes.intersects(LlamaTokenAttr::LStrip | LlamaTokenAttr::RStrip);
+            let bytes = vocabulary.bytes(token.0 as u32);
+            if let [byte] = bytes {
+                single_bytes[usize::from(*byte)] = true;
+            }
+            longest.bytes = longest.bytes.max(if bytes.is_empty() { text_of(model, token).len() } else { bytes.len() });
         }
-        let bytes = vocabulary.bytes(token.0 as u32);
-        if let [byte] = bytes {
-            single_bytes[usize::from(*byte)] = true;
-        }
-        longest = longest.max(if bytes.is_empty() { text_of(model, token).len() } else { bytes.len() });
+        (kind == "llama" || kind == "gpt2" && single_bytes.iter().all(|&is_there| is_there)).then_some(longest)
     }
-    (kind == "llama" || kind == "gpt2" && single_bytes.iter().all(|&is_there| is_there)).then_some(longest)
+
+    /// As many tokens as `text` has at least.
+    pub fn least_tokens(&self, text: &str) -> usize {
+        let is_counted = |byte: &u8| !self.takes_space || !byte.is_ascii_whitespace();
+        text.as_bytes().iter().filter(|byte| is_counted(byte)).count().div_ceil(self.bytes)
+    }
 }
 
 fn append_piece(model: &LlamaModel, vocabulary: &Vocabulary, all: &mut Vec<i32>, text: &str, trusted: bool) {

@@ -197,7 +197,13 @@ fn a_long_run_of_the_template_is_cut_beside_its_control_tokens() {
 }
 
 #[test]
-fn no_token_stands_for_more_bytes_than_the_longest() {
+fn a_text_has_at_least_as_many_tokens_as_the_longest_fits_into_it() {
     let model = chatty(false, false);
-    assert_eq!(longest(&model.model, &model.vocabulary), Some("<|im_start|>".len()));
+    let longest = LongestToken::of(&model.model, &model.vocabulary).unwrap();
+    let length = "<|im_start|>".len();
+    assert_eq!(longest.least_tokens(&"<|im_start|>".repeat(10)), 10);
+    assert_eq!(longest.least_tokens(&"a".repeat(10 * length + 1)), 11);
+    for text in ["<|im_start|><|im_start|>", "äöü", "a b", ""] {
+        assert!(longest.least_tokens(text) <= model.tokenise(&[text]).len(), "{text}");
+    }
 }
