@@ -99,8 +99,8 @@ fn a_chat_template_without_measure_is_refused() {
         &format!("{{{{ {}1 }}}}", "-".repeat(50_000)),
         &"{% if 1 %}".repeat(20_000),
         // A text that can be made, and cannot be a prompt.
-        "{{ 'a' * 5000000 }}",
-        "{{ 'a ' * 5000000 }}",
+        "{{ 'a' * 4000000 }}",
+        "{{ 'a ' * 2000000 }}",
     ] {
         place.file("greedy.jinja", source);
         let error = place.refusal(&[PAIR, "-p", "x", "--chat-template", "greedy.jinja"]);

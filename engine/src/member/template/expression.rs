@@ -45,6 +45,7 @@ impl<'t> Interpreter<'t, '_> {
                     UnaryOpKind::Neg => negative(&value),
                 }
             }
+            Expr::BinOp(operation) if matches!(operation.op, BinOpKind::Concat) => self.concatenated(expression),
             Expr::BinOp(operation) => {
                 let left = self.evaluate(&operation.left)?;
                 match operation.op {
@@ -106,6 +107,23 @@ impl<'t> Interpreter<'t, '_> {
                 Ok(Value::Bool(checks::check(self, test.name, &value, &arguments)?))
             }
         }
+    }
+
+    /// `a ~ b ~ c` as one text: templates add to a long one at each message, which is not to be copied for each `~`.
+    fn concatenated(&mut self, expression: &'t Expr<'t>) -> Done<Value> {
+        let mut operands = Vec::new();
+        let mut rest = expression;
+        while let Expr::BinOp(operation) = rest
+            && matches!(operation.op, BinOpKind::Concat)
+        {
+            operands.push(&operation.right);
+            rest = &operation.left;
+        }
+        operands.push(rest);
+        let values = operands.into_iter().rev().map(|operand| self.evaluate(operand)).collect::<Done<Vec<_>>>()?;
+        let mut text = TextBuilder::new(self.work);
+        values.iter().try_for_each(|value| show::push_string(self, &mut text, value))?;
+        Ok(Value::Text(text.finish()?))
     }
 
     /// What a chain of filters makes of `start`, which stands where the chain has no expression of its own.
@@ -271,12 +289,6 @@ impl<'t> Interpreter<'t, '_> {
             BinOpKind::Gt => CompareOpKind::Gt,
             BinOpKind::Gte => CompareOpKind::Gte,
             BinOpKind::In => CompareOpKind::In,
-            BinOpKind::Concat => {
-                let mut text = TextBuilder::new(self.work);
-                show::push_string(self, &mut text, &left)?;
-                show::push_string(self, &mut text, &right)?;
-                return Ok(Value::Text(text.finish()?));
-            }
             _ => return self.arithmetic(operation, &left, &right),
         };
         Ok(Value::Bool(self.compare(compared, &left, &right)?))

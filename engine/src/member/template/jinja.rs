@@ -20,12 +20,18 @@ const MOST_TOKENS: usize = 1000;
 const MOST_BRANCHES: usize = 1000;
 /// Stack of the thread that parses and renders. Only what is used of it takes memory.
 const STACK: usize = 64 << 20;
-/// What a rendering may use up, in bytes of text; the unit is told in [`super::work`]. It is a third of a second, measured
-/// with the worst templates at hand; a long chat with the most laborious of the real templates takes a hundredth.
-const BUDGET: usize = 96 << 20;
-/// What it may use up for each byte of the messages and for each message besides.
+/// What a rendering may use up, in units of work: a fifth of a second and 200 MB, measured with the worst templates known. A real
+/// template takes a fiftieth of it for a short chat.
+const BUDGET: usize = 32 << 20;
+/// What it may use up for each byte of the messages, for each message, and for each pair of them. Gemma 4 looks at all messages
+/// for each message, and Reka Edge copies the whole prompt for each.
 const BUDGET_FOR_BYTE: usize = 64;
-const BUDGET_FOR_MESSAGE: usize = 64 << 10;
+const BUDGET_FOR_MESSAGE: usize = 256 << 10;
+const BUDGET_FOR_PAIR: usize = 256;
+/// What it may use up in all: some two seconds.
+const LARGEST_BUDGET: usize = 1 << 30;
+/// Longest prompt beside four times the messages, in bytes: a million tokens of the template's own.
+const LONGEST_PROMPT: usize = 4 << 20;
 
 /// Most characters of an error message; a template that explains why it refuses a conversation takes up to 300.
 const MOST_WORDS: usize = 1000;
@@ -73,9 +79,15 @@ impl Jinja {
         on_deep_stack(|| {
             let template = self.parsed()?;
             let bytes: usize = messages.iter().map(|message| message.content.len()).sum();
-            let work = Work::new(BUDGET + BUDGET_FOR_BYTE * bytes + BUDGET_FOR_MESSAGE * messages.len());
+            let for_each = BUDGET_FOR_MESSAGE.saturating_add(BUDGET_FOR_PAIR.saturating_mul(messages.len()));
+            let for_messages =
+                for_each.saturating_mul(messages.len()).saturating_add(BUDGET_FOR_BYTE.saturating_mul(bytes));
+            let work = Work::new(BUDGET.saturating_add(for_messages).min(LARGEST_BUDGET));
             let names = self.names(&work, messages).map_err(explain)?;
             let text = Interpreter::new(&work, &self.now, names).render(&template).map_err(explain)?;
+            if text.len() > LONGEST_PROMPT.saturating_add(bytes.saturating_mul(4)) {
+                return Err(TemplateError::TooMuch { line: None });
+            }
             Ok(text.stretches(0..text.len()).map(|(text, owner)| (text.into(), owner)).collect())
         })
     }

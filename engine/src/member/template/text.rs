@@ -29,7 +29,7 @@ enum Owners {
 impl Text {
     /// A text of one owner.
     pub fn new(work: &Work, text: &str, owner: Owner) -> Done<Self> {
-        work.spend(text.len() + STEP)?;
+        work.spend_copy(text.len() + STEP)?;
         Ok(Self { text: text.into(), owners: Owners::One(owner) })
     }
 
@@ -95,7 +95,7 @@ impl<'w> TextBuilder<'w> {
         if text.is_empty() {
             return Ok(());
         }
-        self.work.spend(text.len() + STEP / 2)?;
+        self.work.spend_copy(text.len())?;
         self.text.push_str(text);
         self.own(owner);
         Ok(())
@@ -129,7 +129,7 @@ impl<'w> TextBuilder<'w> {
         match &text.owners {
             _ if text.is_empty() || times == 0 => {}
             Owners::One(owner) => {
-                self.work.spend(text.len().saturating_mul(times))?;
+                self.work.spend_copy(text.len().saturating_mul(times))?;
                 self.text.extend(std::iter::repeat_n(&*text.text, times));
                 self.own(*owner);
             }
@@ -139,7 +139,7 @@ impl<'w> TextBuilder<'w> {
     }
 
     pub fn finish(self) -> Done<Text> {
-        self.work.spend(self.text.len() + STEP)?;
+        self.work.spend(STEP)?;
         let owners = match self.ends.as_slice() {
             [] => Owners::One(TEMPLATE),
             [(_, owner)] => Owners::One(*owner),

@@ -6,10 +6,12 @@
 
 use std::cell::Cell;
 
-/// Price of evaluating one node or making one value, in bytes of text.
+/// Price of evaluating one node or making one value. A unit of work is a nanosecond or two.
 pub const STEP: usize = 16;
 /// Price of a place in a list.
 pub const PLACE: usize = 32;
+/// How many bytes of text are copied for one unit of work. Looking through a byte costs one unit.
+const COPIED: usize = 4;
 
 /// The budget of one rendering.
 pub struct Work {
@@ -33,6 +35,11 @@ impl Work {
                 Err(Fault { line: None, kind: FaultKind::Spent })
             }
         }
+    }
+
+    /// Pays for copying a text of so many bytes.
+    pub fn spend_copy(&self, bytes: usize) -> Done<()> {
+        self.spend(bytes / COPIED + STEP / 2)
     }
 
     /// Pays for `count` places in a list.
