@@ -58,7 +58,7 @@ pub fn written(value: &Value, spec: &Spec) -> Done<(String, String)> {
 /// Digits of a whole number, as many as the precision says at least.
 fn whole(digits: String, spec: &Spec) -> String {
     let missing = spec.precision.unwrap_or(0).saturating_sub(digits.len());
-    "0".repeat(missing) + &digits
+    format!("{}{digits}", "0".repeat(missing))
 }
 
 fn real(number: f64, kind: char, spec: &Spec) -> Done<String> {
@@ -115,5 +115,6 @@ fn grouped(digits: &str, spec: &Spec) -> String {
         }
         out.push(digit);
     }
-    out + &digits[end..]
+    out.push_str(&digits[end..]);
+    out
 }
