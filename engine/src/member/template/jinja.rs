@@ -54,7 +54,9 @@ impl Jinja {
             let what = format!("it is longer than {} KiB", LONGEST_SOURCE >> 10);
             return Err(TemplateError::Broken { line: None, what });
         }
-        let jinja = Self { source: generation_blocks(source), bos: bos.into(), eos: eos.into(), now };
+        // As Jinja2 does it.
+        let source = source.replace("\r\n", "\n").replace('\r', "\n");
+        let jinja = Self { source: generation_blocks(&source), bos: bos.into(), eos: eos.into(), now };
         on_deep_stack(|| jinja.parsed().map(drop))?;
         Ok(jinja)
     }

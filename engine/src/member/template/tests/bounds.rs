@@ -7,6 +7,7 @@ fn greedy() -> Vec<(&'static str, String)> {
     let nested = |open: &str, inner: &str, close: &str, times: usize| {
         format!("{{{{ {}{inner}{} }}}}", open.repeat(times), close.repeat(times))
     };
+    let blocks = |open: &str, close: &str, times: usize| format!("{}{}", open.repeat(times), close.repeat(times));
     let doubling = |start: &str, step: &str, end: &str| {
         format!(
             "{{% set ns = namespace(x={start}) %}}{{% for i in range(100000) %}}{{% set ns.x = {step} %}}{{% endfor %}}{end}"
@@ -93,7 +94,7 @@ fn greedy() -> Vec<(&'static str, String)> {
         ("a tuple in a tuple", doubling("()", "(ns.x,)", "{{ ns.x }}")),
         ("namespaces in namespaces", doubling("1", "namespace(x=ns.x)", "{{ ns }}")),
         ("a list twice in a list", doubling("[1]", "[ns.x, ns.x]", "{{ ns.x }}")),
-        ("set blocks", "{% set x %}".repeat(1000) + &"{% endset %}".repeat(1000)),
+        ("set blocks", blocks("{% set x %}", "{% endset %}", 1000)),
         ("brackets", nested("[", "", "]", 50_000)),
         ("parentheses", nested("(", "1", ")", 50_000)),
         ("braces", nested("{1:", "1", "}", 20_000)),
@@ -110,9 +111,9 @@ fn greedy() -> Vec<(&'static str, String)> {
         ("ifs in expressions", nested("", "1", " if 1 else 1", 10_000)),
         ("powers", nested("1**", "1", "", 50_000)),
         ("comparisons", nested("1<", "1", "", 50_000)),
-        ("ifs", "{% if 1 %}".repeat(10_000) + &"{% endif %}".repeat(10_000)),
+        ("ifs", blocks("{% if 1 %}", "{% endif %}", 10_000)),
         ("elifs", format!("{{% if 0 %}}{}{{% endif %}}", "{% elif 0 %}".repeat(15_000))),
-        ("fors", "{% for a in b %}".repeat(6_000) + &"{% endfor %}".repeat(6_000)),
+        ("fors", blocks("{% for a in b %}", "{% endfor %}", 6_000)),
         (
             "a long name",
             format!(
