@@ -12,29 +12,36 @@
 //!     cargo test --release kernels:: --no-fail-fast -- --nocapture | grep -a "bits per byte"
 //! ```
 
+use std::num::NonZero;
 use std::path::Path;
 
+use llama_cpp_2::context::LlamaContext;
 use llama_cpp_2::context::params::LlamaContextParams;
 use llama_cpp_2::llama_batch::LlamaBatch;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
+use llama_cpp_2::token::LlamaToken;
+use llama_selfmod::member::{backend, weights};
 
 use crate::support::gguf;
 use crate::support::widened;
 
-use gguf::{TensorType, requantise};
+use gguf::{Architecture, RandomModel, TensorType, Vocabulary, requantise};
 
 const TEXT: &str = include_str!("fixtures/story.txt");
 
 /// Tokens that are scored in one context; the models were trained for 512.
 const WINDOW: usize = 256;
 
+/// A model as the engine loads it.
+fn load(path: &Path, architecture: &str) -> LlamaModel {
+    weights::load(backend().unwrap(), path, architecture, 0, &mut |_| true).unwrap()
+}
+
 /// Mean bits per byte of [`TEXT`] when the model reads `batch` tokens at a time.
 fn bits_per_byte(path: &Path, batch_length: usize) -> f64 {
-    let backend = llama_selfmod::member::backend().unwrap();
-    let model = LlamaModel::load_from_file(backend, path, &LlamaModelParams::default()).unwrap();
+    let model = load(path, "llama");
     let parameters = LlamaContextParams::default().with_n_threads(1).with_n_threads_batch(1);
-    let mut context = model.new_context(backend, parameters).unwrap();
+    let mut context = model.new_context(backend().unwrap(), parameters).unwrap();
     let tokens = model.vocab().tokenize(TEXT.as_bytes(), false, false);
     let start = model.vocab().bos();
     let mut bits = 0.0;
@@ -140,4 +147,102 @@ fn wide_q4_0_in_batches_of_32() {
 #[test]
 fn wide_q4_0_in_one_batch() {
     assert_portable_figure(widened::widen, TensorType::Q4_0, WINDOW, 1.25698);
+}
+
+/// Sequences that are decoded side by side, of different lengths, with text that they do not share.
+const LENGTHS: [usize; 4] = [9, 23, 17, 4];
+
+/// Tokens by which each of them goes on after its prompt.
+const MORE: usize = 6;
+
+/// Token `index` of a sequence: any text of the demo's vocabulary.
+fn token(sequence: usize, index: usize) -> LlamaToken {
+    LlamaToken(259 + ((sequence * 131 + index * 89) % 253) as i32)
+}
+
+/// Decodes these sequences in one batch, each from one place to another, and gives the last row of each.
+fn decode(context: &mut LlamaContext, parts: &[(usize, std::ops::Range<usize>)]) -> Vec<Vec<f32>> {
+    let length = parts.iter().map(|(_, range)| range.len()).sum();
+    let mut batch = LlamaBatch::new(length, 1);
+    let mut last = Vec::new();
+    for (slot, (sequence, range)) in parts.iter().enumerate() {
+        for index in range.clone() {
+            let is_last = index + 1 == range.end;
+            batch.add(token(*sequence, index), index as i32, &[slot as i32], is_last).unwrap();
+        }
+        last.push(batch.n_tokens() - 1);
+    }
+    context.decode(&mut batch).unwrap();
+    last.into_iter().map(|index| context.get_logits_ith(index).to_vec()).collect()
+}
+
+/// The rows after each sequence's prompt and after every token that follows, of sequences that are decoded together.
+fn rows(model: &LlamaModel, sequences: &[usize], kv_unified: bool) -> Vec<Vec<Vec<f32>>> {
+    let parameters = LlamaContextParams::default()
+        .with_n_ctx(NonZero::new(256))
+        .with_n_seq_max(sequences.len() as u32)
+        .with_kv_unified(kv_unified)
+        .with_n_threads(1)
+        .with_n_threads_batch(1)
+        .with_flash_attention_policy(llama_cpp_sys_2::LLAMA_FLASH_ATTN_TYPE_DISABLED);
+    let mut context = model.new_context(backend().unwrap(), parameters).unwrap();
+    let prompts: Vec<_> = sequences.iter().map(|&sequence| (sequence, 0..LENGTHS[sequence])).collect();
+    let mut rows: Vec<_> = decode(&mut context, &prompts).into_iter().map(|row| vec![row]).collect();
+    for more in 0..MORE {
+        let next = |&sequence: &usize| (sequence, LENGTHS[sequence] + more..LENGTHS[sequence] + more + 1);
+        let next: Vec<_> = sequences.iter().map(next).collect();
+        rows.iter_mut().zip(decode(&mut context, &next)).for_each(|(rows, row)| rows.push(row));
+    }
+    rows
+}
+
+/// Largest difference in units of the expected row's spread; NaN if a score is none.
+fn deviation(found: &[f32], expected: &[f32]) -> f32 {
+    let count = expected.len() as f32;
+    let mean = expected.iter().sum::<f32>() / count;
+    let spread = (expected.iter().map(|logit| (logit - mean).powi(2)).sum::<f32>() / count).sqrt();
+    let differences = found.iter().zip(expected).map(|(a, b)| (a - b).abs());
+    differences.fold(0.0, |most: f32, own| if own.is_nan() || own > most { own } else { most }) / spread
+}
+
+/// In a batch with others a sequence has the rows that it has alone. llama.cpp's products for AMX read past the weights here
+/// (`engine/src/member/weights.rs`). The width is one that all of its layouts take.
+fn assert_sequences_are_independent(architecture: Architecture, kind: TensorType) {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("model.gguf");
+    let stories = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/fixtures/models/stories-260k.gguf");
+    let tiny = RandomModel::tiny(architecture, Vocabulary::copied_from(&stories), 5);
+    RandomModel { kind, width: 256, feed_forward: 512, ..tiny }.write(&path);
+    let model = load(&path, architecture.name());
+    let alone: Vec<_> = (0..LENGTHS.len()).flat_map(|sequence| rows(&model, &[sequence], true)).collect();
+    for kv_unified in [true, false] {
+        let together = rows(&model, &[0, 1, 2, 3], kv_unified);
+        for (sequence, (together, alone)) in together.iter().zip(&alone).enumerate() {
+            for (place, (found, expected)) in together.iter().zip(alone).enumerate() {
+                let deviation = deviation(found, expected);
+                // Not a number is no difference that is small enough either.
+                assert!(
+                    deviation < 0.02,
+                    "{architecture:?}, {kind:?}, sequence {sequence}, row {place}: the logits differ by {deviation} of their spread"
+                );
+            }
+        }
+    }
+}
+
+const KINDS: [TensorType; 4] = [TensorType::F16, TensorType::Q8_0, TensorType::Q4_0, TensorType::Q4K];
+
+#[test]
+fn sequences_of_an_attention_model_do_not_touch_each_other() {
+    KINDS.into_iter().for_each(|kind| assert_sequences_are_independent(Architecture::Llama, kind));
+}
+
+#[test]
+fn sequences_of_a_recurrent_model_do_not_touch_each_other() {
+    KINDS.into_iter().for_each(|kind| assert_sequences_are_independent(Architecture::Mamba, kind));
+}
+
+#[test]
+fn sequences_of_a_hybrid_model_do_not_touch_each_other() {
+    KINDS.into_iter().for_each(|kind| assert_sequences_are_independent(Architecture::Jamba, kind));
 }

@@ -9,6 +9,8 @@ pub enum TensorType {
     Q8_0,
     /// Blocks of 32: a half-precision scale and 32 half bytes, offset by 8.
     Q4_0,
+    /// Blocks of 256 in 8 parts: two half-precision scales, 12 bytes of scales and minima, 256 half bytes.
+    Q4K,
 }
 
 impl TensorType {
@@ -19,11 +21,12 @@ impl TensorType {
             Self::F16 => 1,
             Self::Q4_0 => 2,
             Self::Q8_0 => 8,
+            Self::Q4K => 12,
         }
     }
 
     pub fn from_code(code: u32) -> Self {
-        let all = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0];
+        let all = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0, Self::Q4K];
         all.into_iter().find(|kind| kind.code() == code).unwrap_or_else(|| panic!("tensor type {code}"))
     }
 
@@ -31,6 +34,7 @@ impl TensorType {
     pub fn file_type(self) -> u32 {
         match self {
             Self::Q8_0 => 7,
+            Self::Q4K => 15,
             other => other.code(),
         }
     }
@@ -40,6 +44,7 @@ impl TensorType {
         match self {
             Self::F32 | Self::F16 => 1,
             Self::Q8_0 | Self::Q4_0 => 32,
+            Self::Q4K => 256,
         }
     }
 
@@ -50,6 +55,7 @@ impl TensorType {
             Self::F16 => 2,
             Self::Q8_0 => 34,
             Self::Q4_0 => 18,
+            Self::Q4K => 144,
         };
         count / self.block_length() * block
     }
@@ -61,6 +67,7 @@ impl TensorType {
             Self::F16 => values.iter().flat_map(|&x| to_half(x).to_le_bytes()).collect(),
             Self::Q8_0 => blocks.flat_map(q8_0).collect(),
             Self::Q4_0 => blocks.flat_map(q4_0).collect(),
+            Self::Q4K => blocks.flat_map(q4_k).collect(),
         }
     }
 
@@ -88,6 +95,36 @@ fn q4_0(block: &[f32]) -> Vec<u8> {
     let level = |x: f32| ((x * inverse + 8.5) as u8).min(15);
     let mut out = to_half(scale).to_le_bytes().to_vec();
     out.extend((0..16).map(|i| level(block[i]) | level(block[i + 16]) << 4));
+    out
+}
+
+/// Each part from its least number to its largest, in 15 steps; scale and minimum of a part are 6 bits of the block's.
+fn q4_k(block: &[f32]) -> Vec<u8> {
+    let parts: Vec<&[f32]> = block.chunks_exact(32).collect();
+    let minima: Vec<f32> = parts.iter().map(|part| -part.iter().copied().fold(0.0, f32::min)).collect();
+    let scales: Vec<f32> = parts
+        .iter()
+        .zip(&minima)
+        .map(|(part, minimum)| (part.iter().copied().fold(0.0, f32::max) + minimum) / 15.0)
+        .collect();
+    let largest = |list: &[f32]| to_half(list.iter().copied().fold(0.0, f32::max) / 63.0);
+    let (scale, minimum) = (largest(&scales), largest(&minima));
+    let sixth = |value: f32, unit: u16| if unit == 0 { 0 } else { ((value / from_half(unit)).round() as u8).min(63) };
+    let scales: Vec<u8> = scales.into_iter().map(|value| sixth(value, scale)).collect();
+    let minima: Vec<u8> = minima.into_iter().map(|value| sixth(value, minimum)).collect();
+    let mut out = [scale.to_le_bytes(), minimum.to_le_bytes()].concat();
+    // The high two bits of parts 4 to 7 stand above those of parts 0 to 3.
+    out.extend((0..4).map(|part| scales[part] | (scales[part + 4] >> 4) << 6));
+    out.extend((0..4).map(|part| minima[part] | (minima[part + 4] >> 4) << 6));
+    out.extend((4..8).map(|part| scales[part] & 15 | (minima[part] & 15) << 4));
+    let level = |part: usize, index: usize| {
+        let step = from_half(scale) * f32::from(scales[part]);
+        let offset = from_half(minimum) * f32::from(minima[part]);
+        if step == 0.0 { 0 } else { ((parts[part][index] + offset) / step).round().clamp(0.0, 15.0) as u8 }
+    };
+    for pair in [0, 2, 4, 6] {
+        out.extend((0..32).map(|index| level(pair, index) | level(pair + 1, index) << 4));
+    }
     out
 }
 

@@ -16,7 +16,8 @@ pub enum Architecture {
 }
 
 impl Architecture {
-    fn name(self) -> &'static str {
+    /// As model files call it.
+    pub fn name(self) -> &'static str {
         match self {
             Self::Llama => "llama",
             Self::Mamba => "mamba",

@@ -6,18 +6,17 @@ mod shared;
 pub use shared::{SharedVocabulary, shared_vocabulary};
 
 use super::context::Context;
-use super::inspect;
+use super::inspect::{self, GgufSummary};
 use super::llama::LlamaMember;
 use super::prompt::PromptForm;
 use super::template::ChatTemplate;
 use super::tokens::{text_of, tokenise_text};
-use super::{Ensemble, Member, Unit, Vocabulary};
+use super::{Ensemble, Member, Unit, Vocabulary, weights};
 use crate::error::Error;
 use crate::settings::{ModelSource, Settings};
 use language::Language;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
-use llama_cpp_2::model::params::LlamaModelParams;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock, mpsc};
 
@@ -107,9 +106,8 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     if settings.models.is_empty() {
         return Err(Error::Input("no model is given; name a GGUF file with --model, or try --demo".into()));
     }
-    for source in &settings.models {
-        inspect::inspect(&source.path).map_err(|error| Error::Input(error.to_string()))?;
-    }
+    let look = |source: &ModelSource| inspect::inspect(&source.path).map_err(|error| Error::Input(error.to_string()));
+    let files: Vec<GgufSummary> = settings.models.iter().map(look).collect::<Result<_, _>>()?;
     let names = unique_names(&settings.models);
     let mut notes = Vec::new();
     let backend = backend()?;
@@ -118,7 +116,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
             "this build has no GPU support, all layers run on the CPU; build with --features cuda, metal, vulkan or rocm".into(),
         );
     }
-    let models = read_models(backend, &settings.models, progress)?;
+    let models = read_models(backend, &settings.models, &files, progress)?;
     let resident = crate::resident::resident("VmRSS:");
 
     let trained = models.iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
@@ -163,21 +161,20 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
 fn read_models(
     backend: &'static LlamaBackend,
     sources: &[ModelSource],
+    files: &[GgufSummary],
     progress: &(dyn Fn(usize, f32) + Sync),
 ) -> Result<Vec<Arc<LlamaModel>>, Error> {
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
         let loading: Vec<_> = sources
             .iter()
+            .zip(files)
             .enumerate()
-            .map(|(index, source)| {
+            .map(|(index, (source, file))| {
                 let sender = sender.clone();
                 scope.spawn(move || {
-                    let layers = u32::try_from(source.gpu_layers).unwrap_or(i32::MAX as u32);
-                    let parameters = LlamaModelParams::default()
-                        .with_n_gpu_layers(layers)
-                        .with_progress_callback(move |fraction| sender.send((index, fraction)).is_ok());
-                    LlamaModel::load_from_file(backend, &source.path, &parameters)
+                    let mut progress = |part| sender.send((index, part)).is_ok();
+                    weights::load(backend, &source.path, &file.architecture, source.gpu_layers, &mut progress)
                 })
             })
             .collect();

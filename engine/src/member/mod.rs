@@ -18,6 +18,7 @@ pub mod template;
 mod tokens;
 pub mod units;
 pub mod vocabulary;
+pub mod weights;
 
 pub use ensemble::Ensemble;
 pub use load::backend;
