@@ -5,6 +5,7 @@ use crate::support::gguf;
 
 mod context;
 mod loading;
+mod numbers;
 mod prompts;
 mod rewind;
 mod tokenizers;

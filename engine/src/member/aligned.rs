@@ -136,7 +136,9 @@ impl Aligned {
         }
     }
 
-    /// Decodes what the standing needs: first the tokens that all heads share, then the others side by side.
+    /// Decodes what the standing needs: first the tokens that all heads share, then the others side by side. A head whose row
+    /// is no distribution goes, as long as another is left; where none is, the text is read again, and the heads are decoded
+    /// one by one: what was wrong may have come from a neighbour in the batch.
     fn settle(&mut self, mut standing: Standing) -> Result<Standing, MemberError> {
         // All heads means all.
         if self.most < usize::MAX {
@@ -154,19 +156,34 @@ impl Aligned {
                 }
             }
         }
-        let missing: Vec<usize> = (0..standing.heads.len())
-            .filter(|&i| standing.heads[i].row.is_none() && !standing.heads[i].tail.is_empty())
-            .collect();
-        if !missing.is_empty() {
-            let tails: Vec<&[Unit]> = missing.iter().map(|&index| standing.heads[index].tail.as_slice()).collect();
-            let rows = self.inner.branch(&tails)?;
-            for (index, row) in missing.into_iter().zip(rows) {
-                let MemberRow { probabilities, statistics, .. } = row;
-                let row = TokenRow { probabilities, log_sum_exp: statistics.log_sum_exp };
-                standing.heads[index].row = Some(Arc::new(row));
-            }
+        let Some(lost) = self.decode_heads(&mut standing.heads, usize::MAX)? else { return Ok(standing) };
+        tracing::warn!("`{}`: {} of its readings have rows that are no numbers", self.inner.name(), lost.len());
+        if standing.heads.is_empty() {
+            self.inner.read_again()?;
+            standing.heads = lost;
+            self.decode_heads(&mut standing.heads, 1)?;
+        }
+        if standing.heads.is_empty() {
+            return Err(self.failed("its logits are not numbers, however it reads the text"));
         }
         Ok(standing)
+    }
+
+    /// Makes the rows that heads lack, so many side by side at most. Heads whose rows are no distribution are taken out.
+    fn decode_heads(&mut self, heads: &mut Vec<Head>, side_by_side: usize) -> Result<Option<Vec<Head>>, MemberError> {
+        let lacks = |head: &Head| head.row.is_none() && !head.tail.is_empty();
+        let missing: Vec<usize> = (0..heads.len()).filter(|&index| lacks(&heads[index])).collect();
+        for part in missing.chunks(side_by_side) {
+            let tails: Vec<&[Unit]> = part.iter().map(|&index| heads[index].tail.as_slice()).collect();
+            let rows = self.inner.branch(&tails)?;
+            for (&index, row) in part.iter().zip(rows) {
+                heads[index].row = row.map(|MemberRow { probabilities, statistics, .. }| {
+                    Arc::new(TokenRow { probabilities, log_sum_exp: statistics.log_sum_exp })
+                });
+            }
+        }
+        let lost: Vec<Head> = heads.extract_if(.., |head| lacks(head)).collect();
+        Ok(Some(lost).filter(|lost| !lost.is_empty()))
     }
 
     /// Makes the row of units of where it stands.

@@ -82,13 +82,15 @@ impl Follower {
         tokens.strip_prefix(before.as_slice()).filter(|own| !own.is_empty()).map(<[Unit]>::to_vec)
     }
 
-    /// The log-probability of each spelling. All beginnings of them are decoded side by side.
-    fn scores(&mut self, spelled: &[(Unit, Vec<Unit>)]) -> Result<Vec<f32>, MemberError> {
+    /// The log-probability of each spelling; `None` when one of the rows for them is no distribution. All beginnings of them
+    /// are decoded side by side.
+    fn scores(&mut self, spelled: &[(Unit, Vec<Unit>)]) -> Result<Option<Vec<f32>>, MemberError> {
         let mut beginnings: Vec<&[Unit]> =
             spelled.iter().flat_map(|(_, tokens)| (1..tokens.len()).map(move |end| &tokens[..end])).collect();
         beginnings.sort_unstable();
         beginnings.dedup();
         let rows = if beginnings.is_empty() { Vec::new() } else { self.inner.branch(&beginnings)? };
+        let Some(rows) = rows.into_iter().collect::<Option<Vec<MemberRow>>>() else { return Ok(None) };
         let first = self.inner.row();
         let probability = |before: &[Unit], token: Unit| {
             let row = match beginnings.binary_search(&before) {
@@ -100,7 +102,7 @@ impl Follower {
         let score = |(_, tokens): &(Unit, Vec<Unit>)| {
             (0..tokens.len()).map(|place| probability(&tokens[..place], tokens[place]).ln()).sum()
         };
-        Ok(spelled.iter().map(score).collect())
+        Ok(Some(spelled.iter().map(score).collect()))
     }
 
     /// What is likely of a unit is likely of its beginnings, too, and the leader writes the longest that fits: from the
@@ -166,8 +168,9 @@ impl Member for Follower {
         let spelled: Vec<(Unit, Vec<Unit>)> =
             candidates.iter().filter_map(|&unit| Some((unit, self.spell(unit)?))).collect();
         let scores = match self.scores(&spelled) {
-            Err(MemberError::Full(_)) => return Ok(()),
-            scores => scores?,
+            Err(MemberError::Full(_)) | Ok(None) => return Ok(()),
+            Ok(Some(scores)) => scores,
+            Err(error) => return Err(error),
         };
         let scores = self.alone(&spelled, scores);
         let best = scores.iter().copied().fold(f32::NEG_INFINITY, f32::max);

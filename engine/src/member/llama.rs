@@ -5,7 +5,7 @@ use super::prompt::{KnownText, PromptForm};
 use super::rows::{KeptRows, NOWHERE};
 use super::tokens::LongestToken;
 use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary, tokens};
-use crate::fuse;
+use crate::fuse::{self, InvalidRow};
 use crate::settings::Prompt;
 use std::sync::Arc;
 
@@ -156,16 +156,49 @@ impl LlamaMember {
         MemberError::Decode { member: self.name.clone(), why }
     }
 
-    /// Makes `row` from the kept logits of length `len`.
+    /// Makes `row` from the kept logits of length `len`, where the text ends. If they are no distribution, the text is read
+    /// again once: what is in the context may be the reason, and not the model.
     fn show_row(&mut self, len: usize) -> Result<(), MemberError> {
+        if self.take_row(len)?.is_err() {
+            self.decode_anew()?;
+            self.take_row(len)?.map_err(|error| self.failed(format!("its logits are no distribution: {error}")))?;
+        }
+        Ok(())
+    }
+
+    /// Makes `row` from the kept logits of length `len`, if they are a distribution.
+    fn take_row(&mut self, len: usize) -> Result<Result<(), InvalidRow>, MemberError> {
         if self.shown != len && !self.kept.lend(len, self.shown, &mut self.row.logits) {
             return Err(self.failed(format!("no row is kept at {len}")));
         }
         self.shown = len;
-        self.row.statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities)
-            .map_err(|error| self.failed(format!("its logits are no distribution: {error}")))?;
         self.row.evidence = self.evidence(len);
+        let statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities);
+        Ok(statistics.map(|statistics| self.row.statistics = statistics))
+    }
+
+    /// Empties the context and decodes what stands, with what it counts as evidence where that is not known. A number that
+    /// is none stays in a KV cache, and spoils the rows of all that is decoded beside it, even after its place was given up.
+    fn decode_anew(&mut self) -> Result<(), MemberError> {
+        let len = self.sequence.len();
+        self.kept.drop_after(len.saturating_sub(1));
+        if self.shown == len {
+            self.shown = NOWHERE;
+        }
+        self.checkpoints.clear();
+        self.context.clear();
+        self.decoded = 0;
+        self.decode_up_to(len, len + 1 - self.first_unknown().min(len))?;
+        self.keep_checkpoint(1);
         Ok(())
+    }
+
+    /// The first of the prompt's last tokens of which is not known what it counts as evidence; the prompt's length where all
+    /// are known.
+    fn first_unknown(&self) -> usize {
+        let len = self.prompt_len;
+        let unknown = |&token: &usize| self.evidence[token].is_nan();
+        (len.saturating_sub(EVIDENCE_TOKENS).max(1)..len).find(unknown).unwrap_or(len)
     }
 
     /// Of the first `len` tokens.
@@ -242,10 +275,12 @@ impl LlamaMember {
     }
 }
 
-/// What a token counts as evidence. One that is never emitted counts nothing: it is the prompt's form.
+/// What a token counts as evidence; NaN by a row that is no distribution. One that is never emitted counts nothing: it is the
+/// prompt's form.
 fn counted(vocabulary: &Vocabulary, token: i32, log_probability: impl FnOnce() -> f32) -> f32 {
     let is_text = vocabulary.can_emit(token as Unit) && token as Unit != vocabulary.end();
-    if is_text { log_probability().max(LEAST_EVIDENCE) } else { 0.0 }
+    let own = if is_text { log_probability() } else { 0.0 };
+    if own < LEAST_EVIDENCE { LEAST_EVIDENCE } else { own }
 }
 
 impl Member for LlamaMember {
@@ -273,9 +308,8 @@ impl Member for LlamaMember {
         }
         self.evidence.extend(first_new);
         self.evidence.resize(len, f32::NAN);
-        // From the first token on of which is not known what it counts; the one before it makes the row for that.
-        let unknown = |&token: &usize| self.evidence[token].is_nan();
-        let first = (len.saturating_sub(EVIDENCE_TOKENS).max(1)..len).find(unknown).unwrap_or(len);
+        // The token before makes the row that tells it.
+        let first = self.first_unknown();
         let from = if first < len || self.logits(len).is_none() { first - 1 } else { len };
         self.cut(from);
         let decoded = len - self.decoded;
@@ -318,7 +352,7 @@ impl Member for LlamaMember {
         Ok(())
     }
 
-    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<MemberRow>, MemberError> {
+    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<Option<MemberRow>>, MemberError> {
         let start = self.sequence.len();
         // What stands may be known by its row alone.
         self.decode_up_to(start, 0)?;
@@ -339,12 +373,16 @@ impl Member for LlamaMember {
                 let mut row = MemberRow::default();
                 self.vocabulary.row_of_units(logits, &mut row.logits);
                 row.probabilities.resize(row.logits.len(), 0.0);
-                row.statistics = fuse::softmax(&row.logits, &mut row.probabilities)
-                    .map_err(|error| self.failed(format!("its logits are no distribution: {error}")))?;
-                rows.push(row);
+                let statistics = fuse::softmax(&row.logits, &mut row.probabilities);
+                rows.push(statistics.ok().map(|statistics| MemberRow { statistics, ..row }));
             }
         }
         Ok(rows)
+    }
+
+    fn read_again(&mut self) -> Result<(), MemberError> {
+        self.decode_anew()?;
+        self.show_row(self.sequence.len())
     }
 
     fn branches(&self) -> usize {

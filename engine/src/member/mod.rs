@@ -118,15 +118,22 @@ pub trait Member: Send {
     /// and [`Member::rewind`] make sense.
     fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError>;
 
-    /// Rows after what stands and each of `tails`; what stands stays. Where a member can, it decodes the tails side by side.
-    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<MemberRow>, MemberError> {
+    /// Rows after what stands and each of `tails`; what stands stays. `None` is a row that is no distribution: one of its
+    /// logits is not a number. Where a member can, it decodes the tails side by side.
+    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<Option<MemberRow>>, MemberError> {
         let len = self.len();
         let one = |tail: &&[Unit]| {
             self.extend(tail)?;
             let row = self.row().clone();
-            self.rewind(len).map(|()| row)
+            self.rewind(len).map(|()| Some(row))
         };
         tails.iter().map(one).collect()
+    }
+
+    /// Forgets what is decoded and decodes it again: for what stands when a row was no distribution. By itself a member does
+    /// so once before it fails over such a row.
+    fn read_again(&mut self) -> Result<(), MemberError> {
+        self.rewind(self.len())
     }
 
     /// How many tails [`Member::branch`] decodes side by side; 1 where they come one after the other.

@@ -1,9 +1,12 @@
 use super::*;
 use crate::member::units::reduce;
 use proptest::prelude::*;
+use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
 
 /// A dozen tokens: 0 ends the text.
 const TOKENS: [&[u8]; 12] = [b"", b"a", b"b", b"c", b"ab", b"bc", b"abc", b"ca", b"aa", b"bca", b"cab", b"bb"];
+/// Each letter twice, so that two readings end at every unit and none is inside a token.
+const TWINS: [&[u8]; 7] = [b"", b"a", b"a", b"b", b"b", b"c", b"c"];
 /// Another member's, without byte fallback for `d`.
 const OTHERS: [&[u8]; 6] = [b"", b"a", b"b", b"c", b"d", b"ab"];
 
@@ -13,12 +16,27 @@ struct Toy {
     sequence: Vec<Unit>,
     row: MemberRow,
     decoded: usize,
+    fault: Fault,
+    read_again: Arc<AtomicUsize>,
+}
+
+/// Where a [`Toy`] makes rows that are no numbers.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Fault {
+    Nowhere,
+    /// In branches with this token.
+    Token(Unit),
+    /// In all branches of a batch of several, and in all until the text is read again: what stands beside them spoils them.
+    Neighbours,
+    /// In all branches that are longer with what stands.
+    After(usize),
 }
 
 impl Toy {
     fn new(pieces: &'static [&'static [u8]]) -> Self {
         let row = MemberRow { probabilities: vec![0.0; pieces.len()], ..MemberRow::default() };
-        let mut toy = Self { pieces, sequence: Vec::new(), row, decoded: 0 };
+        let (sequence, read_again) = (Vec::new(), Arc::default());
+        let mut toy = Self { pieces, sequence, row, decoded: 0, fault: Fault::Nowhere, read_again };
         toy.show();
         toy
     }
@@ -60,6 +78,26 @@ impl Member for Toy {
     fn decode_only(&mut self, _: Unit) -> Result<(), MemberError> {
         Ok(())
     }
+    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<Option<MemberRow>>, MemberError> {
+        let len = self.sequence.len();
+        let one = |tail: &&[Unit]| {
+            self.extend(tail)?;
+            let row = self.row.clone();
+            self.rewind(len)?;
+            let is_ill = match self.fault {
+                Fault::Nowhere => false,
+                Fault::Token(token) => tail.contains(&token),
+                Fault::Neighbours => tails.len() > 1 || self.read_again.load(Relaxed) == 0,
+                Fault::After(most) => len + tail.len() > most,
+            };
+            Ok((!is_ill).then_some(row))
+        };
+        tails.iter().map(one).collect()
+    }
+    fn read_again(&mut self) -> Result<(), MemberError> {
+        self.read_again.fetch_add(1, Relaxed);
+        Ok(())
+    }
     fn len(&self) -> usize {
         self.sequence.len()
     }
@@ -90,11 +128,18 @@ fn vocabulary(pieces: &[&[u8]]) -> Vocabulary {
 
 /// The member of [`TOKENS`] in the units that it shares with [`OTHERS`]: single bytes and `ab`.
 fn toy(most: usize) -> Aligned {
-    let common = reduce(&[&vocabulary(&TOKENS), &vocabulary(&OTHERS)]);
+    ill(&TOKENS, most, Fault::Nowhere).0
+}
+
+/// A member of these tokens with a fault, and how often it has read its text again.
+fn ill(tokens: &'static [&'static [u8]], most: usize, fault: Fault) -> (Aligned, Arc<AtomicUsize>) {
+    let common = reduce(&[&vocabulary(tokens), &vocabulary(&OTHERS)]);
     let map = Arc::new(common.members.into_iter().next().unwrap());
-    let mut member = Aligned::new(Box::new(Toy::new(&TOKENS)), map, Arc::new(common.units), most);
+    let toy = Toy { fault, ..Toy::new(tokens) };
+    let read_again = toy.read_again.clone();
+    let mut member = Aligned::new(Box::new(toy), map, Arc::new(common.units), most);
     member.prime(&Prompt::Text("go".into())).unwrap();
-    member
+    (member, read_again)
 }
 
 /// The units that a byte string is read in.
@@ -206,16 +251,68 @@ fn a_text_without_tokens_is_skipped_and_the_member_goes_on_behind_it() {
 #[test]
 fn the_unit_that_was_not_expected_is_read_all_the_same() {
     // Whatever one head expects, every text in the alphabet can be read.
-    for seed in 0..200u32 {
+    for seed in 0..200 {
         let mut member = toy(1);
-        let mut state = seed;
-        for _ in 0..30 {
-            state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
-            let byte = b"abc"[(state >> 24) as usize % 3];
-            member.extend(&[byte.into()]).unwrap();
+        for unit in letters(seed) {
+            member.extend(&[unit]).unwrap();
             assert!(!member.row().abstains);
             assert!(member.row().probabilities.iter().all(|p| p.is_finite()));
         }
+    }
+}
+
+/// A text of 30 letters, another for each seed.
+fn letters(seed: u32) -> impl Iterator<Item = Unit> {
+    let mut state = seed;
+    (0..30).map(move |_| {
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        b"abc"[(state >> 24) as usize % 3].into()
+    })
+}
+
+#[test]
+fn a_reading_whose_row_is_no_numbers_leaves_the_text_to_the_others() {
+    let mut differ = 0;
+    for (seed, token) in (0..200).zip((1..TOKENS.len() as Unit).cycle()) {
+        let (mut member, _) = ill(&TOKENS, 4, Fault::Token(token));
+        let mut sound = toy(4);
+        for unit in letters(seed) {
+            member.extend(&[unit]).unwrap();
+            sound.extend(&[unit]).unwrap();
+            let row = member.row();
+            assert!(!row.abstains && (row.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+            differ += usize::from(row.probabilities != sound.row().probabilities);
+        }
+    }
+    assert!(differ > 0, "no reading was ever lost");
+}
+
+#[test]
+fn where_no_reading_has_numbers_the_text_is_read_again_and_each_decoded_by_itself() {
+    for seed in 0..200 {
+        let (mut member, read_again) = ill(&TWINS, 2, Fault::Neighbours);
+        for unit in letters(seed) {
+            member.extend(&[unit]).unwrap();
+            assert!((member.row().probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
+        }
+        assert!(read_again.load(Relaxed) > 0, "it never came to that");
+    }
+}
+
+#[test]
+fn a_member_without_numbers_fails_after_it_has_read_the_text_again_and_stands_where_it_stood() {
+    for seed in 0..200 {
+        let (mut member, read_again) = ill(&TWINS, 2, Fault::After(8));
+        let units: Vec<Unit> = letters(seed).collect();
+        let (index, error) = units
+            .iter()
+            .enumerate()
+            .find_map(|(index, &unit)| member.extend(&[unit]).err().map(|error| (index, error)))
+            .expect("every reading is longer than eight tokens in the end");
+        assert!(error.to_string().contains("not numbers"), "{error}");
+        assert_eq!((member.len(), read_again.load(Relaxed)), (index, 1));
+        member.rewind(4).unwrap();
+        member.extend(&units[4..6]).unwrap();
     }
 }
 
