@@ -151,6 +151,72 @@ fn members_that_cannot_be_cut_decode_together_with_others() {
     }
 }
 
+/// The demo's vocabulary with other tokens in its last places, and a template that writes `<|im_start|>` and `<|im_end|>`.
+fn with_last(last: &[(&str, PieceType)]) -> Vocabulary {
+    let vocabulary = stories_vocabulary();
+    let mut texts = pieces(&vocabulary);
+    let mut types = vec![PieceType::Normal as i32; texts.len()];
+    types[..3].copy_from_slice(&[PieceType::Unknown as i32, PieceType::Control as i32, PieceType::Control as i32]);
+    types[3..259].fill(PieceType::Byte as i32);
+    let start = texts.len() - last.len();
+    for (index, (text, kind)) in last.iter().enumerate() {
+        texts[start + index] = (*text).into();
+        types[start + index] = *kind as i32;
+    }
+    let chat = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
+                {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
+    with_pieces(texts).with("tokenizer.ggml.token_type", Value::Integers(types)).with_template(chat)
+}
+
+#[test]
+fn control_tokens_at_the_end_of_a_vocabulary_stand_in_prompts() {
+    use PieceType::{Control, Normal, Unknown, Unused, UserDefined};
+    let (start, end) = (("<|im_start|>", Control), ("<|im_end|>", Control));
+    let forms: [&[(&str, PieceType)]; 8] = [
+        &[end, start],
+        &[start, end],
+        &[start],
+        &[end, start, ("zz", Normal)],
+        &[end, start, ("<unused1>", Unused)],
+        &[end, start, ("[PAD]", Unused), ("[PAD2]", Unused)],
+        &[end, ("<|im_start|>", Unknown)],
+        &[end, ("<|im_start|>", UserDefined)],
+    ];
+    let models = Models::new();
+    for (number, last) in forms.into_iter().enumerate() {
+        let chat = models.with_vocabulary(&format!("chat{number}"), with_last(last));
+        for align in [Align::Exact, Align::Boundary] {
+            let with = |other: &str| [[chat.clone(), stories(other)], [stories(other), chat.clone()]];
+            for members in with("970k-bytes").into_iter().chain(with("280k")) {
+                let together = Settings { align, heads: Some(4), n_predict: 16, ..settings(&members) };
+                let mut engine = Engine::load(together, &|_, _| {}).unwrap();
+                // The template is for whoever has one.
+                let prompt = Prompt::Text("Once upon a time".into());
+                let reply = engine.reply(&prompt, &AtomicBool::new(false), &mut |_| {}).unwrap();
+                let what = format!("{last:?}, {align:?}, {members:?}: {reply:?}");
+                assert!(matches!(reply.reason, EndReason::End | EndReason::Length), "{what}");
+                let writes_it = last.contains(&("<|im_start|>", UserDefined));
+                assert!(writes_it || !reply.text.contains("im_start"), "{what}");
+            }
+        }
+    }
+}
+
+#[test]
+fn a_vocabulary_that_can_write_nothing_is_refused() {
+    let models = Models::new();
+    for kind in [PieceType::Control, PieceType::Unused, PieceType::Unknown] {
+        let types = Value::Integers(vec![kind as i32; 512]);
+        let path = models.with_vocabulary("mute", stories_vocabulary().with("tokenizer.ggml.token_type", types));
+        for members in
+            [vec![path.clone()], vec![path.clone(), stories("970k-bytes")], vec![stories("970k-bytes"), path]]
+        {
+            let error = Engine::load(settings(&members), &|_, _| {}).err().unwrap().to_string();
+            assert!(error.contains("no token that writes text"), "{kind:?}: {error}");
+        }
+    }
+}
+
 /// Without bytes: `é` and most else has no token there.
 #[test]
 fn a_vocabulary_without_bytes_has_no_say_where_it_has_no_token() {

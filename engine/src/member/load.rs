@@ -126,7 +126,14 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         let shortest = models.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
         notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
     }
-    let vocabularies = models.iter().map(|model| Vocabulary::of(model)).collect();
+    let vocabularies: Vec<Vocabulary> = models.iter().map(|model| Vocabulary::of(model)).collect();
+    if let Some(silent) = vocabularies.iter().position(|vocabulary| !vocabulary.writes()) {
+        return Err(Error::Input(format!(
+            "`{}` has no token that writes text: its file marks all of them as control tokens or as unused; fetch another \
+             conversion of the model",
+            settings.models[silent].path.display()
+        )));
+    }
     let language = Language::of(vocabularies, settings);
 
     let threads = settings.threads.unwrap_or_else(default_threads).max(1);

@@ -51,7 +51,7 @@ impl Vocabulary {
         let vocabulary = model.vocab();
         let (mut bytes, mut ends) = (Vec::new(), Vec::new());
         let (mut masked, mut ends_of_text, mut control_texts) = (Vec::new(), Vec::new(), Vec::new());
-        let mut fallback = Vec::new();
+        let (mut fallback, mut padding) = (Vec::new(), Vec::new());
         for token in vocabulary.tokens() {
             let unit = token.0 as Unit;
             let attributes = vocabulary.attr(token);
@@ -60,9 +60,12 @@ impl Vocabulary {
             // A model that begins another document has ended this one: llama2.c's models know no other end. A file that
             // does not name its beginning gets a default from llama.cpp, which in another vocabulary is a comma.
             let is_end = vocabulary.is_eog(token) || control && token == vocabulary.bos();
-            let hidden = control || unknown || attributes.contains(LlamaTokenAttr::Unused) || attributes.is_empty();
+            let unused = !control && !unknown && (attributes.contains(LlamaTokenAttr::Unused) || attributes.is_empty());
+            let hidden = control || unknown || unused;
             if is_end {
                 ends_of_text.push(unit);
+            } else if unused {
+                padding.push(unit);
             }
             if is_end || hidden {
                 masked.push(unit);
@@ -77,8 +80,10 @@ impl Vocabulary {
             }
             ends.push(bytes.len() as u32);
         }
-        // Padding at the end needs no room in a row.
-        while masked.last().is_some_and(|last| *last as usize + 1 == ends.len() && !ends_of_text.contains(last)) {
+        // Padding at the end needs no room in a row. A control token there is none: templates write it, so it stands in
+        // prompts.
+        while padding.last().is_some_and(|last| *last as usize + 1 == ends.len()) {
+            padding.pop();
             masked.pop();
             ends.pop();
         }
@@ -174,6 +179,11 @@ impl Vocabulary {
         } else {
             TokenKind::Text
         }
+    }
+
+    /// Whether any token writes text.
+    pub(super) fn writes(&self) -> bool {
+        (0..self.len() as Unit).any(|token| matches!(self.kind(token), TokenKind::Text | TokenKind::Fallback))
     }
 
     /// Appends all that [`Vocabulary::bytes`] and [`Vocabulary::kind`] depend on: equal for equal vocabularies alone.

@@ -52,9 +52,12 @@ pub(super) struct Sequences {
 }
 
 impl Sequences {
+    /// Empty for a token beyond the end, too: a tokenizer may give one of the padding that the vocabulary leaves out.
     pub fn of(&self, token: u32) -> &[Unit] {
-        let start = if token == 0 { 0 } else { self.ends[token as usize - 1] };
-        &self.units[start as usize..self.ends[token as usize] as usize]
+        let token = token as usize;
+        let Some(&end) = self.ends.get(token) else { return &[] };
+        let start = if token == 0 { 0 } else { self.ends[token - 1] };
+        &self.units[start as usize..end as usize]
     }
 }
 

@@ -119,6 +119,14 @@ fn masked_and_empty_tokens_are_nowhere_and_all_ends_are_one() {
 }
 
 #[test]
+fn a_token_beyond_the_vocabulary_is_nothing() {
+    let common = reduce(&[&texts(&["a", "b"])]);
+    for token in [2, 3, u32::MAX] {
+        assert!(common.members[0].units_of(token).is_empty());
+    }
+}
+
+#[test]
 fn many_small_masses_are_summed_with_care() {
     let pieces: Vec<String> = (0..20_000).map(|number| format!("x{number}")).collect();
     let one = texts(&pieces.iter().map(String::as_str).collect::<Vec<_>>());
