@@ -11,6 +11,7 @@ pub use units::{HeadBench, UnitBench};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Event;
+use crate::member::load::{self, Device, MemberInfo};
 use crate::member::schedule::Schedule;
 use crate::resident::resident;
 use crate::settings::Prompt;
@@ -63,10 +64,23 @@ pub struct Memory {
     pub peak: f64,
     /// When the members' weights and llama.cpp's tables of their vocabularies were read (45 MiB for 152,000 tokens).
     pub models: f64,
-    /// The members' KV caches.
+    /// The members' KV caches, as far as they are not on a GPU.
     pub cache: f64,
     /// The rest.
     pub other: f64,
+    /// Each GPU's own memory; empty without one.
+    pub devices: Vec<DeviceMemory>,
+}
+
+/// Memory of a GPU, in MiB.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct DeviceMemory {
+    /// Its name.
+    pub name: String,
+    /// What was taken since before the members were loaded; by other programs, too.
+    pub used: f64,
+    /// All that it has.
+    pub total: f64,
 }
 
 /// Steps measured in a row before another kind of step has its turn: a machine whose speed drifts then slows all alike.
@@ -102,8 +116,10 @@ impl Engine {
         let (sequential, parallel) = (median(&sequential), median(&parallel));
         let in_turn_is_better = sequential <= parallel;
         let step = median(if in_turn_is_better { &steps_in_turn } else { &steps_side_by_side });
-        let cache = self.members().iter().map(|member| member.cache_bytes).sum::<u64>() as f64 / MIB;
+        let in_memory = |member: &MemberInfo| member.cache_bytes as f64 * (1.0 - member.on_gpu);
+        let cache = self.members().iter().map(in_memory).sum::<f64>() / MIB;
         let (models, peak) = (self.resident_after_loading(), resident("VmHWM:"));
+        let devices = self.device_memory();
         let hooks = self.bench_hooks(&prompt, steps, step)?;
         let reloads = self.bench_reloads(&prompt)?;
         let units = self.bench_units(&prompt)?;
@@ -121,10 +137,20 @@ impl Engine {
             schedule: if in_turn_is_better { "in turn" } else { "side by side" },
             steps,
             units,
-            memory: Memory { peak, models, cache, other: peak - models - cache },
+            memory: Memory { peak, models, cache, other: peak - models - cache, devices },
             hooks,
             reloads,
         })
+    }
+
+    fn device_memory(&self) -> Vec<DeviceMemory> {
+        let now = load::devices();
+        let used = |(before, now): (&Device, Device)| DeviceMemory {
+            name: now.name,
+            used: before.free.saturating_sub(now.free) as f64 / MIB,
+            total: now.total as f64 / MIB,
+        };
+        self.devices_before_loading().iter().zip(now).map(used).collect()
     }
 
     /// Writes a short reply under the schedule in force and notes the time of each step.

@@ -60,6 +60,11 @@ impl Engine {
         self.loaded.resident
     }
 
+    /// The GPUs as they were before anything was loaded.
+    pub(crate) fn devices_before_loading(&self) -> &[load::Device] {
+        &self.loaded.devices
+    }
+
     /// CPU threads in all.
     pub fn threads(&self) -> usize {
         self.loaded.threads

@@ -1,7 +1,8 @@
 //! From files to members.
 
 use super::*;
-use llama_selfmod::settings::{Prompt, Settings};
+use llama_selfmod::member::schedule::Schedule;
+use llama_selfmod::settings::{ModelSource, Prompt, Settings};
 use std::sync::Mutex;
 
 #[test]
@@ -39,4 +40,38 @@ fn the_context_is_what_the_least_trained_member_can_do() {
     assert!(engine.notes().iter().any(|note| note.contains("40 tokens") && note.contains("`small`")));
     let primed = engine.decoder().ensemble.prime(&Prompt::Tokens(units(0..38))).unwrap();
     assert_eq!((primed[0].tokens, engine.decoder().ensemble.room()), (39, 1));
+}
+
+/// Rows, bit for bit, after more tokens than flash attention on the CPU takes in one piece: it divides them by threads.
+fn late_rows(path: &std::path::Path, gpu_layers: i32, threads: usize) -> Option<Vec<Vec<f32>>> {
+    let model = ModelSource { gpu_layers, ..ModelSource::new(path) };
+    let long = Settings { models: vec![model], ctx_size: 2048, threads: Some(threads), ..settings(&[]) };
+    let mut engine = Engine::load(long, &|_, _| {}).unwrap();
+    let is_told = engine.notes().iter().any(|note| note.contains("all layers run on the CPU"));
+    if gpu_layers != 0 && !is_told {
+        return None;
+    }
+    assert_eq!(is_told, gpu_layers != 0, "{:?}", engine.notes());
+    let ensemble = &mut engine.decoder().ensemble;
+    ensemble.fix_schedule(Schedule::in_turn(1, threads));
+    ensemble.prime(&Prompt::Tokens(units(0..700))).unwrap();
+    let row = |unit| {
+        ensemble.extend(unit).unwrap();
+        ensemble.rows().next().unwrap().logits.clone()
+    };
+    Some(units(700..720).into_iter().map(row).collect())
+}
+
+#[test]
+fn layers_for_a_gpu_that_is_not_there_change_no_bit() {
+    let models = Models::new();
+    let path = models.random(Architecture::Llama, 4);
+    let expected = late_rows(&path, 0, 1);
+    for (gpu_layers, threads) in [(0, 2), (-1, 1), (-1, 2), (1, 2), (99, 2)] {
+        let Some(found) = late_rows(&path, gpu_layers, threads) else {
+            eprintln!("skipped: this machine has a GPU, and its bits are others");
+            return;
+        };
+        assert!(Some(&found) == expected.as_ref(), "{gpu_layers} layers, {threads} threads");
+    }
 }

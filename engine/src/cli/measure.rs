@@ -80,6 +80,9 @@ fn bench_table(bench: &Bench) -> String {
         "memory: {:.0} MiB at most = {:.0} models + {:.0} KV caches + {:.0} other",
         memory.peak, memory.models, memory.cache, memory.other
     );
+    for device in &memory.devices {
+        let _ = writeln!(text, "memory of {}: {:.0} MiB of {:.0}", device.name, device.used, device.total);
+    }
     let _ = writeln!(text, "medians over {} steps", bench.steps);
     [text, hooks_table(bench), reloads_table(&bench.reloads)].concat()
 }

@@ -42,9 +42,10 @@ pub(crate) struct Context {
 unsafe impl Send for Context {}
 
 impl Context {
-    /// `size` positions on `threads` threads, and room for `branches` short branches off the text. `None` when llama.cpp refuses; its log says why. Contexts of one model are
-    /// made one after the other: llama.cpp writes to the model meanwhile.
-    pub fn new(model: Arc<LlamaModel>, size: u32, threads: usize, on_gpu: bool, branches: usize) -> Option<Self> {
+    /// `size` positions on `threads` threads, and room for `branches` short branches off the text; `all_on_gpu` tells that
+    /// no layer is on the CPU. `None` when llama.cpp refuses; its log says why. Contexts of one model are made one after the
+    /// other: llama.cpp writes to the model meanwhile.
+    pub fn new(model: Arc<LlamaModel>, size: u32, threads: usize, all_on_gpu: bool, branches: usize) -> Option<Self> {
         // SAFETY: returns a plain struct.
         let mut parameters = unsafe { sys::llama_context_default_params() };
         parameters.n_ctx = size + (branches * BRANCH) as u32;
@@ -58,9 +59,9 @@ impl Context {
         parameters.n_threads = threads as i32;
         parameters.n_threads_batch = threads as i32;
         // On the CPU, flash attention splits a long KV cache by the number of threads and adds up the parts: the same seed
-        // would give other bytes on another schedule.
+        // would give other bytes on another schedule. One layer there is enough for that.
         parameters.flash_attn_type =
-            if on_gpu { sys::LLAMA_FLASH_ATTN_TYPE_AUTO } else { sys::LLAMA_FLASH_ATTN_TYPE_DISABLED };
+            if all_on_gpu { sys::LLAMA_FLASH_ATTN_TYPE_AUTO } else { sys::LLAMA_FLASH_ATTN_TYPE_DISABLED };
         parameters.no_perf = true;
         // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` non-null pointer to the llama.cpp model,
         // so reading it as that pointer is sound; the model lives as long as `self.model`, longer than the context.
@@ -168,6 +169,12 @@ impl Context {
             1 => Err(DecodeError::Full),
             status => Err(DecodeError::Fatal(status)),
         }
+    }
+
+    /// Waits until the last decode is done: a GPU still works on it when llama.cpp returns. Reading a row waits, too.
+    pub fn finish(&mut self) {
+        // SAFETY: a valid context.
+        unsafe { sys::llama_synchronize(self.raw.as_ptr()) }
     }
 
     /// How many tails [`Context::decode_branches`] takes.

@@ -346,6 +346,7 @@ impl Member for LlamaMember {
     fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError> {
         let outcome = self.context.decode(&[unit as i32], self.decoded, 1);
         outcome.map_err(|error| self.failed(format!("{error:?}")))?;
+        self.context.finish();
         self.sequence.push(unit as i32);
         self.evidence.push(f32::NAN);
         self.decoded += 1;

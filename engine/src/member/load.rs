@@ -1,8 +1,10 @@
 //! From files to an ensemble.
 
+mod devices;
 mod language;
 mod shared;
 
+pub use devices::{Device, devices};
 pub use shared::{SharedVocabulary, shared_vocabulary};
 
 use super::context::Context;
@@ -14,6 +16,7 @@ use super::tokens::{text_of, tokenise_text};
 use super::{Ensemble, Member, Unit, Vocabulary, weights};
 use crate::error::Error;
 use crate::settings::{ModelSource, Settings};
+use devices::layers_on_devices;
 use language::Language;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
@@ -35,6 +38,8 @@ pub struct MemberInfo {
     pub bytes: u64,
     /// Size of its KV cache or state.
     pub cache_bytes: u64,
+    /// The part of its layers, and so of its cache, that is on a GPU.
+    pub on_gpu: f64,
 }
 
 /// What stays of loading.
@@ -46,6 +51,8 @@ pub(crate) struct Loaded {
     /// Resident memory once the weights and llama.cpp's tables of the vocabularies were read, in MiB; 0 where the system
     /// does not tell.
     pub resident: f64,
+    /// The devices before anything was put on them.
+    pub devices: Vec<Device>,
     first: Arc<LlamaModel>,
     language: Language,
 }
@@ -77,28 +84,8 @@ pub fn backend() -> Result<&'static LlamaBackend, Error> {
 
 /// Threads for decoding when the user gives none: one per physical core; two threads of one core only wait for each other.
 fn default_threads() -> usize {
-    // What this process may use; less than all processors in a container.
-    let most = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-    let siblings = |processor| {
-        let path = format!("/sys/devices/system/cpu/cpu{processor}/topology/thread_siblings_list");
-        std::fs::read_to_string(path).ok()
-    };
-    let status = std::fs::read_to_string("/proc/self/status").unwrap_or_default();
-    let allowed = status.lines().find_map(|line| line.strip_prefix("Cpus_allowed_list:")).unwrap_or_default();
-    physical_cores(allowed, siblings).map_or(most, |cores| cores.min(most))
-}
-
-/// How many cores the processors of a list like `0-3,8` are, where `siblings` tells the processors of one's core. `None`
-/// when that is not known.
-fn physical_cores(processors: &str, siblings: impl Fn(usize) -> Option<String>) -> Option<usize> {
-    let mut cores = std::collections::HashSet::new();
-    for range in processors.trim().split(',') {
-        let (first, last) = range.split_once('-').unwrap_or((range, range));
-        for processor in first.parse::<usize>().ok()?..=last.parse().ok()? {
-            cores.insert(siblings(processor)?);
-        }
-    }
-    Some(cores.len())
+    // What this process may use can be less than there is, in a container for example.
+    num_cpus::get_physical().min(num_cpus::get())
 }
 
 /// Loads all members side by side.
@@ -111,10 +98,9 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     let names = unique_names(&settings.models);
     let mut notes = Vec::new();
     let backend = backend()?;
-    if settings.models.iter().any(|model| model.gpu_layers != 0) && !backend.supports_gpu_offload() {
-        notes.push(
-            "this build has no GPU support, all layers run on the CPU; build with --features cuda, metal, vulkan or rocm".into(),
-        );
+    let devices = devices();
+    if settings.models.iter().any(|model| model.gpu_layers != 0) && devices.is_empty() {
+        notes.push(devices::why_on_the_cpu().into());
     }
     let models = read_models(backend, &settings.models, &files, progress)?;
     let resident = crate::resident::resident("VmRSS:");
@@ -142,8 +128,10 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     for (index, ((source, model), name)) in settings.models.iter().zip(&models).zip(names).enumerate() {
         let template = if settings.raw { None } else { template(settings, model, &name)? };
         let form = PromptForm { template, raw: settings.raw, system: settings.system.clone() };
-        let Some(llama) = Context::new(model.clone(), context, threads, source.gpu_layers != 0, language.branches())
-        else {
+        let layers = blocks(model, &files[index].architecture);
+        let on_gpu = layers_on_devices(source.gpu_layers, layers, devices.len());
+        let all_on_gpu = on_gpu == layers && !devices.is_empty();
+        let Some(llama) = Context::new(model.clone(), context, threads, all_on_gpu, language.branches()) else {
             return Err(Error::Failure(format!(
                 "llama.cpp could not make a context of {context} tokens for `{name}`; try a smaller --ctx-size, or see why with \
                  LLAMA_SELFMOD_LOG=info"
@@ -156,12 +144,14 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
             context: model.n_ctx_train(),
             bytes: model.size(),
             cache_bytes: cache_bytes(model, context),
+            on_gpu: f64::from(on_gpu) / f64::from(layers.max(1)),
         });
         let own = LlamaMember::new(name, llama, language.tokens[index].clone(), form, settings.horizon as usize);
         members.push(language.member(index, Box::new(own)));
     }
     let ensemble = language.ensemble(members, threads);
-    let loaded = Loaded { members: infos, notes, context, threads, resident, first: models[0].clone(), language };
+    let loaded =
+        Loaded { members: infos, notes, context, threads, resident, devices, first: models[0].clone(), language };
     Ok((ensemble, loaded))
 }
 
@@ -226,6 +216,12 @@ fn template(settings: &Settings, model: &LlamaModel, name: &str) -> Result<Optio
     })
 }
 
+/// Layers as llama.cpp counts them when it puts some on a GPU: those for drafting, which `n_layer` leaves out, too.
+fn blocks(model: &LlamaModel, architecture: &str) -> u32 {
+    let named = model.meta_val_str(&format!("{architecture}.block_count")).ok();
+    named.and_then(|blocks| blocks.parse().ok()).unwrap_or_else(|| model.n_layer())
+}
+
 /// Two bytes for each key and each value of each layer and position.
 fn cache_bytes(model: &LlamaModel, context: u32) -> u64 {
     if model.is_recurrent() {
@@ -256,20 +252,6 @@ fn unique_names(models: &[ModelSource]) -> Vec<String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn a_core_counts_once_however_many_threads_it_has() {
-        let cores = |processors: &str, list: &[&str]| {
-            physical_cores(processors, |processor| list.get(processor).map(|siblings| siblings.to_string()))
-        };
-        assert_eq!(cores("0-1\n", &["0-1", "0-1"]), Some(1), "two threads of one core");
-        assert_eq!(cores("0-3", &["0,2", "1,3", "0,2", "1,3"]), Some(2), "numbered core by core");
-        assert_eq!(cores("0-3", &["0-3", "0-3", "0-3", "0-3"]), Some(1), "four threads a core");
-        assert_eq!(cores("0-3", &["0-1", "0-1", "2", "3"]), Some(3), "large cores and small ones");
-        assert_eq!(cores("1,3", &["0-1", "0-1", "2", "3"]), Some(2), "some processors are others' ");
-        assert_eq!(cores("0-1", &["0"]), None);
-        assert_eq!(cores("", &["0"]), None);
-    }
 
     #[test]
     fn names_are_unique() {
