@@ -142,8 +142,7 @@ impl LlamaMember {
                 };
                 if next < end {
                     let token = self.sequence[next];
-                    self.evidence[next] =
-                        counted(&self.vocabulary, token, || fuse::log_probability(row, token as usize));
+                    self.evidence[next] = counted(&self.vocabulary, token, || log_probability(row, token));
                 } else {
                     self.vocabulary.row_of_units(row, self.kept.slot(next));
                 }
@@ -219,7 +218,7 @@ impl LlamaMember {
     /// What `token` counts after the first `len` tokens, by the kept row; NaN when none is kept there.
     fn kept_evidence(&self, len: usize, token: i32) -> f32 {
         let Some(row) = self.logits(len) else { return f32::NAN };
-        counted(&self.vocabulary, token, || fuse::log_probability(row, token as usize))
+        counted(&self.vocabulary, token, || log_probability(row, token))
     }
 
     /// Keeps the first `len` tokens, and of the context at most these.
@@ -273,6 +272,12 @@ impl LlamaMember {
             self.checkpoints.remove(of_reply);
         }
     }
+}
+
+/// Log-probability of a token; NaN under a row that is no distribution.
+fn log_probability(row: &[f32], token: i32) -> f32 {
+    let own = fuse::log_probability(row, token as usize);
+    if own == f32::NEG_INFINITY && fuse::check(row).is_err() { f32::NAN } else { own }
 }
 
 /// What a token counts as evidence; NaN by a row that is no distribution. One that is never emitted counts nothing: it is the
