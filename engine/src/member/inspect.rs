@@ -1,10 +1,13 @@
 //! A look at a GGUF file before llama.cpp sees it.
 //!
 //! llama.cpp answers most unusable files with "failed to load", and some with an abort. This reads the header, a few
-//! megabytes at most, and says what is wrong and what to do.
+//! megabytes at most, and says what is wrong and what to do. It cannot know all that llama.cpp does not survive; what it
+//! misses, a trial in a process of its own finds (`member/load/trial.rs`).
 
 mod header;
 mod kinds;
+mod limits;
+mod pieces;
 
 use header::{Header, HeaderError, Value};
 use std::fs::File;
@@ -103,6 +106,17 @@ pub enum InspectError {
         /// What cannot be.
         what: String,
     },
+    /// A value that llama.cpp does not survive.
+    #[error("`{path}` cannot be run: {what}; fetch it again, or another conversion of the model")]
+    Impossible {
+        /// The file.
+        path: PathBuf,
+        /// What cannot be, and what could.
+        what: String,
+    },
+    /// Not UTF-8, which llama.cpp wants of a path.
+    #[error("the path `{0}` is not UTF-8, and llama.cpp opens no other; rename the file or its folder")]
+    NotUtf8(PathBuf),
     /// No weights.
     #[error("`{0}` holds a vocabulary and no weights; fetch the model itself")]
     VocabularyOnly(PathBuf),
@@ -146,6 +160,21 @@ pub enum InspectError {
 
 /// Looks whether `path` is a whole GGUF file of a model that writes text.
 pub fn inspect(path: &Path) -> Result<GgufSummary, InspectError> {
+    let (header, len) = read_header(path)?;
+    judge(path.into(), &header, len)
+}
+
+/// Looks whether llama.cpp can read the vocabulary in `path`, which may hold nothing else.
+pub fn inspect_vocabulary(path: &Path) -> Result<(), InspectError> {
+    let (header, _) = read_header(path)?;
+    if has_no_vocabulary(&header) {
+        return Err(InspectError::NotAWriter { path: path.into(), what: "a model without a vocabulary".into() });
+    }
+    limits::vocabulary(&header).map_or(Ok(()), |what| Err(InspectError::Impossible { path: path.into(), what }))
+}
+
+/// The header of a GGUF file, and the file's length.
+fn read_header(path: &Path) -> Result<(Header, u64), InspectError> {
     let failed = |error: io::Error| match error.kind() {
         io::ErrorKind::NotFound => InspectError::Missing(path.into()),
         io::ErrorKind::PermissionDenied => InspectError::Permission(path.into()),
@@ -159,27 +188,34 @@ pub fn inspect(path: &Path) -> Result<GgufSummary, InspectError> {
     if !metadata.is_file() {
         return Err(InspectError::Special(path.into()));
     }
+    if path.to_str().is_none() {
+        return Err(InspectError::NotUtf8(path.into()));
+    }
     let mut file = File::open(path).map_err(failed)?;
     let len = metadata.len();
     if len == 0 {
         return Err(InspectError::Empty(path.into()));
     }
     let path = path.to_path_buf();
-    let header = match Header::read(BufReader::with_capacity(1 << 16, &file), len) {
-        Ok(header) => header,
+    match Header::read(BufReader::with_capacity(1 << 16, &file), len) {
+        Ok(header) => Ok((header, len)),
         Err(HeaderError::NotGguf) => {
             let mut start = Vec::new();
             // Best effort: without it the answer is only less exact.
             let _ = file.rewind().and_then(|()| file.take(64).read_to_end(&mut start));
-            return Err(InspectError::NotGguf { path, look: kinds::look_of(&start) });
+            Err(InspectError::NotGguf { path, look: kinds::look_of(&start) })
         }
-        Err(HeaderError::Version(version)) => return Err(InspectError::Version { path, version }),
-        Err(HeaderError::BigEndian) => return Err(InspectError::BigEndian(path)),
-        Err(HeaderError::Truncated) => return Err(InspectError::TruncatedHeader { path, len }),
-        Err(HeaderError::Damaged(what)) => return Err(InspectError::Damaged { path, what }),
-        Err(HeaderError::Io(error)) => return Err(InspectError::Unreadable { path, error }),
-    };
-    judge(path, &header, len)
+        Err(HeaderError::Version(version)) => Err(InspectError::Version { path, version }),
+        Err(HeaderError::BigEndian) => Err(InspectError::BigEndian(path)),
+        Err(HeaderError::Truncated) => Err(InspectError::TruncatedHeader { path, len }),
+        Err(HeaderError::Damaged(what)) => Err(InspectError::Damaged { path, what }),
+        Err(HeaderError::Io(error)) => Err(InspectError::Unreadable { path, error }),
+    }
+}
+
+/// llama.cpp loads such files, and ends the process when it is asked for a token.
+fn has_no_vocabulary(header: &Header) -> bool {
+    matches!(header.text("tokenizer.ggml.model"), Some("no_vocab" | "none"))
 }
 
 /// Whether a file of `len` bytes with this header can be a member.
@@ -205,8 +241,7 @@ fn judge(path: PathBuf, header: &Header, len: u64) -> Result<GgufSummary, Inspec
     if kinds::EMBEDDING.contains(&architecture) || pools || of_architecture("attention.causal") == Some(0) {
         return Err(InspectError::Embedding { path, architecture: architecture.into() });
     }
-    // llama.cpp loads these, and ends the process when it is asked for a token.
-    if matches!(header.text("tokenizer.ggml.model"), Some("no_vocab" | "none")) {
+    if has_no_vocabulary(header) {
         return Err(InspectError::NotAWriter { path, what: "a model without a vocabulary".into() });
     }
     // The first part of a split model may hold the metadata alone.
@@ -225,6 +260,9 @@ fn judge(path: PathBuf, header: &Header, len: u64) -> Result<GgufSummary, Inspec
             None => break,
         }
     }
+    if let Some(what) = limits::fault(header, architecture) {
+        return Err(InspectError::Impossible { path, what });
+    }
     let tokens = match header.value("tokenizer.ggml.tokens") {
         Some(&Value::Array(count)) => Some(count),
         _ => None,
@@ -238,6 +276,14 @@ fn judge(path: PathBuf, header: &Header, len: u64) -> Result<GgufSummary, Inspec
         quantisation: header.number("general.file_type").and_then(kinds::quantisation),
         has_chat_template: header.value("tokenizer.chat_template").is_some(),
     })
+}
+
+/// The files of a model: `path`, and those of its other parts beside it.
+pub fn parts(path: &Path) -> Vec<PathBuf> {
+    let of = |name: &str| name.strip_suffix(".gguf")?.rsplit_once("-of-")?.1.parse().ok();
+    let parts: u64 = path.file_name().and_then(|name| of(name.to_str()?)).unwrap_or(1);
+    let others = (2..=parts).map_while(|other| part_name(path, 1, parts, other).map(|name| path.with_file_name(name)));
+    std::iter::once(path.to_path_buf()).chain(others.take_while(|part| part.exists())).collect()
 }
 
 /// Name of part `other` of a split model whose part `part` is `path`, if it is named as llama.cpp names parts.

@@ -5,6 +5,7 @@
 //! Layout: <https://github.com/ggml-org/ggml/blob/master/docs/gguf.md>.
 
 use super::kinds::tensor_type;
+use super::pieces::Pieces;
 use std::io::{self, BufRead, Seek};
 
 /// A metadata value that somebody asks for.
@@ -12,9 +13,13 @@ use std::io::{self, BufRead, Seek};
 pub enum Value {
     /// Any integer that is not negative, or a truth value.
     Number(u64),
+    /// A floating-point number.
+    Real(f64),
     /// Text of at most [`LONGEST_TEXT`] bytes.
     Text(String),
-    /// An array, of which only the length is kept.
+    /// An array of at most [`LONGEST_LIST`] whole numbers, one for each layer, say; negative ones count as 0.
+    Numbers(Vec<u64>),
+    /// Any other array, of which only the length is kept.
     Array(u64),
     /// Anything else.
     Other,
@@ -24,6 +29,8 @@ pub enum Value {
 const LONGEST_NAME: u64 = 1 << 16;
 /// Longest text value that is kept.
 const LONGEST_TEXT: u64 = 1 << 12;
+/// Longest array of numbers that is kept.
+const LONGEST_LIST: u64 = 1 << 12;
 /// What ggml pads tensors to when the file does not say.
 const DEFAULT_ALIGNMENT: u64 = 32;
 /// More metadata than any model has: a damaged file.
@@ -33,6 +40,12 @@ const MOST_VALUES: u64 = 1 << 16;
 #[derive(Debug, Default)]
 pub struct Header {
     values: Vec<(String, Value)>,
+    /// The vocabulary's token strings and types.
+    pub pieces: Pieces,
+    /// Name and type of each tensor.
+    pub tensors: Vec<(String, u32)>,
+    /// Where the first tensor begins in the file; 0 in a file without tensors.
+    pub first_tensor: u64,
     /// Whether one of the tensors belongs to a layer of a language model.
     pub has_layers: bool,
     /// How long the file must be to hold all tensors.
@@ -84,16 +97,22 @@ impl Header {
         let mut header = Self::default();
         for _ in 0..values {
             let key = reader.name()?;
-            let value = reader.value()?;
+            let value = match key.as_str() {
+                "tokenizer.ggml.tokens" => reader.pieces(&mut header.pieces)?,
+                "tokenizer.ggml.token_type" => reader.piece_types(&mut header.pieces)?,
+                _ => reader.value()?,
+            };
             if value != Value::Other {
                 header.values.push((key, value));
             }
         }
-        let mut end_of_data = 0;
+        let (mut first, mut end_of_data) = (u64::MAX, 0);
         for _ in 0..tensors {
-            let (name, end) = reader.tensor()?;
+            let Tensor { name, kind, start, end } = reader.tensor()?;
             header.has_layers |= name.starts_with("blk.");
+            first = start.min(first);
             end_of_data = end.max(end_of_data);
+            header.tensors.push((name, kind));
         }
         let alignment = header.number("general.alignment").unwrap_or(DEFAULT_ALIGNMENT);
         let start_of_data = match alignment {
@@ -105,6 +124,9 @@ impl Header {
             _ => start_of_data.map(|_| 0),
         }
         .ok_or_else(|| HeaderError::Damaged(format!("its alignment of {alignment} bytes cannot be")))?;
+        if !header.tensors.is_empty() {
+            header.first_tensor = start_of_data.unwrap_or_default().saturating_add(first);
+        }
         Ok(header)
     }
 
@@ -128,6 +150,14 @@ impl Header {
             _ => None,
         }
     }
+}
+
+/// A tensor; where it begins and ends is counted from the start of the data.
+struct Tensor {
+    name: String,
+    kind: u32,
+    start: u64,
+    end: u64,
 }
 
 struct Reader<F> {
@@ -206,17 +236,23 @@ impl<F: BufRead + Seek> Reader<F> {
             9 => self.array_value()?,
             10 => Value::Number(self.u64()?),
             11 => signed(i64::from_le_bytes(self.array()?)),
-            6 | 12 => {
-                self.skip(if kind == 6 { 4 } else { 8 })?;
-                Value::Other
-            }
+            6 => Value::Real(f64::from(f32::from_le_bytes(self.array()?))),
+            12 => Value::Real(f64::from_le_bytes(self.array()?)),
             _ => return Err(HeaderError::Damaged(format!("it has a metadata value of the unknown type {kind}"))),
         })
     }
 
     fn array_value(&mut self) -> Result<Value, HeaderError> {
-        let kind = self.u32()?;
-        let count = self.u64()?;
+        let (kind, count) = (self.u32()?, self.u64()?);
+        self.rest_of_array(kind, count)
+    }
+
+    /// The items of an array of `count` values of the type `kind`.
+    fn rest_of_array(&mut self, kind: u32, count: u64) -> Result<Value, HeaderError> {
+        if matches!(kind, 4 | 5) && count <= LONGEST_LIST {
+            let numbers = self.integers(count)?;
+            return Ok(Value::Numbers(numbers.into_iter().map(|number| u64::try_from(number).unwrap_or(0)).collect()));
+        }
         let item = match kind {
             0 | 1 | 7 => 1,
             2 | 3 => 2,
@@ -235,8 +271,48 @@ impl<F: BufRead + Seek> Reader<F> {
         Ok(Value::Array(count))
     }
 
-    /// A tensor's name, and where it ends, counted from the start of the data.
-    fn tensor(&mut self) -> Result<(String, u64), HeaderError> {
+    /// `count` numbers of 32 bits.
+    fn integers(&mut self, count: u64) -> Result<Vec<i32>, HeaderError> {
+        if count.checked_mul(4).is_none_or(|bytes| bytes > self.left) {
+            return Err(HeaderError::Truncated);
+        }
+        (0..count).map(|_| self.array().map(i32::from_le_bytes)).collect()
+    }
+
+    /// The token strings, if it is strings that stand there.
+    fn pieces(&mut self, pieces: &mut Pieces) -> Result<Value, HeaderError> {
+        let value = self.u32()?;
+        if value != 9 {
+            return Err(HeaderError::Damaged("its vocabulary is no list".into()));
+        }
+        let (kind, count) = (self.u32()?, self.u64()?);
+        if kind != 8 {
+            return self.rest_of_array(kind, count);
+        }
+        for _ in 0..count {
+            let bytes = self.u64()?;
+            self.take(bytes)?;
+            let room = pieces.room_for(bytes).ok_or_else(|| HeaderError::Damaged("its vocabulary is huge".into()))?;
+            self.file.read_exact(room)?;
+        }
+        Ok(Value::Array(count))
+    }
+
+    /// The types of the tokens, if it is types that stand there.
+    fn piece_types(&mut self, pieces: &mut Pieces) -> Result<Value, HeaderError> {
+        let value = self.u32()?;
+        if value != 9 {
+            return Err(HeaderError::Damaged("its token types are no list".into()));
+        }
+        let (kind, count) = (self.u32()?, self.u64()?);
+        if kind != 5 {
+            return self.rest_of_array(kind, count);
+        }
+        pieces.types = self.integers(count)?;
+        Ok(Value::Array(count))
+    }
+
+    fn tensor(&mut self) -> Result<Tensor, HeaderError> {
         let name = self.name()?;
         let dimensions = self.u32()?;
         if dimensions > 4 {
@@ -255,7 +331,9 @@ impl<F: BufRead + Seek> Reader<F> {
             None => elements.map(|_| 0),
         };
         let end = bytes.and_then(|bytes| bytes.checked_add(offset));
-        end.map(|end| (name.clone(), end))
-            .ok_or_else(|| HeaderError::Damaged(format!("its tensor `{name}` is larger than any file")))
+        match end {
+            Some(end) => Ok(Tensor { name, kind, start: offset, end }),
+            None => Err(HeaderError::Damaged(format!("its tensor `{name}` is larger than any file"))),
+        }
     }
 }
