@@ -16,7 +16,9 @@ use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
-pub use crate::member::load::{MemberInfo, SharedVocabulary, shared_vocabulary};
+pub use crate::member::load::{
+    MemberInfo, SharedVocabulary, model_files, read_vocabulary, shared_vocabulary, try_model, without_debugger,
+};
 
 /// Loaded members with their hooks.
 pub struct Engine {

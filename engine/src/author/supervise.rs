@@ -204,7 +204,8 @@ fn end_of(child: &mut Child) {
     let _ = child.wait();
 }
 
-fn in_words(status: ExitStatus) -> String {
+/// How a process ended, such as `SIGABRT`.
+pub(crate) fn in_words(status: ExitStatus) -> String {
     let name = match status.signal() {
         Some(4) => "SIGILL",
         Some(6) => "SIGABRT",

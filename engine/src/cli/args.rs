@@ -80,6 +80,9 @@ pub enum Command {
     /// −∞, ties, buffers of a wrong length. It runs in a process of its own, so that it may crash. What a file is, its
     /// content tells. The exit code is 1 when something is wrong, and 2 when the file is neither.
     Check(CheckArgs),
+    /// Load a model in this process, which may end over it.
+    #[command(hide = true)]
+    Try(TryArgs),
 }
 
 /// Which models decode, and how: shared by all that loads an ensemble.
@@ -101,6 +104,13 @@ pub struct EnsembleArgs {
     /// dropped, as with --context-shift.
     #[arg(long, conflicts_with_all = ["model", "models"])]
     pub demo: bool,
+    /// Load model files that are new here without trying them first
+    ///
+    /// A file that was never loaded before is first loaded, and a few tokens decoded, in a process of its own, because a
+    /// damaged or malicious one can end the process. In a chat such a file is left out with a note as long as another
+    /// model is there; anything else ends with exit code 2, as it would come out differently without it.
+    #[arg(long)]
+    pub trust: bool,
     /// How the members' distributions become one; see --list-hooks
     ///
     /// `confidence` weighs each member by how well it has predicted the text so far and how certain it is; `average`
@@ -369,4 +379,27 @@ pub struct CheckArgs {
     /// What a process that the program starts for itself is to do.
     #[arg(long, hide = true, value_name = "WORDS")]
     pub work: Option<String>,
+}
+
+/// `llama_selfmod try`, which the program calls itself
+#[derive(Debug, Clone, PartialEq, Eq, Args)]
+pub struct TryArgs {
+    /// A GGUF file
+    #[arg(value_name = "FILE")]
+    pub file: PathBuf,
+    /// Read the vocabulary alone
+    #[arg(long)]
+    pub vocabulary: bool,
+    /// Tokens of prompt and reply together
+    #[arg(long, default_value = "2048")]
+    pub ctx_size: u32,
+    /// Layers on the GPU
+    #[arg(long, default_value = "0", allow_hyphen_values = true)]
+    pub n_gpu_layers: i32,
+    /// CPU threads
+    #[arg(long)]
+    pub threads: Option<usize>,
+    /// It is one of several models
+    #[arg(long)]
+    pub beside: bool,
 }

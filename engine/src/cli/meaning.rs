@@ -7,7 +7,7 @@ mod tests;
 use super::{
     args::{
         BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs,
-        ScoreArgs, VocabArgs,
+        ScoreArgs, TryArgs, VocabArgs,
     },
     demo, folders,
     render::{Detail, Look},
@@ -44,6 +44,8 @@ pub enum Mode {
     Check(PathBuf),
     /// Run the checks of a plugin in this process.
     CheckHere(Work),
+    /// Load a model in this process, to see whether it survives.
+    TryHere(TryArgs),
     /// Bits per byte of a text.
     Score {
         /// The text's file.
@@ -85,6 +87,8 @@ pub struct Task {
     pub look: Look,
     /// Where replies are logged.
     pub memory: Option<PathBuf>,
+    /// Models are loaded without a trial.
+    pub trust: bool,
 }
 
 impl Task {
@@ -92,6 +96,7 @@ impl Task {
     pub fn understand(line: CommandLine, stdin: &mut Stdin) -> Result<Self, Error> {
         match line.command {
             None => Self::reply(&line.ensemble, line.reply, stdin),
+            Some(Command::Try(args)) => Ok(Self::without_ensemble(Mode::TryHere(args))),
             Some(Command::Score(ScoreArgs { ensemble, file, json })) => {
                 Self::measurement(&ensemble, Mode::Score { file, json }, json)
             }
@@ -128,7 +133,8 @@ impl Task {
 
     /// Authors need no model.
     fn without_ensemble(mode: Mode) -> Self {
-        Self { mode, settings: Settings::default(), look: Look { detail: Detail::Normal, color: true }, memory: None }
+        let look = Look { detail: Detail::Normal, color: true };
+        Self { mode, settings: Settings::default(), look, memory: None, trust: false }
     }
 
     /// Measurements draw nothing at random, and no policy runs that was not asked for.
@@ -136,7 +142,7 @@ impl Task {
         let policies = if ensemble.policy.is_empty() { Vec::new() } else { policies(&ensemble.policy)? };
         let settings = Settings { policies, ..self::ensemble(ensemble)? };
         let detail = if json { Detail::Json } else { Detail::Normal };
-        Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None })
+        Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None, trust: is_trusted(ensemble) })
     }
 
     /// No member takes part.
@@ -160,7 +166,7 @@ impl Task {
             // Hooks hang on an ensemble; the smallest one serves where none is named.
             ensemble.demo |= ensemble.model.is_empty() && ensemble.models.is_empty();
             let settings = Settings { policies: policies(&ensemble.policy)?, ..self::ensemble(&ensemble)? };
-            return Ok(Self { mode: Mode::ListHooks, settings, look, memory: None });
+            return Ok(Self { settings, look, ..Self::without_ensemble(Mode::ListHooks) });
         }
         if args.stop.iter().any(String::is_empty) {
             return Err(Error::Input("an empty `--stop` would end every reply at once; give it some text".into()));
@@ -190,8 +196,13 @@ impl Task {
         };
         let mode = mode(args.prompt, detail == Detail::Json, stdin)?;
         let memory = (args.memory_file != Path::new("none")).then_some(args.memory_file);
-        Ok(Self { mode, settings, look, memory })
+        Ok(Self { mode, settings, look, memory, trust: is_trusted(ensemble) })
     }
+}
+
+/// The demo's models are part of the program.
+fn is_trusted(ensemble: &EnsembleArgs) -> bool {
+    ensemble.trust || ensemble.demo
 }
 
 /// Where a prompt can come from beside the command line.

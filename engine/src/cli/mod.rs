@@ -19,6 +19,7 @@ mod render;
 mod replay;
 mod session;
 mod spec;
+mod trial;
 mod vocab;
 
 use self::{
@@ -38,6 +39,8 @@ use std::{
 
 /// Does what the command line says. Errors are said on standard error, once.
 pub fn run() -> ExitCode {
+    // First of all, while there are no threads.
+    crate::engine::without_debugger();
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
         Err(error) => {
@@ -63,7 +66,8 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
     let demo = line.ensemble.demo;
     let stdin = io::stdin();
     let mut stdin = Stdin { is_terminal: stdin.is_terminal(), reader: &mut stdin.lock() };
-    let Task { mode, settings, look, memory } = Task::understand(line, &mut stdin)?;
+    let Task { mode, settings, look, memory, trust } = Task::understand(line, &mut stdin)?;
+    let settings = if trust { settings } else { trial::usable(settings, &mode, look)? };
     match mode {
         Mode::Reply(prompt) => {
             let code = oneshot::run(Session::open(settings, look, memory, Interrupt::install()?)?, prompt)?;
@@ -83,6 +87,7 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         Mode::New(beginning, name) => author::new(beginning, &name),
         Mode::Check(file) => author::check(&file, look),
         Mode::CheckHere(work) => author::work(&work),
+        Mode::TryHere(args) => trial::here(args),
         Mode::Score { file, json } => measure::score(settings, look, &file, json),
         Mode::Vocab { files, json } => vocab::run(&settings, &files, json),
         Mode::Replay { file, json } => replay::run(&settings, &file, json),

@@ -9,7 +9,7 @@ use std::{
 };
 
 /// What is loaded sooner would only flicker.
-const WORTH_A_BAR: Duration = Duration::from_millis(300);
+pub const WORTH_A_BAR: Duration = Duration::from_millis(300);
 
 /// Loads the ensemble.
 pub fn load(settings: Settings, look: Look) -> Result<Engine, Error> {
@@ -39,6 +39,14 @@ pub fn bar(look: Look, what: &'static str) -> ProgressBar {
         return ProgressBar::hidden();
     }
     ProgressBar::new(1000).with_prefix(what).with_style(style())
+}
+
+/// A sign that something goes on whose length is not known, if it has gone on for a while; to be ticked.
+pub fn sign(look: Look, what: String) -> ProgressBar {
+    if !io::stderr().is_terminal() || !matches!(look.detail, Detail::Normal | Detail::Verbose) {
+        return ProgressBar::hidden();
+    }
+    ProgressBar::new_spinner().with_message(what)
 }
 
 fn style() -> ProgressStyle {

@@ -2,10 +2,13 @@
 
 mod devices;
 mod language;
+mod said;
 mod shared;
+mod trial;
 
 pub use devices::{Device, devices};
-pub use shared::{SharedVocabulary, shared_vocabulary};
+pub use shared::{SharedVocabulary, read_vocabulary, shared_vocabulary};
+pub use trial::{model_files, try_model, without_debugger};
 
 use super::context::Context;
 use super::inspect::{self, GgufSummary};
@@ -18,9 +21,10 @@ use crate::error::Error;
 use crate::settings::{ModelSource, Settings};
 use devices::layers_on_devices;
 use language::Language;
+use llama_cpp_2::LlamaModelLoadError;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock, mpsc};
 
 /// A member for people.
@@ -76,7 +80,7 @@ impl Loaded {
 pub fn backend() -> Result<&'static LlamaBackend, Error> {
     static BACKEND: OnceLock<Result<LlamaBackend, String>> = OnceLock::new();
     let start = || {
-        llama_cpp_2::send_logs_to_tracing(llama_cpp_2::LogOptions::default());
+        said::start();
         LlamaBackend::init().map_err(|error| error.to_string())
     };
     BACKEND.get_or_init(start).as_ref().map_err(|why| Error::Failure(format!("llama.cpp does not start: {why}")))
@@ -128,15 +132,9 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     for (index, ((source, model), name)) in settings.models.iter().zip(&models).zip(names).enumerate() {
         let template = if settings.raw { None } else { template(settings, model, &name)? };
         let form = PromptForm { template, raw: settings.raw, system: settings.system.clone() };
-        let layers = blocks(model, &files[index].architecture);
-        let on_gpu = layers_on_devices(source.gpu_layers, layers, devices.len());
+        let (layers, on_gpu) = layers(source, model, &files[index].architecture, devices.len());
         let all_on_gpu = on_gpu == layers && !devices.is_empty();
-        let Some(llama) = Context::new(model.clone(), context, threads, all_on_gpu, language.branches()) else {
-            return Err(Error::Failure(format!(
-                "llama.cpp could not make a context of {context} tokens for `{name}`; try a smaller --ctx-size, or see why with \
-                 LLAMA_SELFMOD_LOG=info"
-            )));
-        };
+        let llama = new_context(model, &name, context, threads, all_on_gpu, language.branches())?;
         infos.push(MemberInfo {
             name: name.clone(),
             path: source.path.clone(),
@@ -155,6 +153,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     Ok((ensemble, loaded))
 }
 
+/// Reads the weights of all files side by side.
 fn read_models(
     backend: &'static LlamaBackend,
     sources: &[ModelSource],
@@ -171,7 +170,9 @@ fn read_models(
                 let sender = sender.clone();
                 scope.spawn(move || {
                     let mut progress = |part| sender.send((index, part)).is_ok();
-                    weights::load(backend, &source.path, &file.architecture, source.gpu_layers, &mut progress)
+                    read_model(&source.path, || {
+                        weights::load(backend, &source.path, &file.architecture, source.gpu_layers, &mut progress)
+                    })
                 })
             })
             .collect();
@@ -180,23 +181,55 @@ fn read_models(
         for (index, fraction) in receiver {
             progress(index, fraction);
         }
-        let outcome = |(source, handle): (
-            &ModelSource,
-            std::thread::ScopedJoinHandle<Result<LlamaModel, llama_cpp_2::LlamaModelLoadError>>,
-        )| {
-            let failed = |why: String| {
-                Error::Failure(format!(
-                    "llama.cpp could not load `{}`: {why}; LLAMA_SELFMOD_LOG=info shows what it says",
-                    source.path.display()
-                ))
-            };
-            match handle.join() {
-                Ok(Ok(model)) => Ok(Arc::new(model)),
-                Ok(Err(error)) => Err(failed(error.to_string())),
-                Err(_) => Err(failed("its thread panicked".into())),
-            }
-        };
-        sources.iter().zip(loading).map(outcome).collect()
+        let panicked = |source: &ModelSource| not_loaded(&source.path, None, "its thread panicked");
+        let models = sources.iter().zip(loading);
+        models.map(|(source, handle)| handle.join().unwrap_or_else(|_| Err(panicked(source))).map(Arc::new)).collect()
+    })
+}
+
+/// Reads one file, with llama.cpp's own reason where that fails.
+fn read_model(
+    path: &Path,
+    load: impl FnOnce() -> Result<LlamaModel, LlamaModelLoadError>,
+) -> Result<LlamaModel, Error> {
+    let (model, reason) = said::listen(load);
+    model.map_err(|error| not_loaded(path, reason, &error.to_string()))
+}
+
+/// llama.cpp's own reason says most; without one there is `otherwise`.
+fn not_loaded(path: &Path, reason: Option<String>, otherwise: &str) -> Error {
+    let (reason, cure) = match reason {
+        Some(reason) if reason.starts_with("unknown ") => (reason, "the file may be newer than this build"),
+        Some(reason) if reason.contains("allocate") => (reason, "free some memory, or choose a smaller file"),
+        Some(reason) => (reason, "fetch it again, or another conversion of the model"),
+        None => (otherwise.to_string(), "LLAMA_SELFMOD_LOG=info shows what it says"),
+    };
+    Error::Failure(format!("llama.cpp could not load `{}`: {reason}; {cure}", path.display()))
+}
+
+/// Layers of a model, and those of them that are on a GPU where there are `devices` of them.
+fn layers(source: &ModelSource, model: &LlamaModel, architecture: &str, devices: usize) -> (u32, u32) {
+    let layers = blocks(model, architecture);
+    (layers, layers_on_devices(source.gpu_layers, layers, devices))
+}
+
+/// A context, with llama.cpp's own reason where it makes none.
+fn new_context(
+    model: &Arc<LlamaModel>,
+    name: &str,
+    size: u32,
+    threads: usize,
+    all_on_gpu: bool,
+    branches: usize,
+) -> Result<Context, Error> {
+    let make = || Context::new(model.clone(), size, threads, all_on_gpu, branches);
+    let (context, reason) = said::listen(make);
+    context.ok_or_else(|| {
+        let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        Error::Failure(format!(
+            "llama.cpp could not make a context of {size} tokens for `{name}`{reason}; try a smaller --ctx-size, or see why \
+             with LLAMA_SELFMOD_LOG=info"
+        ))
     })
 }
 

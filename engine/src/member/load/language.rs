@@ -97,7 +97,7 @@ impl Language {
 const USUAL_HEADS: usize = 4;
 
 /// What a context decodes side by side.
-const MOST_BRANCHES: usize = 8;
+pub(super) const MOST_BRANCHES: usize = 8;
 
 /// Equal ones become one copy.
 fn shared(vocabularies: impl IntoIterator<Item = Vocabulary>) -> Vec<Arc<Vocabulary>> {

@@ -1,6 +1,6 @@
 //! How much vocabularies share, without loading any weights.
 
-use super::{backend, unique_names};
+use super::{backend, read_model, unique_names};
 use crate::error::Error;
 use crate::member::units::{self, Description};
 use crate::member::{Vocabulary, inspect};
@@ -27,21 +27,19 @@ pub struct SharedVocabulary {
 
 /// Reads the vocabularies of model files, also of such that hold nothing else, and says what they share.
 pub fn shared_vocabulary(files: &[PathBuf], cache: Option<&Path>) -> Result<SharedVocabulary, Error> {
-    let backend = backend()?;
-    let parameters = LlamaModelParams::default().with_vocab_only(true);
-    let read = |file: &PathBuf| match LlamaModel::load_from_file(backend, file, &parameters) {
-        Ok(model) => Ok(Vocabulary::of(&model)),
-        // The look at the file says more than llama.cpp does.
-        Err(error) => match inspect::inspect(file) {
-            Err(look) => Err(Error::Input(look.to_string())),
-            Ok(_) => Err(Error::Failure(format!("the vocabulary of `{}` cannot be read: {error}", file.display()))),
-        },
-    };
-    let vocabularies: Vec<Vocabulary> = files.iter().map(read).collect::<Result<_, _>>()?;
+    let vocabularies: Vec<Vocabulary> = files.iter().map(|file| read_vocabulary(file)).collect::<Result<_, _>>()?;
     let names = unique_names(&files.iter().map(ModelSource::new).collect::<Vec<_>>());
     let same = Vocabulary::unify(&mut vocabularies.clone());
     let start = Instant::now();
     let (common, cached) = units::reduce_cached(&vocabularies.iter().collect::<Vec<_>>(), cache);
     let milliseconds = start.elapsed().as_secs_f64() * 1e3;
     Ok(SharedVocabulary { names, same, description: common.describe(), milliseconds, cached })
+}
+
+/// The vocabulary in a file, of which nothing else is read.
+pub fn read_vocabulary(file: &Path) -> Result<Vocabulary, Error> {
+    inspect::inspect_vocabulary(file).map_err(|error| Error::Input(error.to_string()))?;
+    let parameters = LlamaModelParams::default().with_vocab_only(true);
+    let backend = backend()?;
+    read_model(file, || LlamaModel::load_from_file(backend, file, &parameters)).map(|model| Vocabulary::of(&model))
 }

@@ -1,0 +1,148 @@
+//! Model files that were never loaded before are first loaded in a process of their own, the program itself as
+//! `llama_selfmod try`: what llama.cpp does not survive there becomes a sentence here.
+
+mod known;
+mod process;
+
+use self::{
+    known::Note,
+    process::{Bounds, Process, size},
+};
+use super::{
+    args::TryArgs,
+    meaning::Mode,
+    render::{self, Look},
+};
+use crate::{
+    Error,
+    engine::{model_files, read_vocabulary, try_model},
+    settings::{ModelSource, Settings},
+};
+use std::{
+    io::{self, Write},
+    path::{Path, PathBuf},
+    process::ExitCode,
+    thread::available_parallelism,
+    time::Instant,
+};
+
+/// The context of a trial is no longer than this, whatever was asked for: clearing a large one takes long, and nothing
+/// depends on it.
+const CONTEXT: u32 = 2048;
+/// Below this a second thread costs more than it saves.
+const LARGE: u64 = 100 << 20;
+
+/// The settings with the members that can be used. In a chat the others are left out, with a note, as long as one is there;
+/// anything else fails, because its outcome would be another without them.
+pub fn usable(mut settings: Settings, mode: &Mode, look: Look) -> Result<Settings, Error> {
+    match mode {
+        Mode::Reply(_) | Mode::Score { .. } | Mode::Bench { .. } => {
+            verdicts(&settings, look)?.into_iter().collect::<Result<(), _>>()?;
+        }
+        Mode::Chat => {
+            let verdicts = verdicts(&settings, look)?;
+            if verdicts.iter().all(Result::is_err) {
+                return verdicts.into_iter().collect::<Result<(), _>>().map(|()| settings);
+            }
+            let mut kept = verdicts.iter().map(Result::is_ok);
+            settings.models.retain(|_| kept.next().unwrap_or(true));
+            for error in verdicts.into_iter().filter_map(Result::err) {
+                // Also where only the text is wanted: it is no longer that of the ensemble that was asked for.
+                let text = format!("left out: {}", render::visible(&error.to_string()));
+                let _ = writeln!(io::stderr(), "{}", look.paint(&io::stderr()).red(&text));
+            }
+        }
+        Mode::Vocab { files, .. } => {
+            let trials = files.iter().map(|file| Trial::of_vocabulary(file));
+            run(trials.collect(), settings.cache.as_deref(), look)?.into_iter().collect::<Result<(), _>>()?;
+        }
+        _ => {}
+    }
+    Ok(settings)
+}
+
+/// Whether each member can be used, and why not.
+fn verdicts(settings: &Settings, look: Look) -> Result<Vec<Result<(), Error>>, Error> {
+    let trials = settings.models.iter().map(|model| Trial::of_member(model, settings)).collect();
+    run(trials, settings.cache.as_deref(), look)
+}
+
+/// A file to try, and how.
+struct Trial {
+    files: Vec<PathBuf>,
+    args: TryArgs,
+}
+
+impl Trial {
+    fn of_member(model: &ModelSource, settings: &Settings) -> Self {
+        let files = model_files(&model.path);
+        let count = settings.models.len();
+        let threads = match settings.threads {
+            _ if size(&files) < LARGE => Some(1),
+            all if count == 1 => all,
+            // All trials run at once.
+            all => Some((all.unwrap_or_else(|| available_parallelism().map_or(1, Into::into)) / count).max(1)),
+        };
+        let args = TryArgs {
+            file: model.path.clone(),
+            vocabulary: false,
+            ctx_size: settings.ctx_size.min(CONTEXT),
+            n_gpu_layers: model.gpu_layers,
+            threads,
+            beside: count > 1,
+        };
+        Self { files, args }
+    }
+
+    fn of_vocabulary(file: &Path) -> Self {
+        let args = TryArgs {
+            file: file.into(),
+            vocabulary: true,
+            ctx_size: CONTEXT,
+            n_gpu_layers: 0,
+            threads: Some(1),
+            beside: false,
+        };
+        Self { files: vec![file.into()], args }
+    }
+}
+
+/// Runs all trials that are needed, side by side.
+fn run(trials: Vec<Trial>, cache: Option<&Path>, look: Look) -> Result<Vec<Result<(), Error>>, Error> {
+    let failure = |error: io::Error| {
+        Error::Failure(format!(
+            "a process to try the models in cannot be started ({error}); --trust loads them without"
+        ))
+    };
+    let start = Instant::now();
+    let started = trials.into_iter().map(|trial| {
+        let note = Note::of(&trial, cache);
+        let is_known = note.as_ref().is_some_and(Note::is_there);
+        let process = if is_known { None } else { Some(Process::start(&trial)?) };
+        Ok((trial, note, process))
+    });
+    let started: Vec<_> = started.collect::<Result<_, _>>().map_err(failure)?;
+    let verdict = |(trial, note, process): (Trial, Option<Note>, Option<Process>)| {
+        let Some(process) = process else { return Ok(Ok(())) };
+        let verdict = process.verdict(&trial.args.file, start, look)?;
+        if let (Ok(()), Some(note)) = (&verdict, note) {
+            note.write();
+        }
+        Ok(verdict)
+    };
+    started.into_iter().map(verdict).collect::<Result<_, _>>().map_err(failure)
+}
+
+/// The part that runs in a process of its own: exit code 0 for a file that came through, a sentence for one that is refused
+/// in an orderly way, and whatever comes otherwise.
+pub fn here(args: TryArgs) -> Result<ExitCode, Error> {
+    let TryArgs { file, vocabulary, ctx_size, n_gpu_layers, threads, beside } = args;
+    Bounds::of(&model_files(&file)).impose(n_gpu_layers != 0);
+    if vocabulary {
+        read_vocabulary(&file)?;
+    } else {
+        let source = ModelSource { gpu_layers: n_gpu_layers, ..ModelSource::new(file) };
+        try_model(&source, ctx_size, threads, beside)?;
+    }
+    Ok(ExitCode::SUCCESS)
+}
