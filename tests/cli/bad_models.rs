@@ -205,6 +205,19 @@ fn a_path_that_is_not_utf_8_is_told() {
     assert!(error.contains("is not UTF-8, and llama.cpp opens no other; rename"), "{error}");
 }
 
+#[test]
+fn a_comma_in_a_file_name_is_noticed() {
+    let place = Place::new();
+    std::fs::copy(model("stories-260k.gguf"), place.path().join("a,b,c.gguf")).unwrap();
+    let error = place.refusal(&["--models", "a,b,c.gguf", "-p", "x"]);
+    assert!(
+        error.contains("no file `a`; `--models` is split at commas, so give `a,b,c.gguf` with `--model`"),
+        "{error}"
+    );
+    let error = place.refusal(&["--models", "a,d", "-p", "x"]);
+    assert!(error.contains("there is no file `a`; check the path"), "{error}");
+}
+
 /// A model over which llama.cpp ends the process while it loads it, and at which the inspector finds nothing: a hybrid whose
 /// inner width is not what its architecture asserts.
 fn deadly_to_load(path: &Path) {

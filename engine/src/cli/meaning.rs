@@ -21,6 +21,7 @@ use crate::{
 };
 use plugin_api::Parameters;
 use std::{
+    ffi::OsStr,
     hash::{BuildHasher, Hasher},
     io::{self, IsTerminal, Read},
     path::{Path, PathBuf},
@@ -269,7 +270,9 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
             "no model: name a GGUF file with `--model FILE`, several with `--models A,B`, or try `--demo`".into(),
         ));
     }
-    paths.iter().try_for_each(|path| readable(path))?;
+    paths
+        .iter()
+        .try_for_each(|path| readable(path).map_err(|error| with_comma(&args.models, path).unwrap_or(error)))?;
     let plugins = plugins(&args.plugin)?;
     if !args.weights.is_empty() && args.weights.len() != count {
         return Err(Error::Input(format!(
@@ -315,6 +318,21 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         plugin_config: args.plugin_config.as_deref().map(plugin_config).transpose()?.unwrap_or_default(),
         ..Settings::default()
     })
+}
+
+/// What to say of a path that is not there because it is a part of a file name with a comma.
+fn with_comma(models: &[PathBuf], missing: &Path) -> Option<Error> {
+    let joined = |parts: &[PathBuf]| {
+        let parts: Vec<_> = parts.iter().map(|part| part.as_os_str()).collect();
+        PathBuf::from(parts.join(OsStr::new(",")))
+    };
+    let first = models.iter().position(|path| path == missing)?;
+    let whole = (first + 2..=models.len()).map(|end| joined(&models[first..end])).find(|path| path.is_file())?;
+    Some(Error::Input(format!(
+        "there is no file `{}`; `--models` is split at commas, so give `{}` with `--model`",
+        missing.display(),
+        whole.display()
+    )))
 }
 
 /// A slip in a file name should cost nothing, least of all the time to load the other members.
