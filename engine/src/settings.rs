@@ -3,6 +3,8 @@
 use crate::hooks::Watching;
 use crate::hooks::native::PluginConfig;
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 /// Where a member's file comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -101,6 +103,8 @@ pub struct Settings {
     pub raw: bool,
     /// When the context is full, drop the oldest turn and go on.
     pub context_shift: bool,
+    /// While it is true, members do not decode: a prompt is read no further, and a reply ends in the middle of a step.
+    pub interrupted: Arc<AtomicBool>,
 }
 
 impl Default for Settings {
@@ -136,6 +140,7 @@ impl Default for Settings {
             chat_template: None,
             raw: false,
             context_shift: false,
+            interrupted: Arc::default(),
         }
     }
 }

@@ -3,10 +3,13 @@
 use super::*;
 use crate::support::scripted::Policy;
 use llama_selfmod::decode::{Limits, Request};
-use llama_selfmod::settings::Prompt;
+use llama_selfmod::events::{EndReason, Event};
+use llama_selfmod::member::MemberError;
+use llama_selfmod::settings::{Align, Prompt};
 use plugin_api::{Parameters, Verdict};
 use proptest::prelude::*;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 #[derive(Debug, Clone)]
 enum Action {
@@ -158,5 +161,91 @@ fn a_reply_of_recurrent_members_is_the_same_whatever_was_kept_of_their_states() 
     fresh.decoder().ensemble.prime(&all).unwrap();
     for (found, expected) in rows(&mut engine).iter().zip(&rows(&mut fresh)) {
         assert!(deviation(found, expected) < 0.02);
+    }
+}
+
+#[test]
+fn a_prompt_whose_reading_was_interrupted_is_read_as_if_nothing_had_been() {
+    let models = Models::new();
+    for architecture in [Architecture::Llama, Architecture::Mamba, Architecture::Jamba] {
+        let settings = settings(&[models.random(architecture, 5)]);
+        let long = Prompt::Tokens(units(0..400));
+        let mut engine = Engine::load(settings.clone(), &|_, _| {}).unwrap();
+        let interrupted = settings.interrupted.clone();
+        for delay in 0..12 {
+            // What was read before is a beginning of it, so that there is something to keep.
+            engine.decoder().ensemble.prime(&Prompt::Tokens(units(0..100))).unwrap();
+            std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_micros(delay * 300));
+                    interrupted.store(true, Ordering::SeqCst);
+                });
+                // In time or too late, as it happens.
+                let _ = engine.decoder().ensemble.prime(&long);
+            });
+            let refused = engine.decoder().ensemble.prime(&Prompt::Tokens(units(7..90)));
+            assert!(matches!(refused, Err(MemberError::Interrupted(_))), "{architecture:?}: {refused:?}");
+            interrupted.store(false, Ordering::SeqCst);
+            engine.decoder().ensemble.prime(&long).unwrap();
+            let mut fresh =
+                Engine::load(Settings { interrupted: Default::default(), ..settings.clone() }, &|_, _| {}).unwrap();
+            fresh.decoder().ensemble.prime(&long).unwrap();
+            assert_same(&rows(&mut engine), &rows(&mut fresh), &format!("{architecture:?} after {delay}"));
+        }
+    }
+}
+
+#[test]
+fn a_reply_that_is_interrupted_before_its_first_token_is_empty_and_the_next_one_as_ever() {
+    let settings = settings(&[stories("260k")]);
+    let mut engine = Engine::load(settings.clone(), &|_, _| {}).unwrap();
+    let prompt = Prompt::Text("Once upon a time".into());
+    settings.interrupted.store(true, Ordering::SeqCst);
+    let reply = engine.reply(&prompt, &settings.interrupted, &mut |_| {}).unwrap();
+    assert_eq!((reply.reason, reply.text.as_str(), reply.tokens), (EndReason::Interrupted, "", 0));
+    // Not −0, which prints with its sign.
+    assert!(reply.avg_confidence.is_sign_positive());
+    settings.interrupted.store(false, Ordering::SeqCst);
+    let after = engine.reply(&prompt, &settings.interrupted, &mut |_| {}).unwrap();
+    let mut fresh = Engine::load(Settings { interrupted: Default::default(), ..settings }, &|_, _| {}).unwrap();
+    assert_eq!(after.text, fresh.reply(&prompt, &AtomicBool::new(false), &mut |_| {}).unwrap().text);
+}
+
+#[test]
+fn replies_that_are_interrupted_at_any_moment_leave_members_that_go_on() {
+    let pairs = [[stories("260k"), stories("280k")], [stories("260k"), stories("970k-bytes")]];
+    for (models, align) in pairs.iter().zip([Align::Exact, Align::Exact]).chain([(&pairs[1], Align::Boundary)]) {
+        // Short of room, so that prompts are read again in the middle of a reply.
+        let settings = Settings { ctx_size: 96, n_predict: 300, context_shift: true, align, ..settings(models) };
+        let mut engine = Engine::load(settings.clone(), &|_, _| {}).unwrap();
+        let policy = Policy::new("back").assess(|step, _| {
+            let goes_back = step.position % 7 == 3 && step.attempt == 0;
+            Ok(if goes_back { Verdict::retract(3, "") } else { Verdict::proceed() })
+        });
+        engine.decoder().chain.add(Box::new(policy), true);
+        let interrupted = settings.interrupted.clone();
+        for delay in 0..40 {
+            engine.set_seed(delay);
+            let mut told = String::new();
+            let reply = std::thread::scope(|scope| {
+                scope.spawn(|| {
+                    std::thread::sleep(Duration::from_micros(delay * delay * 40));
+                    interrupted.store(true, Ordering::SeqCst);
+                });
+                let prompt = Prompt::Text("Once upon a time there was a cat".into());
+                engine.reply(&prompt, &interrupted, &mut |event| match event {
+                    Event::Token { text, .. } => told.push_str(text),
+                    Event::Retract { bytes, .. } => told.truncate(told.len() - bytes),
+                    _ => {}
+                })
+            });
+            interrupted.store(false, Ordering::SeqCst);
+            let reply = reply.unwrap();
+            assert_eq!(told, reply.text);
+            assert_ne!(reply.reason, EndReason::Failed, "{align:?} after {delay}");
+        }
+        engine.set_n_predict(20);
+        let after = engine.reply(&Prompt::Text("Once".into()), &interrupted, &mut |_| {}).unwrap();
+        assert_eq!(after.reason, EndReason::Length);
     }
 }

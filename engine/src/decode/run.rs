@@ -146,7 +146,10 @@ impl Decoder {
     ) -> Result<Outcome, MemberError> {
         let start = Instant::now();
         let mut prompt = request.prompt.clone();
-        let (primed, dropped_messages) = shift::prime(&mut self.ensemble, &mut prompt, request.context_shift)?;
+        let reading = shift::prime(&mut self.ensemble, &mut prompt, request.context_shift);
+        // Nothing was written, which is a reply as well.
+        let is_unread = matches!(reading, Err(MemberError::Interrupted(_)));
+        let (primed, dropped_messages) = if is_unread { Default::default() } else { reading? };
         let mut timings = Timings {
             prompt_ms: start.elapsed().as_secs_f64() * 1e3,
             prompt_tokens: primed.first().map_or(0, |primed| primed.tokens as u32),
@@ -176,13 +179,13 @@ impl Decoder {
             prompt,
             observer,
         };
-        let mut outcome = reply.run(interrupted, start);
+        let mut outcome = reply.run(interrupted, is_unread, start);
         timings.reply_ms = start.elapsed().as_secs_f64() * 1e3;
         outcome.reply.timings = timings;
         let raw: usize = outcome.units.iter().map(|&unit| self.ensemble.vocabulary().bytes(unit).len()).sum();
         // Only when the text shown is exactly the units' bytes do later prompts continue where it ends; after a stop string
         // or in the middle of a character they are read anew, as far as their tokens differ.
-        if raw == outcome.reply.text.len() {
+        if raw == outcome.reply.text.len() && !is_unread {
             self.ensemble.adopt(&outcome.units, &outcome.reply.text);
         }
         Ok(outcome)
@@ -190,7 +193,7 @@ impl Decoder {
 }
 
 impl Reply<'_> {
-    fn run(mut self, interrupted: &AtomicBool, start: Instant) -> Outcome {
+    fn run(mut self, interrupted: &AtomicBool, is_unread: bool, start: Instant) -> Outcome {
         let policies = self.decoder.chain.policies();
         (self.observer)(&Event::Init {
             models: &self.decoder.members.names,
@@ -202,6 +205,9 @@ impl Reply<'_> {
             self.tell_dropped();
         }
         let reason = loop {
+            if is_unread {
+                break EndReason::Interrupted;
+            }
             if let Break(reason) = self.step(interrupted) {
                 break reason;
             }
@@ -273,6 +279,9 @@ impl Reply<'_> {
     }
 
     fn fail(&mut self, error: &MemberError) -> Flow {
+        if let MemberError::Interrupted(_) = error {
+            return Break(EndReason::Interrupted);
+        }
         (self.observer)(&Event::Notice { text: &format!("{error}; the text so far stands") });
         Break(EndReason::Failed)
     }

@@ -183,7 +183,8 @@ fn newest<T>(values: &[T], count: usize) -> &[T] {
 
 fn mean(values: &[f32]) -> f32 {
     // In f64: a reply may be long, and its average is printed.
-    let sum: f64 = values.iter().map(|&value| f64::from(value)).sum();
+    // Not `sum`, which is −0 without values.
+    let sum = values.iter().fold(0.0, |sum, &value| sum + f64::from(value));
     (sum / values.len().max(1) as f64) as f32
 }
 

@@ -267,8 +267,9 @@ impl Member for Aligned {
     }
 
     fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError> {
-        let primed = self.inner.prime_in(prompt, &self.units)?;
+        // On an error nothing stands.
         self.standings.clear();
+        let primed = self.inner.prime_in(prompt, &self.units)?;
         self.standings.push(Standing {
             trunk: 0,
             heads: vec![Head::start()],
@@ -328,12 +329,12 @@ impl Member for Aligned {
     fn rewind(&mut self, len: usize) -> Result<(), MemberError> {
         self.can_rewind(len)?;
         let standing = self.standings[len].clone();
+        // First, because an inner member that fails on the way has gone back all the same.
+        self.standings.truncate(len + 1);
         if standing.trunk < self.inner.len() {
             self.inner.rewind(standing.trunk)?;
         }
-        self.standings.truncate(len);
-        let settled = self.settle(standing)?;
-        self.standings.push(settled);
+        self.standings[len] = self.settle(standing)?;
         self.show()
     }
 
@@ -347,11 +348,14 @@ impl Member for Aligned {
         if standing.skipped || self.len() > units.len() {
             return;
         }
-        let trunk = standing.trunk;
-        let Some(tokens) = self.inner.reply_tokens() else { return };
-        let read: usize = tokens[..trunk].iter().map(|&token| self.map.units_of(token).len()).sum();
+        // Fewer where the inner member failed.
+        let Some(mut tokens) = self.inner.reply_tokens().filter(|tokens| tokens.len() >= standing.trunk) else {
+            return;
+        };
+        tokens.truncate(standing.trunk);
+        let read: usize = tokens.iter().map(|&token| self.map.units_of(token).len()).sum();
         let Some(rest) = units.get(read..).and_then(|rest| self.encode(rest)) else { return };
-        let tokens: Vec<Unit> = tokens[..trunk].iter().copied().chain(rest).collect();
+        tokens.extend(rest);
         self.inner.adopt(&tokens, text);
     }
 

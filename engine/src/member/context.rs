@@ -1,9 +1,11 @@
 //! A llama.cpp context of one sequence: decode, cut, save, restore. All calls that llama-cpp-2 does not pass on (threads
 //! per step, the number of output rows) are here.
 
+use super::mapped::Mapped;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Only the last rows of a prompt are asked for: for the member's evidence. With a vocabulary of 152,000 one row is 0.6 MB
 /// in llama.cpp's buffers, and as much in its compute graph.
@@ -23,6 +25,10 @@ pub(crate) enum DecodeError {
     Full,
     /// llama.cpp's status; part of the batch may be kept.
     Fatal(i32),
+    /// [`Context::heed`]'s flag is set; part of the batch may be kept.
+    Interrupted,
+    /// The model's file has lost weights; the rows are nonsense.
+    Lost,
 }
 
 /// A saved recurrent state.
@@ -36,6 +42,8 @@ pub(crate) struct Context {
     outputs: Vec<i8>,
     /// Sequences beside the first one.
     branches: usize,
+    interrupted: Arc<AtomicBool>,
+    file: Mapped,
 }
 
 // SAFETY: a context is not bound to a thread; `&mut self` on every call that changes it, and the type is not Sync.
@@ -80,7 +88,37 @@ impl Context {
             positions: Vec::with_capacity(BATCH),
             outputs: Vec::with_capacity(BATCH),
             branches,
+            interrupted: Arc::default(),
+            file: Mapped::default(),
         })
+    }
+
+    /// Decodes nothing while `interrupted` is true, and stops what is being decoded on the CPU when it becomes true.
+    pub fn heed(&mut self, interrupted: Arc<AtomicBool>) {
+        unsafe extern "C" fn is_set(flag: *mut std::ffi::c_void) -> bool {
+            // SAFETY: the flag that was registered, which lives as long as the context.
+            unsafe { (*flag.cast::<AtomicBool>()).load(Ordering::Relaxed) }
+        }
+        let flag = Arc::as_ptr(&interrupted).cast_mut().cast();
+        // SAFETY: a valid context; `self.interrupted` keeps the flag until the context is freed.
+        unsafe { sys::llama_set_abort_callback(self.raw.as_ptr(), Some(is_set), flag) }
+        self.interrupted = interrupted;
+    }
+
+    /// Does not trust what is decoded once `file`, the model's, has lost weights.
+    pub fn rely_on(&mut self, file: Mapped) {
+        self.file = file;
+    }
+
+    /// What a status of llama.cpp means.
+    fn outcome(&self, status: i32) -> Result<(), DecodeError> {
+        match status {
+            0 | 2 if self.file.is_lost() => Err(DecodeError::Lost),
+            0 => Ok(()),
+            1 => Err(DecodeError::Full),
+            2 => Err(DecodeError::Interrupted),
+            status => Err(DecodeError::Fatal(status)),
+        }
     }
 
     pub fn model(&self) -> &LlamaModel {
@@ -101,6 +139,9 @@ impl Context {
     /// (at most [`MOST_OUTPUTS`]).
     pub fn decode(&mut self, tokens: &[i32], start: usize, rows: usize) -> Result<(), DecodeError> {
         debug_assert!(!tokens.is_empty() && tokens.len() <= BATCH && rows <= MOST_OUTPUTS.min(tokens.len()));
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(DecodeError::Interrupted);
+        }
         self.positions.clear();
         self.positions.extend((start..start + tokens.len()).map(|position| position as i32));
         self.outputs.clear();
@@ -117,11 +158,8 @@ impl Context {
         };
         // SAFETY: a valid context; the batch's arrays have `n_tokens` entries, live for the call and are only read; its
         // length is at most n_batch, beyond which llama.cpp aborts.
-        match unsafe { sys::llama_decode(self.raw.as_ptr(), batch) } {
-            0 => Ok(()),
-            1 => Err(DecodeError::Full),
-            status => Err(DecodeError::Fatal(status)),
-        }
+        let status = unsafe { sys::llama_decode(self.raw.as_ptr(), batch) };
+        self.outcome(status)
     }
 
     /// Decodes each of `tails` from position `start` on, in a sequence of its own that goes on from the text up to there,
@@ -131,6 +169,9 @@ impl Context {
         let tokens: Vec<i32> = tails.concat();
         if tails.len() > self.branches.min(MOST_OUTPUTS) || tokens.is_empty() || tokens.len() > BATCH {
             return Err(DecodeError::Full);
+        }
+        if self.interrupted.load(Ordering::Relaxed) {
+            return Err(DecodeError::Interrupted);
         }
         let mut sequences: Vec<i32> = Vec::with_capacity(tokens.len());
         self.positions.clear();
@@ -164,11 +205,7 @@ impl Context {
             }
             status
         };
-        match status {
-            0 => Ok(()),
-            1 => Err(DecodeError::Full),
-            status => Err(DecodeError::Fatal(status)),
-        }
+        self.outcome(status)
     }
 
     /// Waits until the last decode is done: a GPU still works on it when llama.cpp returns. Reading a row waits, too.

@@ -125,14 +125,13 @@ impl LlamaMember {
                 (count, count)
             };
             if let Err(error) = self.context.decode(&self.sequence[start..start + count], start, wanted) {
-                // Part of the batch may be kept; what stood before it stays.
-                if !self.context.cut(start) {
+                // Part of the batch may be kept; what stood before it stays. A recurrent state may be changed in some
+                // of its layers.
+                let is_torn = self.recurrent && error != DecodeError::Full;
+                if is_torn || !self.context.cut(start) {
                     self.go_back_without_cutting(start);
                 }
-                return Err(match error {
-                    DecodeError::Full => MemberError::Full(self.name.clone()),
-                    DecodeError::Fatal(status) => self.failed(format!("llama.cpp's status is {status}")),
-                });
+                return Err(self.not_decoded(error));
             }
             self.decoded += count;
             for index in count - wanted..count {
@@ -149,6 +148,17 @@ impl LlamaMember {
             }
         }
         Ok(())
+    }
+
+    fn not_decoded(&self, error: DecodeError) -> MemberError {
+        match error {
+            DecodeError::Full => MemberError::Full(self.name.clone()),
+            DecodeError::Interrupted => MemberError::Interrupted(self.name.clone()),
+            DecodeError::Fatal(status) => self.failed(format!("llama.cpp's status is {status}")),
+            DecodeError::Lost => {
+                self.failed("its file became shorter while it was in use; start again when the file is whole".into())
+            }
+        }
     }
 
     fn failed(&self, why: String) -> MemberError {
@@ -350,7 +360,7 @@ impl Member for LlamaMember {
 
     fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError> {
         let outcome = self.context.decode(&[unit as i32], self.decoded, 1);
-        outcome.map_err(|error| self.failed(format!("{error:?}")))?;
+        outcome.map_err(|error| self.not_decoded(error))?;
         self.context.finish();
         self.sequence.push(unit as i32);
         self.evidence.push(f32::NAN);
@@ -366,10 +376,8 @@ impl Member for LlamaMember {
         let mut rows = Vec::with_capacity(tails.len());
         for part in tokens.chunks(self.context.branches()) {
             let part: Vec<&[i32]> = part.iter().map(Vec::as_slice).collect();
-            self.context.decode_branches(&part, start).map_err(|error| match error {
-                DecodeError::Full => MemberError::Full(self.name.clone()),
-                DecodeError::Fatal(status) => self.failed(format!("llama.cpp's status is {status}")),
-            })?;
+            let outcome = self.context.decode_branches(&part, start);
+            outcome.map_err(|error| self.not_decoded(error))?;
             let mut end = 0;
             for tail in part {
                 end += tail.len();

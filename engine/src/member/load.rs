@@ -13,6 +13,7 @@ pub use trial::{model_files, try_model, without_debugger};
 use super::context::Context;
 use super::inspect::{self, GgufSummary};
 use super::llama::LlamaMember;
+use super::mapped::Mapped;
 use super::prompt::PromptForm;
 use super::template::ChatTemplate;
 use super::tokens::{text_of, tokenise_text};
@@ -134,7 +135,9 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         let form = PromptForm { template, raw: settings.raw, system: settings.system.clone() };
         let (layers, on_gpu) = layers(source, model, &files[index].architecture, devices.len());
         let all_on_gpu = on_gpu == layers && !devices.is_empty();
-        let llama = new_context(model, &name, context, threads, all_on_gpu, language.branches())?;
+        let mut llama = new_context(model, &name, context, threads, all_on_gpu, language.branches())?;
+        llama.heed(settings.interrupted.clone());
+        llama.rely_on(Mapped::of(&source.path));
         infos.push(MemberInfo {
             name: name.clone(),
             path: source.path.clone(),

@@ -10,6 +10,7 @@ mod follower;
 pub mod inspect;
 pub(crate) mod llama;
 pub(crate) mod load;
+mod mapped;
 mod prompt;
 mod rows;
 pub mod sampler;
@@ -82,6 +83,9 @@ pub enum MemberError {
         /// Why not.
         why: String,
     },
+    /// It was asked to stop.
+    #[error("`{0}` was interrupted")]
+    Interrupted(String),
     /// Decoding failed.
     #[error("`{member}` failed to decode: {why}")]
     Decode {
