@@ -18,5 +18,6 @@ mod regressions;
 mod rules;
 mod scripts;
 mod stock_scripts;
+mod terminal;
 mod trace;
 mod units;

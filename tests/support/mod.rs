@@ -2,6 +2,8 @@
 
 pub mod gguf;
 pub mod program;
+#[cfg(target_os = "linux")]
+pub mod pty;
 pub mod replay;
 pub mod screen;
 pub mod scripted;

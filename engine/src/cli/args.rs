@@ -51,7 +51,8 @@ Environment:
   LLAMA_SELFMOD_LOG=info   what llama.cpp and scripts say, on standard error
   NO_COLOR=1               no colours
 
-Exit codes: 0 for a reply, 2 when something given cannot be used, 1 for anything else, 130 after Ctrl-C.";
+Exit codes: 0 for a reply, 2 when something given cannot be used, 1 for anything else; 130 after Ctrl-C, 143 after SIGTERM,
+129 after SIGHUP.";
 
 /// The subcommands.
 #[derive(Debug, Subcommand)]

@@ -1,8 +1,8 @@
 //! The subcommands for authors of plugins and scripts: `new` and `check`.
 
 use super::{
-    print,
-    render::{self, Look},
+    output::{self, print, print_painted, visible},
+    render::Look,
 };
 use crate::Error;
 use crate::author::{
@@ -20,7 +20,7 @@ use crate::hooks::{
 };
 use plugin_api::Role;
 use std::{
-    io::{self, Read, Write},
+    io::{Read, Write},
     path::Path,
     process::{Command, ExitCode},
 };
@@ -59,7 +59,8 @@ fn check_library(file: &Path, look: Look) -> Result<ExitCode, Error> {
         command.arg("check").arg(&work.library).arg("--work").arg(work.to_words());
         command
     };
-    let paint = look.paint(&io::stdout());
+    let mut output = output::stdout();
+    let paint = look.paint(&output);
     let (mut checks, mut failed, mut warned, mut plugin) = (0, 0, 0, 0);
     let mut broken = None;
     supervise::check(&worker, file, &mut |line: &Line| {
@@ -82,9 +83,9 @@ fn check_library(file: &Path, look: Look) -> Result<ExitCode, Error> {
             }
         };
         checks += 1;
-        let detail = format!("{:<36}{}", line.title, render::visible(detail));
+        let detail = format!("{:<36}{}", line.title, visible(detail));
         text += &format!("{mark}  {}\n", detail.trim_end());
-        broken = io::stdout().write_all(text.as_bytes()).err().or(broken.take());
+        broken = output.write_all(text.as_bytes()).err().or(broken.take());
     })?;
     let checks = format!("{checks} check{}", if checks == 1 { "" } else { "s" });
     let sum = match (failed, warned) {
@@ -98,12 +99,12 @@ fn check_library(file: &Path, look: Look) -> Result<ExitCode, Error> {
 
 fn check_script(file: &Path, look: Look) -> Result<ExitCode, Error> {
     let report = script::check(file, "{}");
-    let paint = look.paint(&io::stdout());
+    let paint = look.paint(&output::stdout());
     if let Some(fault) = &report.fault {
         if !matches!(fault, ScriptError::Faulty(_)) {
             return Err(Error::Input(fault.to_string()));
         }
-        print(&format!("{} {}\n", paint.red("FAILED"), render::visible(&fault.to_string())))?;
+        print_painted(&format!("{} {}\n", paint.red("FAILED"), visible(&fault.to_string())))?;
         return Ok(ExitCode::FAILURE);
     }
     print(&script_report(&report))
@@ -131,5 +132,5 @@ fn script_report(report: &Report) -> String {
         let rows = units.map(|units| format!(" on rows of {units} units")).unwrap_or_default();
         text += &format!("{:<34} {operations:>10} {:>12}\n", format!("{function}{rows}"), duration(*median));
     }
-    render::visible(&text)
+    visible(&text)
 }

@@ -9,7 +9,7 @@ use super::{
         BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs,
         ScoreArgs, TryArgs, VocabArgs,
     },
-    demo, folders,
+    demo, folders, output,
     render::{Detail, Look},
     spec::Spec,
 };
@@ -23,7 +23,7 @@ use plugin_api::Parameters;
 use std::{
     ffi::OsStr,
     hash::{BuildHasher, Hasher},
-    io::{self, IsTerminal, Read},
+    io::{self, Read},
     path::{Path, PathBuf},
 };
 
@@ -218,7 +218,7 @@ fn mode(prompt: Option<String>, json: bool, stdin: &mut Stdin) -> Result<Mode, E
     let (prompt, origin) = match prompt {
         Some(text) if text != "-" => (text, "`--prompt`"),
         None if stdin.is_terminal => {
-            if json || !io::stdout().is_terminal() {
+            if json || !output::stdout().is_terminal() {
                 return Err(Error::Input(
                     "a chat needs a terminal on both ends; for one reply give a `--prompt`".into(),
                 ));

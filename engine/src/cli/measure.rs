@@ -2,7 +2,8 @@
 
 use super::{
     meaning::readable,
-    print, progress,
+    output::{print, print_json},
+    progress,
     render::{Detail, Look},
 };
 use crate::{
@@ -31,14 +32,14 @@ pub fn score(settings: Settings, look: Look, file: &Path, json: bool) -> Result<
     for notice in engine.take_notices() {
         Look { detail: Detail::Normal, ..look }.remark(&notice);
     }
-    print(&if json { line(&score)? } else { score_table(&score, &engine.settings().fusion_mode) })
+    if json { print_json(&line(&score)?) } else { print(&score_table(&score, &engine.settings().fusion_mode)) }
 }
 
 /// Times of a step.
 pub fn bench(settings: Settings, look: Look, steps: u32, json: bool) -> Result<ExitCode, Error> {
     let mut engine = progress::load(settings, look)?;
     let bench = engine.bench(steps as usize)?;
-    print(&if json { line(&bench)? } else { bench_table(&bench) })
+    if json { print_json(&line(&bench)?) } else { print(&bench_table(&bench)) }
 }
 
 pub fn line(value: &impl Serialize) -> Result<String, Error> {

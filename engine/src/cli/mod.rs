@@ -5,7 +5,6 @@ mod args;
 mod author;
 mod chat;
 mod demo;
-mod echo;
 mod folders;
 mod hooks;
 mod interrupt;
@@ -13,11 +12,13 @@ mod log;
 mod meaning;
 mod measure;
 mod oneshot;
+mod output;
 mod progress;
 mod ranges;
 mod render;
 mod replay;
 mod session;
+mod signals;
 mod spec;
 mod trial;
 mod vocab;
@@ -27,13 +28,14 @@ use self::{
     chat::{Chat, Lines},
     interrupt::Interrupt,
     meaning::{Mode, Stdin, Task},
+    output::visible,
     render::{Detail, Look},
     session::Session,
 };
 use crate::{Error, settings::Settings};
 use clap::Parser;
 use std::{
-    io::{self, ErrorKind, IsTerminal, Write},
+    io::{self, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -43,17 +45,13 @@ pub fn run() -> ExitCode {
     crate::engine::without_debugger();
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
-        Err(error) => {
-            // Help and version come this way, too; a reader that has gone needs neither.
-            let _ = error.print();
-            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
-        }
+        Err(error) => return refused(error),
     };
     log_to_stderr();
     let color = !line.reply.no_color;
     perform(line).unwrap_or_else(|error| {
-        let paint = Look { detail: Detail::Normal, color }.paint(&io::stderr());
-        let _ = writeln!(io::stderr(), "{} {}", paint.red("error:"), render::visible(&error.to_string()));
+        let look = Look { detail: Detail::Normal, color };
+        look.error_line(&error.to_string());
         ExitCode::from(error.exit_code())
     })
 }
@@ -61,6 +59,20 @@ pub fn run() -> ExitCode {
 /// Below the demo's story: a chat, a measurement, a policy.
 const WHAT_NEXT: &str = "next: `llama_selfmod --demo` to write together, `score --demo FILE` to measure, `new policy calm` to \
                          change how it corrects itself";
+
+/// Says what is wrong with the command line, or shows the help or the version, which come this way, too.
+fn refused(error: clap::Error) -> ExitCode {
+    let mut output = if error.use_stderr() { output::stderr() } else { output::stdout() };
+    let paint = Look { detail: Detail::Normal, color: true }.paint(&output);
+    // What was typed stands in the message, among clap's colours: the same mistake, typed in plain characters.
+    let typed = std::env::args_os().map(|word| visible(&word.to_string_lossy()));
+    let shown = if output.is_terminal() { CommandLine::try_parse_from(typed).err() } else { None };
+    let message = shown.as_ref().unwrap_or(&error).render();
+    let message = if paint.on { message.ansi().to_string() } else { message.to_string() };
+    // A reader that has gone needs neither.
+    let _ = output.write_all(message.as_bytes()).and_then(|()| output.flush());
+    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+}
 
 fn perform(line: CommandLine) -> Result<ExitCode, Error> {
     let demo = line.ensemble.demo;
@@ -77,11 +89,8 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
             Ok(code)
         }
         Mode::Chat => {
-            // In this order: both take over Ctrl-C, and during a reply it is `Interrupt` that must have it.
             let lines = Lines::open()?;
-            let session = Session::open(settings, look, memory, Interrupt::install()?)?;
-            Chat::new(session).run(lines)?;
-            Ok(ExitCode::SUCCESS)
+            Chat::new(Session::open(settings, look, memory, Interrupt::install()?)?).run(lines)
         }
         Mode::ListHooks => list_hooks(&settings),
         Mode::New(beginning, name) => author::new(beginning, &name),
@@ -96,17 +105,7 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
 }
 
 fn list_hooks(settings: &Settings) -> Result<ExitCode, Error> {
-    print(&hooks::list_all(&crate::engine::list_hooks(settings)?))
-}
-
-/// Puts text on standard output; a reader that has gone does not matter.
-fn print(text: &str) -> Result<ExitCode, Error> {
-    match io::stdout().write_all(text.as_bytes()) {
-        Err(error) if error.kind() != ErrorKind::BrokenPipe => {
-            Err(Error::Failure(format!("standard output cannot be written: {error}")))
-        }
-        _ => Ok(ExitCode::SUCCESS),
-    }
+    output::print(&hooks::list_all(&crate::engine::list_hooks(settings)?))
 }
 
 /// llama.cpp and the hooks say what they do to `LLAMA_SELFMOD_LOG`, in the syntax of tracing's filters: `info`, say.
@@ -114,8 +113,8 @@ fn log_to_stderr() {
     if let Ok(filter) = tracing_subscriber::EnvFilter::try_from_env("LLAMA_SELFMOD_LOG") {
         let _ = tracing_subscriber::fmt()
             .with_env_filter(filter)
-            .with_writer(io::stderr)
-            .with_ansi(io::stderr().is_terminal())
+            .with_writer(|| output::stderr().plain())
+            .with_ansi(false)
             .try_init();
     }
 }

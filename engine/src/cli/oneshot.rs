@@ -1,6 +1,6 @@
 //! One prompt, one reply.
 
-use super::{interrupt, session::Session};
+use super::session::Session;
 use crate::{Error, events::EndReason, settings::Prompt};
 use std::{io::ErrorKind, process::ExitCode};
 
@@ -14,7 +14,7 @@ pub fn run(mut session: Session, prompt: String) -> Result<ExitCode, Error> {
         Ok(()) => {}
     }
     Ok(match reply.reason {
-        EndReason::Interrupted => ExitCode::from(interrupt::EXIT_CODE),
+        EndReason::Interrupted => ExitCode::from(session.interrupt.exit_code()),
         EndReason::Failed => ExitCode::FAILURE,
         _ => ExitCode::SUCCESS,
     })

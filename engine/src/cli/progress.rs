@@ -1,26 +1,26 @@
 //! Loading, with a bar for each member where a person is watching.
 
-use super::render::{Detail, Look};
+use super::{
+    output::{self, visible},
+    render::{Detail, Look},
+};
 use crate::{Error, engine::Engine, settings::Settings};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::{
-    io::{self, IsTerminal},
-    time::{Duration, Instant},
-};
+use std::time::{Duration, Instant};
 
 /// What is loaded sooner would only flicker.
 pub const WORTH_A_BAR: Duration = Duration::from_millis(300);
 
 /// Loads the ensemble.
 pub fn load(settings: Settings, look: Look) -> Result<Engine, Error> {
-    let watched = io::stderr().is_terminal() && matches!(look.detail, Detail::Normal | Detail::Verbose);
+    let watched = output::stderr().is_terminal() && matches!(look.detail, Detail::Normal | Detail::Verbose);
     if !watched {
         return Engine::load(settings, &|_, _| {});
     }
     let names = settings.models.iter().map(|model| model.path.file_stem().unwrap_or_default().to_string_lossy());
     let all = MultiProgress::new();
     let bars: Vec<_> =
-        names.map(|name| all.add(ProgressBar::new(1000).with_prefix(name.into_owned()).with_style(style()))).collect();
+        names.map(|name| all.add(ProgressBar::new(1000).with_prefix(visible(&name)).with_style(style()))).collect();
     let start = Instant::now();
     let engine = Engine::load(settings, &|index, part| {
         if let Some(bar) = bars.get(index).filter(|_| start.elapsed() > WORTH_A_BAR) {
@@ -35,7 +35,7 @@ pub fn load(settings: Settings, look: Look) -> Result<Engine, Error> {
 
 /// A bar for anything else that takes long, in thousandths.
 pub fn bar(look: Look, what: &'static str) -> ProgressBar {
-    if !io::stderr().is_terminal() || look.detail == Detail::Json {
+    if !output::stderr().is_terminal() || look.detail == Detail::Json {
         return ProgressBar::hidden();
     }
     ProgressBar::new(1000).with_prefix(what).with_style(style())
@@ -43,7 +43,7 @@ pub fn bar(look: Look, what: &'static str) -> ProgressBar {
 
 /// A sign that something goes on whose length is not known, if it has gone on for a while; to be ticked.
 pub fn sign(look: Look, what: String) -> ProgressBar {
-    if !io::stderr().is_terminal() || !matches!(look.detail, Detail::Normal | Detail::Verbose) {
+    if !output::stderr().is_terminal() || !matches!(look.detail, Detail::Normal | Detail::Verbose) {
         return ProgressBar::hidden();
     }
     ProgressBar::new_spinner().with_message(what)

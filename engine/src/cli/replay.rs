@@ -2,8 +2,8 @@
 
 use super::{
     measure::line,
-    print,
-    render::{columns, page_width, quote, shorten, visible},
+    output::{print, print_json, visible},
+    render::{columns, page_width, quote, shorten},
 };
 use crate::{
     Error,
@@ -22,7 +22,7 @@ const TEXT: usize = 12;
 pub fn run(settings: &Settings, file: &Path, json: bool) -> Result<ExitCode, Error> {
     let trace = trace::read(file).map_err(|error| Error::Input(error.to_string()))?;
     let replay = replay(&trace, settings)?;
-    print(&if json { line(&replay)? } else { table(&replay, page_width()) })
+    if json { print_json(&line(&replay)?) } else { print(&table(&replay, page_width())) }
 }
 
 /// In lines of `width` columns, if that leaves each policy [`LEAST`]; what is longer is cut.

@@ -1,9 +1,10 @@
 //! An ensemble at work for a person or a program: replies are written, shown and logged.
 
-use super::{echo, interrupt::Interrupt, log::Log, progress, render::Look};
+use super::{interrupt::Interrupt, log::Log, progress, render::Look, signals::Silence};
 use crate::{
     Error,
     engine::Engine,
+    events::{EndReason, Event},
     reply::Reply,
     settings::{Prompt, Settings},
 };
@@ -15,13 +16,15 @@ pub struct Session {
     pub engine: Engine,
     /// How replies are shown.
     pub look: Look,
-    interrupt: Interrupt,
+    /// What ends replies from outside.
+    pub interrupt: Interrupt,
     log: Option<Log>,
 }
 
 impl Session {
     /// Opens the log, which should fail before minutes are spent on loading, and loads the ensemble.
     pub fn open(settings: Settings, look: Look, memory: Option<PathBuf>, interrupt: Interrupt) -> Result<Self, Error> {
+        let settings = Settings { interrupted: interrupt.flag().clone(), ..settings };
         let log = memory.map(|path| Log::open(&path, &settings)).transpose()?;
         let engine = progress::load(settings, look)?;
         for note in engine.notes() {
@@ -35,20 +38,29 @@ impl Session {
     /// Writes one reply, shows it and logs it. The second part says whether it could be shown: when standard output
     /// cannot be written any more, the reply ends there, and is logged all the same.
     pub fn reply(&mut self, prompt: &Prompt) -> Result<(Reply, io::Result<()>), Error> {
+        let interrupt = self.interrupt.clone();
+        interrupt.during(|| self.write(prompt))
+    }
+
+    fn write(&mut self, prompt: &Prompt) -> Result<(Reply, io::Result<()>), Error> {
         let mut renderer = self.look.renderer(prompt);
         let mut shown = Ok(());
-        let engine = &mut self.engine;
-        let _silent = echo::Silence::start();
-        let reply = self.interrupt.during(|interrupted| {
-            engine.reply(prompt, interrupted, &mut |event| {
-                if shown.is_ok() {
-                    shown = renderer.event(event);
-                    if shown.is_err() {
-                        interrupted.store(true, Ordering::SeqCst);
-                    }
+        let interrupt = &self.interrupt;
+        let _silent = Silence::start();
+        let reply = self.engine.reply(prompt, interrupt.flag(), &mut |event| {
+            if let Event::Token { .. } = event {
+                interrupt.writing();
+            }
+            if shown.is_ok() {
+                shown = renderer.event(event);
+                if shown.is_err() {
+                    interrupt.flag().store(true, Ordering::SeqCst);
                 }
-            })
+            }
         })?;
+        if reply.reason == EndReason::Interrupted {
+            interrupt.answered();
+        }
         if let Some(log) = &mut self.log {
             // The text is written; a log that fails now is told and takes nothing with it.
             if let Err(error) = log.append(prompt, &reply, &self.engine) {

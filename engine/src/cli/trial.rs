@@ -8,18 +8,14 @@ use self::{
     known::Note,
     process::{Bounds, Process, size},
 };
-use super::{
-    args::TryArgs,
-    meaning::Mode,
-    render::{self, Look},
-};
+use super::{args::TryArgs, meaning::Mode, render::Look};
 use crate::{
     Error,
     engine::{model_files, read_vocabulary, try_model},
     settings::{ModelSource, Settings},
 };
 use std::{
-    io::{self, Write},
+    io,
     path::{Path, PathBuf},
     process::ExitCode,
     thread::available_parallelism,
@@ -48,8 +44,7 @@ pub fn usable(mut settings: Settings, mode: &Mode, look: Look) -> Result<Setting
             settings.models.retain(|_| kept.next().unwrap_or(true));
             for error in verdicts.into_iter().filter_map(Result::err) {
                 // Also where only the text is wanted: it is no longer that of the ensemble that was asked for.
-                let text = format!("left out: {}", render::visible(&error.to_string()));
-                let _ = writeln!(io::stderr(), "{}", look.paint(&io::stderr()).red(&text));
+                look.error(&format!("left out: {error}"));
             }
         }
         Mode::Vocab { files, .. } => {

@@ -1,6 +1,10 @@
 //! `llama_selfmod vocab`: what vocabularies share, as a table for people and as JSON for programs.
 
-use super::{measure::line, print, render::shorten};
+use super::{
+    measure::line,
+    output::{print, print_json},
+    render::shorten,
+};
 use crate::{
     Error,
     engine::{SharedVocabulary, shared_vocabulary},
@@ -15,7 +19,7 @@ const SPELLED: usize = 5;
 /// Works it out and prints it.
 pub fn run(settings: &Settings, files: &[PathBuf], as_json: bool) -> Result<ExitCode, Error> {
     let shared = shared_vocabulary(files, settings.cache.as_deref())?;
-    print(&if as_json { line(&value(&shared))? } else { table(&shared) })
+    if as_json { print_json(&line(&value(&shared))?) } else { print(&table(&shared)) }
 }
 
 fn table(shared: &SharedVocabulary) -> String {

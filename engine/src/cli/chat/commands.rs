@@ -27,7 +27,7 @@ pub const COMMANDS: [Entry; 13] = [
     entry("reload", "", "read scripts again, changed or not"),
     entry("stats", "", "members, context, tokens, averages"),
     entry("save", "FILE", "write the conversation and its settings to a file"),
-    entry("load", "FILE", "go on with a conversation that was saved"),
+    entry("load", "FILE | last", "go on with one that was saved, or with the last one"),
     entry("quit", "", "leave; so do Ctrl-D, and Ctrl-C twice"),
 ];
 

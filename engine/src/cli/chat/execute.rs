@@ -32,6 +32,7 @@ impl Chat {
             Command::Help => commands::help(),
             Command::Quit => return Ok(Outcome::Leave),
             Command::Reset => {
+                self.kept.begin_another();
                 self.conversation = Conversation::new(engine.settings().system.as_deref());
                 "the conversation is forgotten".into()
             }
@@ -92,13 +93,7 @@ impl Chat {
             Command::Stats => self.tally.describe(engine, self.seed),
             Command::Save(file) => {
                 let path = folders::expand(file);
-                let saved = Saved::new(
-                    self.model_names(),
-                    self.session.engine.settings(),
-                    self.seed,
-                    self.conversation.messages(),
-                );
-                saved.write(&path)?;
+                self.saved().write(&path)?;
                 format!("saved to `{}`", path.display())
             }
             Command::Load(file) => self.load(file)?,
@@ -106,7 +101,8 @@ impl Chat {
     }
 
     fn load(&mut self, file: &str) -> Result<String, Error> {
-        let path = folders::expand(file);
+        let nothing = || Error::Input("there is no earlier conversation; `/load ./last` loads a file `last`".into());
+        let path = if file == "last" { self.kept.last().ok_or_else(nothing)? } else { folders::expand(file) };
         let saved = Saved::read(&path)?;
         let conversation = Conversation::restore(saved.messages).ok_or_else(|| {
             Error::Input(format!("in `{}` the messages of user and assistant do not take turns", path.display()))
@@ -127,6 +123,7 @@ impl Chat {
         engine.set_parameters(saved.parameters.into());
         self.seed = saved.seed;
         self.conversation = conversation;
+        self.kept.begin_another();
         lines.push(format!("{} loaded; {}", turns(self.conversation.turns()), self.last_message()));
         Ok(lines.join("\n"))
     }
@@ -140,7 +137,7 @@ impl Chat {
         }
     }
 
-    fn model_names(&self) -> Vec<String> {
+    pub(super) fn model_names(&self) -> Vec<String> {
         self.session.engine.members().iter().map(|member| member.name.clone()).collect()
     }
 }

@@ -1,6 +1,7 @@
 //! What a person types at the chat's prompt.
 
 use super::commands::COMMANDS;
+use crate::cli::output::visible;
 use rustyline::{
     Context, Helper,
     completion::Completer,
@@ -8,6 +9,7 @@ use rustyline::{
     hint::Hinter,
     validate::{ValidationContext, ValidationResult, Validator},
 };
+use std::borrow::Cow;
 
 const FENCE: &str = "\"\"\"";
 
@@ -72,7 +74,14 @@ impl Completer for LineHelper {
 impl Hinter for LineHelper {
     type Hint = String;
 }
-impl Highlighter for LineHelper {}
+
+impl Highlighter for LineHelper {
+    /// rustyline counts no columns for control characters, and writes them.
+    fn highlight<'l>(&self, line: &'l str, _: usize) -> Cow<'l, str> {
+        Cow::Owned(visible(line))
+    }
+}
+
 impl Helper for LineHelper {}
 
 #[cfg(test)]

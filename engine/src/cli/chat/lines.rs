@@ -1,7 +1,10 @@
 //! The prompt of the chat.
 
 use super::{input::LineHelper, say};
-use crate::{Error, cli::folders};
+use crate::{
+    Error,
+    cli::{folders, interrupt::Interrupt},
+};
 use rustyline::{Config, Editor, error::ReadlineError, history::FileHistory};
 use std::path::PathBuf;
 
@@ -16,8 +19,7 @@ pub struct Lines {
 }
 
 impl Lines {
-    /// Takes over Ctrl-C until it is dropped, unless someone asks for it later: open it before
-    /// [`Interrupt`](crate::cli::interrupt::Interrupt). At the prompt Ctrl-C is a key like others.
+    /// With the history of earlier chats.
     pub fn open() -> Result<Self, Error> {
         let config = Config::builder().auto_add_history(true).build();
         let mut editor = Editor::with_config(config).map_err(failure)?;
@@ -32,9 +34,14 @@ impl Lines {
     }
 
     /// The next input; `None` when the person leaves.
-    pub fn next(&mut self) -> Result<Option<String>, Error> {
+    pub fn next(&mut self, interrupt: &Interrupt) -> Result<Option<String>, Error> {
         loop {
-            match self.editor.readline(PROMPT) {
+            // Pressed when no reply was there to hear it: as if here.
+            let typed = match interrupt.take() {
+                true => Err(ReadlineError::Interrupted),
+                false => interrupt.while_asking(|| self.editor.readline(PROMPT)),
+            };
+            match typed {
                 Ok(typed) => {
                     self.interrupted = false;
                     if let Some(path) = &self.history {

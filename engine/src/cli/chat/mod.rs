@@ -4,19 +4,18 @@ mod commands;
 mod conversation;
 mod execute;
 mod input;
+mod kept;
 mod lines;
 mod saved;
 mod story;
 mod tally;
 
-use self::{conversation::Conversation, execute::Outcome, input::Input, story::Story, tally::Tally};
-use super::{
-    hooks,
-    render::{status, visible},
-    session::Session,
+use self::{
+    conversation::Conversation, execute::Outcome, input::Input, kept::Kept, saved::Saved, story::Story, tally::Tally,
 };
-use crate::{Error, settings::Prompt};
-use std::io::{self, Write};
+use super::{folders, hooks, output, render::status, session::Session};
+use crate::{Error, events::EndReason, settings::Prompt};
+use std::process::ExitCode;
 
 pub use self::lines::Lines;
 
@@ -27,6 +26,7 @@ pub struct Chat {
     /// Where what is said is one text that goes on (`--raw`).
     story: Option<Story>,
     tally: Tally,
+    kept: Kept,
     /// Of the chat; a reply that is written again gets its own.
     seed: u64,
 }
@@ -37,13 +37,15 @@ impl Chat {
         let settings = session.engine.settings();
         let conversation = Conversation::new(settings.system.as_deref());
         let story = settings.raw.then(Story::default);
-        Self { conversation, story, seed: settings.seed, tally: Tally::default(), session }
+        Self { conversation, story, seed: settings.seed, tally: Tally::default(), kept: Kept::default(), session }
     }
 
     /// Talks until the person leaves. What goes wrong in between is said and does not end the chat.
-    pub fn run(mut self, mut lines: Lines) -> Result<(), Error> {
+    pub fn run(mut self, mut lines: Lines) -> Result<ExitCode, Error> {
+        self.kept = Kept::in_folder(folders::state());
+        self.session.interrupt.open_chat();
         self.greet();
-        while let Some(typed) = lines.next()? {
+        while let Some(typed) = lines.next(&self.session.interrupt)? {
             let answer = match input::understand(&typed) {
                 // A story goes on by itself.
                 Input::Nothing if self.story.is_some() && self.conversation.turns() > 0 => {
@@ -57,7 +59,7 @@ impl Chat {
             };
             let answer = match answer {
                 Ok(Outcome::Rewrite(last)) => self.rewrite(last),
-                Ok(Outcome::Leave) => return Ok(()),
+                Ok(Outcome::Leave) => break,
                 Ok(Outcome::Say(text)) => {
                     say(&text);
                     Ok(())
@@ -65,13 +67,29 @@ impl Chat {
                 Err(error) => Err(error),
             };
             if let Err(error) = answer {
-                let paint = self.session.look.paint(&io::stderr());
-                let _ = writeln!(io::stderr(), "{}", paint.red(&visible(&error.to_string())));
+                self.session.look.error(&error.to_string());
+            }
+            self.keep();
+            if self.session.interrupt.ended_by().is_some() {
+                return Ok(ExitCode::from(self.session.interrupt.exit_code()));
             }
             // Exchanges stand apart.
-            let _ = writeln!(io::stdout());
+            output::stdout().say("");
         }
-        Ok(())
+        Ok(ExitCode::SUCCESS)
+    }
+
+    /// Puts the conversation on the disk, where it is found when the program is ended.
+    fn keep(&mut self) {
+        let saved = self.saved();
+        if let Err(error) = self.kept.keep(&saved) {
+            self.session.look.remark(&format!("the conversation is not kept for `/load last`: {error}"));
+        }
+    }
+
+    /// The chat as it stands.
+    fn saved(&self) -> Saved {
+        Saved::new(self.model_names(), self.session.engine.settings(), self.seed, self.conversation.messages())
     }
 
     fn greet(&self) {
@@ -96,17 +114,29 @@ impl Chat {
             None => text,
         };
         self.conversation.ask(text);
-        self.reply().inspect_err(|_| {
+        let outcome = self.reply();
+        if !matches!(outcome, Ok(Written::Something)) {
             // What could not be answered was not said.
             self.conversation.undo();
-        })
+        }
+        outcome.map(|written| self.tell(written, "what you said is taken back, and ↑ has it again"))
     }
 
     fn rewrite(&mut self, last: String) -> Result<(), Error> {
-        self.reply().inspect_err(|_| self.conversation.answer(last))
+        let outcome = self.reply();
+        if !matches!(outcome, Ok(Written::Something)) {
+            self.conversation.answer(last);
+        }
+        outcome.map(|written| self.tell(written, "the reply before stays"))
     }
 
-    fn reply(&mut self) -> Result<(), Error> {
+    fn tell(&self, written: Written, instead: &str) {
+        if written == Written::Nothing {
+            self.session.look.remark(&format!("nothing was written; {instead}"));
+        }
+    }
+
+    fn reply(&mut self) -> Result<Written, Error> {
         self.session.engine.set_seed(self.conversation.seed(self.seed));
         // A quarter of the context or so: a token has some four bytes.
         let part = self.session.engine.context() as usize;
@@ -115,19 +145,33 @@ impl Chat {
             None => Prompt::Chat(self.conversation.messages().to_vec()),
         };
         let (reply, shown) = self.session.reply(&prompt)?;
+        if reply.reason == EndReason::Interrupted && reply.text.is_empty() {
+            return Ok(Written::Nothing);
+        }
         self.tally.add(&reply);
         match &mut self.story {
             Some(story) => story.forget(&prompt, reply.dropped_messages),
             None => self.conversation.forget(reply.dropped_messages),
         }
         self.conversation.answer(reply.text);
-        shown.map_err(|error| Error::Failure(format!("the terminal cannot be written: {error}")))
+        shown
+            .map(|()| Written::Something)
+            .map_err(|error| Error::Failure(format!("the terminal cannot be written: {error}")))
     }
+}
+
+/// What became of a reply.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Written {
+    /// Text, perhaps none at its end.
+    Something,
+    /// It was interrupted before its first token.
+    Nothing,
 }
 
 fn say(text: &str) {
     if !text.is_empty() {
         // A terminal that is gone ends the chat at the next line.
-        let _ = writeln!(io::stdout(), "{}", visible(text.trim_end()));
+        output::stdout().plain().say(text.trim_end());
     }
 }

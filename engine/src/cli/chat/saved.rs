@@ -3,7 +3,7 @@
 use crate::{
     Error,
     cli::{meaning::readable, ranges},
-    settings::{Message, Settings},
+    settings::{Message, Settings, Speaker},
 };
 use plugin_api::Parameters;
 use serde::{Deserialize, Serialize};
@@ -60,6 +60,11 @@ impl Saved {
         }
     }
 
+    /// Nothing was said.
+    pub fn is_empty(&self) -> bool {
+        self.messages.iter().all(|message| message.role == Speaker::System)
+    }
+
     /// Writes it whole or not at all. A file that is there is replaced only when it is a saved chat itself.
     pub fn write(&self, path: &Path) -> Result<(), Error> {
         let shown = path.display();
@@ -76,6 +81,8 @@ impl Saved {
             let mut file = tempfile::NamedTempFile::new_in(folder)?;
             serde_json::to_writer_pretty(&mut file, self)?;
             file.write_all(b"\n")?;
+            // A name for a file that is not on the disk yet would be worth little after a power cut.
+            file.as_file().sync_all()?;
             file.persist(path).map(drop).map_err(|error| error.error)
         };
         write().map_err(|error| Error::Input(format!("`{shown}` cannot be written: {error}")))
@@ -98,7 +105,6 @@ impl Saved {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::settings::Speaker;
 
     fn saved() -> Saved {
         let message = Message { role: Speaker::User, content: "Grüß dich,\n\"猫\"".into() };

@@ -9,22 +9,6 @@
 
 use unicode_width::UnicodeWidthChar;
 
-/// What a text looks like on a terminal: control characters would let a model move the cursor, change the title or
-/// answer queries in the user's name, so only newlines stay. A tab becomes four spaces, whatever the column: terminals
-/// differ on tabs at the right edge.
-pub fn visible(text: &str) -> String {
-    let mut shown = String::with_capacity(text.len());
-    for character in text.chars() {
-        match character {
-            '\n' => shown.push('\n'),
-            '\t' => shown.push_str("    "),
-            character if character.is_control() => {}
-            character => shown.push(character),
-        }
-    }
-    shown
-}
-
 /// How many columns a text takes on one row.
 pub fn columns(text: &str) -> usize {
     text.chars().map(|character| character.width().unwrap_or(0)).sum()
@@ -40,8 +24,8 @@ pub struct Cursor {
 }
 
 impl Cursor {
-    /// Writes a text of [`visible`] characters on a terminal of `width` columns. `row_starts` hears of the byte at which
-    /// each further row starts.
+    /// Writes a text of [`visible`](crate::cli::output::visible) characters on a terminal of `width` columns. `row_starts`
+    /// hears of the byte at which each further row starts.
     fn write(&mut self, text: &str, width: usize, mut row_starts: impl FnMut(usize)) {
         for (index, character) in text.char_indices() {
             let columns = character.width().unwrap_or(0);
@@ -103,6 +87,7 @@ pub fn take_back(kept: &str, gone: &str, size: Size) -> Erasure {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::cli::output::visible;
     use proptest::prelude::*;
     use std::num::NonZero;
 
@@ -162,10 +147,5 @@ mod tests {
         let erasure = take_back("a\n", &"b\n".repeat(SIZE.height), SIZE);
         assert!(!erasure.complete);
         assert!(take_back("a\n", &"b\n".repeat(SIZE.height - 1), SIZE).complete);
-    }
-
-    #[test]
-    fn a_model_cannot_drive_the_terminal() {
-        assert_eq!(visible("a\x1b[2Jb\x07\r\nc\u{9b}31m\td"), "a[2Jb\nc31m    d");
     }
 }

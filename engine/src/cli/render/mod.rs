@@ -7,12 +7,13 @@ mod terminal;
 mod view;
 mod words;
 
-pub use erase::{columns, visible};
+pub use erase::columns;
 pub use words::{Paint, quote, shorten};
 
+use super::output::{self, Output, visible};
 use crate::{events::Event, settings::Prompt};
 use same_file::Handle;
-use std::io::{self, IsTerminal, Write};
+use std::io;
 
 /// How much is shown.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -47,12 +48,12 @@ impl Look {
     /// For a reply to this prompt on the process's own output.
     pub fn renderer(self, prompt: &Prompt) -> Box<dyn Renderer> {
         if self.detail == Detail::Json {
-            return Box::new(json::JsonLines::new(io::stdout()));
+            return Box::new(json::JsonLines::new(output::stdout().json()));
         }
         let page: Box<dyn view::Page> = if can_erase() {
-            Box::new(terminal::Terminal::new(io::stdout(), self.paint(&io::stdout())))
+            Box::new(terminal::Terminal::new(output::stdout(), self.paint(&output::stdout())))
         } else {
-            Box::new(committed::Committed::new(io::stdout()))
+            Box::new(committed::Committed::new(output::stdout().plain()))
         };
         let verbose = self.detail == Detail::Verbose;
         // Text and notes that go the same way would run into each other: one of the two waits.
@@ -64,32 +65,54 @@ impl Look {
             Prompt::Text(_) | Prompt::Tokens(_) => page,
         };
         let hold_notes = shared && !verbose;
-        Box::new(view::View::new(page, io::stderr(), note_width(), self.paint(&io::stderr()), self.detail, hold_notes))
+        Box::new(view::View::new(
+            page,
+            output::stderr(),
+            note_width(),
+            self.paint(&output::stderr()),
+            self.detail,
+            hold_notes,
+        ))
     }
 
     /// Colours for this output: asked for, and shown by it.
-    pub fn paint(self, output: &impl IsTerminal) -> Paint {
+    pub fn paint(self, output: &Output) -> Paint {
         let refused = std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
         Paint { on: self.color && !refused && output.is_terminal() && !is_dumb() }
+    }
+
+    /// Says in a chat what went wrong.
+    pub fn error(self, text: &str) {
+        let mut output = output::stderr();
+        let text = self.paint(&output).red(&visible(text));
+        output.say(&text);
+    }
+
+    /// Says why the program ends.
+    pub fn error_line(self, text: &str) {
+        let mut output = output::stderr();
+        let mark = self.paint(&output).red("error:");
+        output.say(&format!("{mark} {}", visible(text)));
     }
 
     /// Says something beside a reply, dimly, unless only the text is wanted.
     pub fn remark(self, text: &str) {
         if !matches!(self.detail, Detail::Quiet | Detail::Json) {
-            // A closed standard error leaves nobody to tell.
-            let _ = writeln!(io::stderr(), "{}", self.paint(&io::stderr()).dim(&visible(text)));
+            let mut output = output::stderr();
+            let text = self.paint(&output).dim(&visible(text));
+            output.say(&text);
         }
     }
 }
 
 /// Whether text can be taken back from standard output.
 fn can_erase() -> bool {
-    io::stdout().is_terminal() && !is_dumb()
+    output::stdout().is_terminal() && !is_dumb()
 }
 
 /// Whether standard output and standard error are one terminal, or one file or pipe (`2>&1`).
 fn is_shared() -> bool {
-    let terminals = io::stdout().is_terminal() && io::stderr().is_terminal();
+    let terminals = output::stdout().is_terminal() && output::stderr().is_terminal();
     terminals || matches!((Handle::stdout(), Handle::stderr()), (Ok(out), Ok(error)) if out == error)
 }
 

@@ -1,10 +1,11 @@
 //! Text on a terminal: it comes as it is written, and disappears when it is taken back.
 
 use super::{
-    erase::{Cursor, Size, take_back, visible},
+    erase::{Cursor, Size, take_back},
     view::Page,
     words::{Paint, shorten},
 };
+use crate::cli::output::visible;
 use std::{
     io::{self, Write},
     time::{Duration, Instant},

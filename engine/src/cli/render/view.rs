@@ -4,7 +4,10 @@ use super::{
     Detail, Renderer,
     words::{self, Paint, plural},
 };
-use crate::events::{Event, reload_line};
+use crate::{
+    cli::output::visible,
+    events::{Event, reload_line},
+};
 use std::io::{self, Write};
 
 /// Where the text goes. `text` is always the whole text of the reply.
@@ -102,7 +105,7 @@ impl<W: Write> View<W> {
     fn line(&mut self, line: &str) {
         if self.detail != Detail::Quiet {
             // Standard error may be closed; then there is nobody to tell.
-            let _ = writeln!(self.notes, "{}", self.paint.dim(&super::visible(line)));
+            let _ = writeln!(self.notes, "{}", self.paint.dim(&visible(line)));
         }
     }
 

@@ -1,6 +1,7 @@
 //! Events in words, and the little paint there is.
 
-use super::erase::{columns, visible};
+use super::erase::columns;
+use crate::cli::output::visible;
 use crate::events::{EndReason, MemberProbability};
 use unicode_width::UnicodeWidthChar;
 

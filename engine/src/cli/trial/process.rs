@@ -4,11 +4,7 @@ use super::Trial;
 use crate::{
     Error,
     author::supervise::in_words,
-    cli::{
-        args::TryArgs,
-        progress,
-        render::{self, Look},
-    },
+    cli::{args::TryArgs, output::visible, progress, render::Look},
 };
 use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use std::{
@@ -89,7 +85,7 @@ impl Process {
     /// Waits for the end, and says what it means.
     pub fn verdict(mut self, file: &Path, start: Instant, look: Look) -> io::Result<Result<(), Error>> {
         let name = file.file_stem().unwrap_or_default().to_string_lossy();
-        let sign = progress::sign(look, format!("{} is new here and tried first", render::visible(&name)));
+        let sign = progress::sign(look, format!("{} is new here and tried first", visible(&name)));
         let status = loop {
             if let Some(status) = self.child.try_wait()? {
                 break Some(status);
