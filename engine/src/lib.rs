@@ -25,8 +25,6 @@
 //! [`settings`] say what an engine is made of. [`hooks`] and [`member`] have the traits to implement for a fusion, a policy
 //! or a member of your own, and [`decode`] the loop over them. `engine/ARCHITECTURE.md` explains how the parts fit.
 
-#![warn(missing_docs)]
-
 pub mod author;
 pub mod bench;
 pub mod cli;

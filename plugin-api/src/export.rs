@@ -263,7 +263,7 @@ pub struct Texts {
 #[doc(hidden)]
 pub const fn entry<P: Plugin>(texts: Texts, settings_schema: unsafe extern "C" fn() -> *const c_char) -> PluginEntry {
     PluginEntry {
-        struct_size: std::mem::size_of::<PluginEntry>() as u32,
+        struct_size: size_of::<PluginEntry>() as u32,
         role: match P::ROLE {
             Role::Fusion => abi::ROLE_FUSION,
             Role::Policy => abi::ROLE_POLICY,

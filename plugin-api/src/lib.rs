@@ -57,8 +57,6 @@
 //! members with made-up rows, so that a plugin can be tried without models. [`abi`] is what goes over the border, for
 //! authors in other languages.
 
-#![warn(missing_docs)]
-
 pub mod abi;
 mod export;
 mod settings;

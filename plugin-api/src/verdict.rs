@@ -121,7 +121,7 @@ impl Verdict {
 impl RawVerdict {
     /// "Continue, change nothing": what the host puts into the buffer before a call.
     pub const NOTHING: Self = Self {
-        struct_size: std::mem::size_of::<Self>() as u32,
+        struct_size: size_of::<Self>() as u32,
         action: abi::CONTINUE,
         units: 0,
         unit: 0,

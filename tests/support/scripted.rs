@@ -1,5 +1,5 @@
 //! Members and hooks that do what a test says, for testing the loop's logic in milliseconds.
-#![allow(dead_code)]
+#![allow(dead_code, reason = "every test file uses a part of it")]
 
 use llama_selfmod::decode::{Decoder, Limits, Outcome, Request};
 use llama_selfmod::events::Event;
@@ -244,7 +244,7 @@ pub fn run(decoder: &mut Decoder, request: &Request) -> (Outcome, Vec<Seen>) {
             }),
             Event::Adjust { temperature, .. } => seen.push(Seen::Adjust { temperature: *temperature }),
             Event::Retract { index, tokens, bytes, policy, .. } => {
-                seen.push(Seen::Retract { index: *index, tokens: *tokens, bytes: *bytes, policy: (*policy).into() })
+                seen.push(Seen::Retract { index: *index, tokens: *tokens, bytes: *bytes, policy: (*policy).into() });
             }
             Event::Notice { text } => seen.push(Seen::Notice((*text).into())),
             Event::Done { text, .. } => seen.push(Seen::Done((*text).into())),

@@ -90,7 +90,7 @@ impl Vocabulary {
         for (key, value) in &mut self.0.metadata {
             match (key.as_str(), value) {
                 ("tokenizer.ggml.tokens", Value::Texts(list)) => {
-                    list.extend((list.len()..length).map(|id| format!("[PAD{id}]")))
+                    list.extend((list.len()..length).map(|id| format!("[PAD{id}]")));
                 }
                 ("tokenizer.ggml.scores", Value::Floats(list)) => list.resize(length, 0.0),
                 ("tokenizer.ggml.token_type", Value::Integers(list)) => list.resize(length, PieceType::Unused as i32),

@@ -121,7 +121,7 @@ impl Manager {
         let packages: Vec<&str> = needs.iter().flat_map(|need| self.packages(*need)).copied().collect();
         let install = |command: &str| {
             let mut line = words(command);
-            line.extend(packages.iter().map(|package| package.to_string()));
+            line.extend(packages.iter().copied().map(str::to_owned));
             line
         };
         match self {

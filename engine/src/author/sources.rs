@@ -24,7 +24,8 @@ pub const HEADER: &str = include_str!("../../../plugin-api/include/llama_selfmod
 /// The manifest as it stands in this workspace.
 const MANIFEST: &str = include_str!("../../../plugin-api/Cargo.toml");
 
-/// The manifest without what only this workspace has: inherited keys, and targets and dependencies for its own tests.
+/// The manifest without what only this workspace has: inherited keys, lints, and targets and dependencies for its own
+/// tests.
 pub fn manifest() -> String {
     let mut text = String::new();
     let mut kept = true;
@@ -32,7 +33,7 @@ pub fn manifest() -> String {
     let mut comments = String::new();
     for line in MANIFEST.lines() {
         if line.starts_with('[') {
-            kept = !["[[example]]", "[[test]]", "[dev-dependencies"].iter().any(|start| line.starts_with(start));
+            kept = !["[[example]]", "[[test]]", "[dev-dependencies", "[lints]"].iter().any(|start| line.starts_with(start));
         }
         if line.starts_with('#') {
             comments += line;

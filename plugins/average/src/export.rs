@@ -1,1 +1,3 @@
+//! The fusion `average` as a shared library.
+
 plugin_api::export_plugin!(average::Average);

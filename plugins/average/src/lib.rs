@@ -1,7 +1,5 @@
 //! The linear mixture with the weights the user set, equal ones by default: `log Σ_i w_i p_i(v)`.
 
-#![warn(missing_docs)]
-
 use plugin_api::{NoSettings, Plugin, Role, Rows, Step};
 
 /// Every member counts as much as its weight says, at every step.

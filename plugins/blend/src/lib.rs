@@ -6,8 +6,6 @@
 //! τ = 0.5). Where a specialist is bad it limits the damage: 0.23 % instead of 1.07 % with a specialist that needs
 //! twice the bits of its leader.
 
-#![warn(missing_docs)]
-
 use plugin_api::{Plugin, Role, Rows, Step};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -1,1 +1,3 @@
+//! The fusion `confidence` as a shared library.
+
 plugin_api::export_plugin!(confidence::Confidence);

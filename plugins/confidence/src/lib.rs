@@ -18,8 +18,6 @@
 //! `s` = 1 and no forgetting would be Bayes' rule, which soon gives one member everything; smaller values keep the
 //! members' errors averaging out. Certainty without evidence makes the first pair worse than its better member, 1.4119.
 
-#![warn(missing_docs)]
-
 use plugin_api::{Plugin, Role, Rows, Step};
 use schemars::JsonSchema;
 use serde::Deserialize;

@@ -9,8 +9,6 @@
 //! `policies/retraction.rhai` is the same policy as a script and gives the same verdicts to the bit. That is why all
 //! arithmetic is done in f64, the script's only float, and rounded to f32 once, in the answer.
 
-#![warn(missing_docs)]
-
 use plugin_api::{Adjustment, Assessment, Plugin, Role, Step, Verdict};
 use schemars::JsonSchema;
 use serde::Deserialize;

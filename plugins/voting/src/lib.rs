@@ -1,8 +1,6 @@
 //! Each member votes for its top unit with the probability it gives it, times its weight. Only units that got a vote
 //! can be chosen; equal scores go to the unit that is likelier in the weighted mean.
 
-#![warn(missing_docs)]
-
 use plugin_api::{NoSettings, Plugin, Role, Rows, Step};
 
 /// What a place further up is worth among units of one score: enough to order them, too little to matter in a draw.
