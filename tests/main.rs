@@ -12,6 +12,7 @@ mod header;
 mod kernels;
 mod members;
 mod memory;
+mod pages;
 mod plugins;
 mod readme;
 mod regressions;

@@ -107,8 +107,13 @@ pub fn model(name: &str) -> PathBuf {
 /// A library that `cargo` built from an example target of this workspace.
 pub fn library(name: &str) -> String {
     use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
+    example(&format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"))
+}
+
+/// A file that `cargo` built from an example target of this workspace.
+pub fn example(file: &str) -> String {
     let profile = std::env::current_exe().unwrap().parent().unwrap().parent().unwrap().to_path_buf();
-    let path = profile.join("examples").join(format!("{DLL_PREFIX}{name}{DLL_SUFFIX}"));
+    let path = profile.join("examples").join(file);
     assert!(path.exists(), "{} is missing: cargo build --release --workspace --examples", path.display());
     path.to_str().unwrap().to_owned()
 }

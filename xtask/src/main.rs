@@ -1,5 +1,5 @@
-//! `cargo xtask demo`, `cargo xtask test`, `cargo xtask setup`: from a machine with nothing but Rust to a running
-//! program. Depends on nothing, so that it is built in a second and before anything is installed.
+//! From a machine with nothing but Rust to a running program, its tests, and what is made from it: `cargo xtask help`.
+//! Depends on nothing, so that it is built in a second and before anything is installed.
 
 mod install;
 mod libclang;
@@ -16,7 +16,11 @@ Usage: cargo xtask COMMAND
 
   demo   install what is missing, build, and let two small models write a story together
   test   install what is missing, then check formatting, lints, tests and documentation
-  setup  install what is missing: cmake, make, a C++ compiler, libclang; for the tests tmux, rustfmt and clippy";
+  setup  install what is missing: cmake, make, a C++ compiler, libclang; for the tests tmux, rustfmt and clippy
+
+  completions   write completions for bash, fish and zsh into target/completions
+  man           write man pages into target/man
+  picture       record docs/retraction.svg, the picture of the README, anew";
 
 /// What llama.cpp's build needs.
 const TO_BUILD: [Need; 4] = [Need::Cmake, Need::Make, Need::Compiler, Need::Libclang];
@@ -30,6 +34,9 @@ fn main() {
         ["demo"] => demo(),
         ["test"] => test(),
         ["setup"] => set_up(&[&TO_BUILD[..], &TO_TEST[..]].concat()),
+        ["completions"] => pages("completions"),
+        ["man"] => pages("man"),
+        ["picture"] => picture(),
         ["help" | "--help" | "-h"] => println!("{HELP}"),
         _ => {
             eprintln!("{HELP}");
@@ -65,6 +72,23 @@ fn test() {
     let mut documentation = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     step("documentation", documentation);
+}
+
+/// Completions or man pages, into a folder of this name in the target directory.
+fn pages(what: &str) {
+    set_up(&TO_BUILD);
+    let folder = release_folder().with_file_name(what);
+    let mut example = cargo(&["run", "--release", "--example", "pages", "--", what]);
+    example.arg(folder);
+    step(what, example);
+}
+
+fn picture() {
+    set_up(&TO_BUILD);
+    step("build", cargo(&["build", "--release"]));
+    let mut example = cargo(&["run", "--release", "--example", "picture", "--"]);
+    example.arg(release_folder().join("llama_selfmod")).arg("docs/retraction.svg");
+    step("picture", example);
 }
 
 /// Installs what is missing of `needs`, or ends the program with a sentence that says what to install.

@@ -33,7 +33,9 @@ pub fn manifest() -> String {
     let mut comments = String::new();
     for line in MANIFEST.lines() {
         if line.starts_with('[') {
-            kept = !["[[example]]", "[[test]]", "[dev-dependencies", "[lints]"].iter().any(|start| line.starts_with(start));
+            kept = !["[[example]]", "[[test]]", "[dev-dependencies", "[lints]"]
+                .iter()
+                .any(|start| line.starts_with(start));
         }
         if line.starts_with('#') {
             comments += line;

@@ -33,11 +33,16 @@ use self::{
     session::Session,
 };
 use crate::{Error, settings::Settings};
-use clap::Parser;
+use clap::{CommandFactory, Parser};
 use std::{
     io::{self, IsTerminal, Write},
     process::ExitCode,
 };
+
+/// The command line in clap's terms, for what is made from it: completions and man pages.
+pub fn command() -> clap::Command {
+    CommandLine::command()
+}
 
 /// Does what the command line says. Errors are said on standard error, once.
 pub fn run() -> ExitCode {
