@@ -4,8 +4,8 @@
 use super::schedule::{Schedule, Tuner};
 use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
 use crate::fuse;
+use crate::panics::guarded;
 use crate::settings::Prompt;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::{JoinHandle, Thread};
@@ -24,8 +24,8 @@ enum Command {
 impl Command {
     /// A member that panics has failed; the text does not go with it.
     fn run(&self, member: &mut dyn Member) -> Result<Primed, MemberError> {
-        catch_unwind(AssertUnwindSafe(|| self.run_unguarded(member))).unwrap_or_else(|_| {
-            Err(MemberError::Decode { member: member.name().to_string(), why: "it panicked".into() })
+        guarded(|| self.run_unguarded(member)).unwrap_or_else(|panic| {
+            Err(MemberError::Decode { member: member.name().to_string(), why: format!("it panicked: {panic}") })
         })
     }
 

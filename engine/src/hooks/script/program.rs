@@ -1,6 +1,5 @@
 //! A compiled script: its functions, checked, and the one way to call them.
 
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
@@ -15,6 +14,7 @@ use super::knobs::{self, Knobs};
 use super::limits::{self, Clock};
 use super::patterns::{self, Patterns};
 use super::{rows, surface, verdicts};
+use crate::panics;
 
 /// What a script may define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -271,14 +271,7 @@ impl Program {
 
 /// Rhai does not catch panics, neither its own nor those of native functions.
 fn guarded<T>(run: impl FnOnce() -> T) -> Result<T, String> {
-    catch_unwind(AssertUnwindSafe(run)).map_err(|panic| {
-        let what = panic
-            .downcast_ref::<String>()
-            .map(String::as_str)
-            .or_else(|| panic.downcast_ref::<&str>().copied())
-            .unwrap_or("no message");
-        format!("the script interpreter panicked: {what}")
-    })
+    panics::guarded(run).map_err(|what| format!("the script interpreter panicked: {what}"))
 }
 
 fn check_functions(file: &str, source: &str, ast: &AST) -> Result<Vec<Function>, Box<Diagnosis>> {
