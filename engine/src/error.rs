@@ -1,5 +1,7 @@
 //! What can go wrong before or outside a reply, in words for the user.
 
+use crate::files::FileError;
+
 /// An error with the side it comes from, which decides the exit code.
 #[derive(Debug, thiserror::Error)]
 pub enum Error {
@@ -9,6 +11,12 @@ pub enum Error {
     /// Something else failed: exit code 1.
     #[error("{0}")]
     Failure(String),
+}
+
+impl From<FileError> for Error {
+    fn from(error: FileError) -> Self {
+        Self::Input(error.to_string())
+    }
 }
 
 impl Error {

@@ -5,9 +5,12 @@ use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
+/// As much as any text has that is read as a whole: settings, templates, conversations. In bytes.
+pub(crate) const LARGEST: u64 = 64 << 20;
+
 /// Why a file cannot be read, in a sentence for the user.
 #[derive(Debug)]
-pub(crate) struct FileError {
+pub struct FileError {
     path: PathBuf,
     /// For those who tell it in other words.
     pub(crate) why: Why,
@@ -15,7 +18,7 @@ pub(crate) struct FileError {
 
 /// What is in the way.
 #[derive(Debug)]
-pub(crate) enum Why {
+pub enum Why {
     Missing,
     Directory,
     /// It is no regular file, but this.
@@ -101,6 +104,9 @@ pub(crate) fn read_text(path: &Path, largest: u64) -> Result<String, FileError> 
         .map_err(|error| FileError { path: path.into(), why: Why::NotText(error.utf8_error().valid_up_to()) })
 }
 
+const PIPE: &str = "a pipe";
+pub(crate) const DEVICE: &str = "a device";
+
 /// What is neither a regular file nor a directory.
 #[cfg(unix)]
 pub(crate) fn special(metadata: &Metadata) -> Option<&'static str> {
@@ -108,9 +114,9 @@ pub(crate) fn special(metadata: &Metadata) -> Option<&'static str> {
     let kind = metadata.file_type();
     match () {
         () if kind.is_file() || kind.is_dir() => None,
-        () if kind.is_fifo() => Some("a pipe"),
+        () if kind.is_fifo() => Some(PIPE),
         () if kind.is_socket() => Some("a socket"),
-        () => Some("a device"),
+        () => Some(DEVICE),
     }
 }
 
@@ -119,8 +125,28 @@ pub(crate) fn special(_metadata: &Metadata) -> Option<&'static str> {
     None
 }
 
-/// Neither for the other end of a pipe nor, later, for what it writes.
-pub(crate) fn without_waiting(options: &mut OpenOptions) {
+/// Opens a file for writing from its beginning, and makes it where there is none. A device takes it, too, and a pipe that
+/// somebody reads.
+pub(crate) fn create(path: &Path) -> io::Result<File> {
+    let mut options = OpenOptions::new();
+    options.write(true).create(true).truncate(false);
+    #[cfg(unix)]
+    if std::fs::metadata(path).is_ok_and(|metadata| special(&metadata) == Some(PIPE)) {
+        use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
+        without_waiting(&mut options);
+        let pipe = options.open(path).map_err(|error| match rustix::io::Errno::from_io_error(&error) {
+            Some(rustix::io::Errno::NXIO) => io::Error::other("it is a pipe that nobody reads"),
+            _ => error,
+        })?;
+        // Who reads slowly is waited for.
+        fcntl_setfl(&pipe, fcntl_getfl(&pipe)? - OFlags::NONBLOCK)?;
+        return Ok(pipe);
+    }
+    options.open(path)
+}
+
+/// Neither for the other end of a pipe nor for what it writes later.
+fn without_waiting(options: &mut OpenOptions) {
     #[cfg(unix)]
     {
         use std::os::unix::fs::OpenOptionsExt;

@@ -10,6 +10,7 @@ mod record;
 pub use hash::{ModelHashes, file_sha256};
 pub use record::{ModelRecord, Record, Session};
 
+use crate::files;
 use std::fs::{File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
@@ -25,6 +26,14 @@ pub enum MemoryError {
         "`{0}` cannot be written because its folder does not exist; create it, give `--memory-file` another file, or `none` for no log"
     )]
     FolderMissing(PathBuf),
+    /// A pipe or a socket, which keeps nothing.
+    #[error("`{path}` is {what}; give `--memory-file` a file, or `none` for no log")]
+    Special {
+        /// The log.
+        path: PathBuf,
+        /// In words.
+        what: &'static str,
+    },
     /// Anything else, a full disk for example.
     #[error("`{path}` cannot be written ({error}); give `--memory-file` another file, or `none` for no log")]
     Failed {
@@ -50,11 +59,11 @@ impl Memory {
     /// missing file is created with its first line.
     pub fn open(path: &Path) -> Result<Self, MemoryError> {
         let mut memory = Self { path: path.to_path_buf(), notice: None };
-        if path.exists() {
-            memory.lock_and_repair()?;
-        } else {
-            // What can be created here can be created there, and leaves no empty log when loading fails.
-            tempfile::tempfile_in(memory.folder()).map_err(|error| memory.not_opened(error))?;
+        match std::fs::metadata(path) {
+            Ok(_) => drop(memory.lock_and_repair()?),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => memory.try_folder()?,
+            // A name that is too long, a loop of links.
+            Err(error) => return Err(memory.failed(error)),
         }
         Ok(memory)
     }
@@ -94,19 +103,32 @@ impl Memory {
     }
 
     fn open_file(&self) -> Result<File, MemoryError> {
-        if self.path.is_dir() {
-            return Err(MemoryError::Folder(self.path.clone()));
+        if let Ok(metadata) = std::fs::metadata(&self.path) {
+            if metadata.is_dir() {
+                return Err(MemoryError::Folder(self.path.clone()));
+            }
+            // Opening one would wait for the other end. A device such as `/dev/null` takes what it is given.
+            if let Some(what) = files::special(&metadata).filter(|what| *what != files::DEVICE) {
+                return Err(MemoryError::Special { path: self.path.clone(), what });
+            }
         }
         let file = OpenOptions::new().read(true).append(true).create(true).open(&self.path);
-        file.map_err(|error| self.not_opened(error))
+        file.map_err(|error| self.not_opened(error, &behind_links(&self.path)))
     }
 
-    fn folder(&self) -> &Path {
-        self.path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
+    /// What can be created in the folder of a file that is not there yet can be created as that file, and leaves no empty log
+    /// when loading fails.
+    fn try_folder(&self) -> Result<(), MemoryError> {
+        if self.path.as_os_str().to_string_lossy().ends_with(std::path::MAIN_SEPARATOR) {
+            return Err(MemoryError::Folder(self.path.clone()));
+        }
+        let path = behind_links(&self.path);
+        tempfile::tempfile_in(folder(&path)).map_err(|error| self.not_opened(error, &path))?;
+        Ok(())
     }
 
-    fn not_opened(&self, error: io::Error) -> MemoryError {
-        if self.folder().exists() { self.failed(error) } else { MemoryError::FolderMissing(self.path.clone()) }
+    fn not_opened(&self, error: io::Error, path: &Path) -> MemoryError {
+        if folder(path).exists() { self.failed(error) } else { MemoryError::FolderMissing(path.into()) }
     }
 
     /// Gives a last line its newline when it is whole, and moves it to `<file>.torn` when it is not.
@@ -143,6 +165,22 @@ impl Memory {
     fn failed(&self, error: io::Error) -> MemoryError {
         MemoryError::Failed { path: self.path.clone(), error }
     }
+}
+
+/// The file that a name leads to, there or not.
+fn behind_links(path: &Path) -> PathBuf {
+    // As many as Linux follows.
+    const MOST_LINKS: usize = 40;
+    let mut end = path.to_path_buf();
+    for _ in 0..MOST_LINKS {
+        let Ok(target) = std::fs::read_link(&end) else { break };
+        end = folder(&end).join(target);
+    }
+    end
+}
+
+fn folder(path: &Path) -> &Path {
+    path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."))
 }
 
 /// What stands behind the last newline. Empty for a whole file, and for what is no regular file.

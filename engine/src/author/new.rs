@@ -2,7 +2,8 @@
 
 use super::sources;
 use crate::Error;
-use std::io::ErrorKind;
+use std::fs::File;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
 /// What can be begun.
@@ -43,9 +44,14 @@ pub fn write(beginning: Beginning, name: &str, folder: &Path) -> Result<String, 
         Beginning::Policy => write_crate(name, folder, include_str!("../../templates/policy.rs"))?,
         Beginning::C => {
             let source = include_str!("../../templates/fusion.c").replace(PLACEHOLDER, name);
-            write_fresh(&folder.join(format!("{name}.c")), &source)?;
+            let path = folder.join(format!("{name}.c"));
+            write_fresh(&path, &source)?;
             let header = folder.join("llama_selfmod_plugin.h");
-            std::fs::write(&header, sources::HEADER).map_err(|error| unwritten(&header, &error))?;
+            std::fs::write(&header, sources::HEADER).map_err(|error| {
+                // Half of it is of no use, and the other file would be in the way of the next try.
+                let _ = (std::fs::remove_file(&header), std::fs::remove_file(&path));
+                unwritten(&header, &error)
+            })?;
         }
         Beginning::Script => {
             let source = include_str!("../../templates/policy.rhai").replace(PLACEHOLDER, name);
@@ -87,12 +93,15 @@ fn write_crate(name: &str, folder: &Path, library: &str) -> Result<(), Error> {
     written
 }
 
-/// Writes a file that is not there yet.
+/// Writes a file that is not there yet, whole or not at all.
 fn write_fresh(path: &Path, text: &str) -> Result<(), Error> {
-    let write = || std::io::Write::write_all(&mut std::fs::File::create_new(path)?, text.as_bytes());
-    write().map_err(|error| match error.kind() {
+    let mut file = File::create_new(path).map_err(|error| match error.kind() {
         ErrorKind::AlreadyExists => exists(path),
         _ => unwritten(path, &error),
+    })?;
+    file.write_all(text.as_bytes()).map_err(|error| {
+        let _ = std::fs::remove_file(path);
+        unwritten(path, &error)
     })
 }
 

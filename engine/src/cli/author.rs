@@ -10,6 +10,7 @@ use crate::author::{
     new::{self, Beginning},
     supervise::{self, Line, Work},
 };
+use crate::files;
 use crate::hooks::{
     Knob,
     native::{FileKind, file_kind},
@@ -34,8 +35,9 @@ pub fn new(beginning: Beginning, name: &str) -> Result<ExitCode, Error> {
 /// something is.
 pub fn check(file: &Path, look: Look) -> Result<ExitCode, Error> {
     let mut start = Vec::new();
-    std::fs::File::open(file)
-        .and_then(|open| open.take(256).read_to_end(&mut start))
+    files::open(file)?
+        .take(256)
+        .read_to_end(&mut start)
         .map_err(|error| Error::Input(format!("`{}` cannot be read: {error}", file.display())))?;
     match file_kind(&start) {
         FileKind::Library => check_library(file, look),

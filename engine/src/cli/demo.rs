@@ -1,7 +1,7 @@
 //! The demo's models: part of the binary, put into a file where the engine can map them.
 
 use super::folders;
-use crate::Error;
+use crate::{Error, files};
 use std::{
     io::{self, Write},
     path::{Path, PathBuf},
@@ -31,7 +31,7 @@ fn unpack(folder: &Path) -> io::Result<Vec<PathBuf>> {
 /// Writes a fresh file and renames it, so that a process that starts at the same moment never maps half a model.
 fn unpack_one(folder: &Path, name: &str, bytes: &[u8]) -> io::Result<PathBuf> {
     let path = folder.join(name);
-    if std::fs::read(&path).is_ok_and(|there| there == bytes) {
+    if files::read(&path, bytes.len() as u64).is_ok_and(|there| there == bytes) {
         return Ok(path);
     }
     let mut file = tempfile::NamedTempFile::new_in(folder)?;

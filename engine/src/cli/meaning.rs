@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Error,
     author::{new::Beginning, supervise::Work},
+    files,
     hooks::{Watching, native::PluginConfig},
     settings::{Align, ModelSource, PluginSource, PolicySource, Settings},
 };
@@ -189,7 +190,7 @@ impl Task {
             stop: args.stop,
             policies: policies(&ensemble.policy)?,
             watching: if args.watch == "poll" { Watching::Poll } else { Watching::Native },
-            chat_template: args.chat_template.as_deref().map(template).transpose()?,
+            chat_template: args.chat_template.as_deref().map(text).transpose()?,
             // The demo's models tell stories, and a story should not end because 512 tokens are full.
             raw: args.raw || ensemble.demo && args.chat_template.is_none(),
             context_shift: args.context_shift || ensemble.demo,
@@ -337,21 +338,7 @@ fn with_comma(models: &[PathBuf], missing: &Path) -> Option<Error> {
 
 /// A slip in a file name should cost nothing, least of all the time to load the other members.
 pub fn readable(path: &Path) -> Result<(), Error> {
-    let shown = path.display();
-    match std::fs::metadata(path) {
-        Ok(metadata) if metadata.is_dir() => Err(Error::Input(format!("`{shown}` is a directory; name a file in it"))),
-        Ok(_) => Ok(()),
-        Err(error) if error.kind() == io::ErrorKind::NotFound => {
-            Err(Error::Input(format!("there is no file `{shown}`; check the path")))
-        }
-        Err(error) => Err(Error::Input(format!("`{shown}` cannot be opened: {error}"))),
-    }
-}
-
-fn template(path: &Path) -> Result<String, Error> {
-    readable(path)?;
-    std::fs::read_to_string(path)
-        .map_err(|error| Error::Input(format!("the chat template `{}` cannot be read: {error}", path.display())))
+    Ok(files::open(path).map(drop)?)
 }
 
 fn policies(given: &[String]) -> Result<Vec<PolicySource>, Error> {
@@ -376,11 +363,12 @@ fn plugins(given: &[String]) -> Result<Vec<PluginSource>, Error> {
     given.iter().map(plugin).collect()
 }
 
+fn text(path: &Path) -> Result<String, Error> {
+    Ok(files::read_text(path, files::LARGEST)?)
+}
+
 fn plugin_config(path: &Path) -> Result<PluginConfig, Error> {
-    readable(path)?;
-    let text = std::fs::read_to_string(path)
-        .map_err(|error| Error::Input(format!("the plugin settings `{}` cannot be read: {error}", path.display())))?;
-    PluginConfig::parse(path, &text).map_err(Error::Input)
+    PluginConfig::parse(path, &text(path)?).map_err(Error::Input)
 }
 
 /// A name or a file: what has an extension or a folder, or is a file, is a file.

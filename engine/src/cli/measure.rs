@@ -1,7 +1,6 @@
 //! The subcommands that measure: `score` and `bench`, as tables for people and as JSON for programs.
 
 use super::{
-    meaning::readable,
     output::{print, print_json},
     progress,
     render::{Detail, Look},
@@ -9,21 +8,19 @@ use super::{
 use crate::{
     Error,
     bench::{Bench, Reloads},
+    files,
     score::Score,
     settings::Settings,
 };
 use serde::Serialize;
 use std::{fmt::Write, path::Path, process::ExitCode};
 
+/// In bytes: days of reading.
+const LARGEST_TEXT: u64 = 1 << 30;
+
 /// Bits per byte of a file.
 pub fn score(settings: Settings, look: Look, file: &Path, json: bool) -> Result<ExitCode, Error> {
-    readable(file)?;
-    let shown = file.display();
-    let bytes = std::fs::read(file).map_err(|error| Error::Input(format!("`{shown}` cannot be read: {error}")))?;
-    let text = String::from_utf8(bytes).map_err(|error| {
-        let byte = error.utf8_error().valid_up_to();
-        Error::Input(format!("`{shown}` is not valid UTF-8 at byte {byte} (counted from 0); score a plain text"))
-    })?;
+    let text = files::read_text(file, LARGEST_TEXT)?;
     let mut engine = progress::load(settings, look)?;
     let bar = progress::bar(look, "scoring");
     let score = engine.score(&text, &mut |part| bar.set_position((part * 1000.0) as u64))?;

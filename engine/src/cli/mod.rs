@@ -35,7 +35,7 @@ use self::{
 use crate::{Error, settings::Settings};
 use clap::{CommandFactory, Parser};
 use std::{
-    io::{self, IsTerminal, Write},
+    io::{self, ErrorKind, IsTerminal, Write},
     process::ExitCode,
 };
 
@@ -74,9 +74,14 @@ fn refused(error: clap::Error) -> ExitCode {
     let shown = if output.is_terminal() { CommandLine::try_parse_from(typed).err() } else { None };
     let message = shown.as_ref().unwrap_or(&error).render();
     let message = if paint.on { message.ansi().to_string() } else { message.to_string() };
-    // A reader that has gone needs neither.
-    let _ = output.write_all(message.as_bytes()).and_then(|()| output.flush());
-    ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2))
+    match output.write_all(message.as_bytes()).and_then(|()| output.flush()) {
+        // A reader that has gone needs neither help nor version.
+        Err(why) if !error.use_stderr() && why.kind() != ErrorKind::BrokenPipe => {
+            output::stderr().say(&format!("error: standard output cannot be written: {why}"));
+            ExitCode::FAILURE
+        }
+        _ => ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2)),
+    }
 }
 
 fn perform(line: CommandLine) -> Result<ExitCode, Error> {

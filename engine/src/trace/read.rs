@@ -2,7 +2,8 @@
 
 use super::{Line, Reply};
 use std::collections::HashMap;
-use std::io::{self, BufRead, BufReader};
+use crate::files::{self, FileError};
+use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 
 /// The version of the format that is written and read.
@@ -11,10 +12,16 @@ const FORMAT: u32 = 1;
 /// The longest row that is taken for one: sixteen times the largest vocabulary there is.
 const MOST_UNITS: u32 = 1 << 22;
 
+/// No line has so many bytes: the longest ones name ten units a member.
+const LONGEST_LINE: u64 = (16 << 20) + 1;
+
 /// Why a file cannot be replayed.
 #[derive(Debug, thiserror::Error)]
 #[allow(missing_docs, reason = "the sentences name the fields")]
 pub enum TraceError {
+    /// It is no file that can be read.
+    #[error(transparent)]
+    File(#[from] FileError),
     /// The system refuses.
     #[error("the trace `{}` cannot be read: {error}", path.display())]
     Unreadable { path: PathBuf, error: io::Error },
@@ -41,17 +48,20 @@ pub struct Trace {
 /// Reads a file. A last line that was cut off, by a crash or because the run goes on, is left out.
 pub fn read(path: &Path) -> Result<Trace, TraceError> {
     let unreadable = |error| TraceError::Unreadable { path: path.into(), error };
-    let mut file = BufReader::new(std::fs::File::open(path).map_err(unreadable)?);
+    let mut file = BufReader::new(files::open(path)?);
     let mut trace = Trace { lines: Vec::new(), names: HashMap::new() };
     let mut bytes = Vec::new();
     // Of the reply that the lines belong to.
     let mut members = 0;
     for number in 1.. {
         bytes.clear();
-        if file.read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
+        if file.by_ref().take(LONGEST_LINE).read_until(b'\n', &mut bytes).map_err(unreadable)? == 0 {
             break;
         }
         let no_trace = |why| Err(TraceError::NoTrace { path: path.into(), line: number, why });
+        if bytes.len() as u64 == LONGEST_LINE {
+            return no_trace(format!("it has more than {}", files::size(LONGEST_LINE - 1)));
+        }
         let line = match serde_json::from_slice(&bytes) {
             Ok(line) => line,
             Err(_) if !bytes.ends_with(b"\n") && !trace.lines.is_empty() => break,

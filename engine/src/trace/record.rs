@@ -1,6 +1,7 @@
 //! Writing a trace.
 
 use super::{Accepted, Answer, Candidate, Gone, Line, Logits, MOST_CANDIDATES, ReducedRow, Reply, UnitFigures};
+use crate::files;
 use crate::fuse;
 use crate::hooks::chain::{Recorder, Seen};
 use plugin_api::{Rows, Token};
@@ -26,7 +27,7 @@ pub struct NewTrace {
 impl NewTrace {
     /// Opens it. What is in it stays until the recording begins: what comes in between may fail.
     pub fn open(path: &Path) -> io::Result<Self> {
-        let file = File::options().write(true).create(true).truncate(false).open(path)?;
+        let file = files::create(path)?;
         Ok(Self { path: path.into(), file })
     }
 

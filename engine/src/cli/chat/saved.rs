@@ -2,7 +2,8 @@
 
 use crate::{
     Error,
-    cli::{meaning::readable, ranges},
+    cli::ranges,
+    files,
     settings::{Message, Settings, Speaker},
 };
 use plugin_api::Parameters;
@@ -90,10 +91,8 @@ impl Saved {
 
     /// Reads and checks it.
     pub fn read(path: &Path) -> Result<Self, Error> {
-        readable(path)?;
+        let text = files::read_text(path, files::LARGEST)?;
         let shown = path.display();
-        let text = std::fs::read_to_string(path)
-            .map_err(|error| Error::Input(format!("`{shown}` cannot be read: {error}")))?;
         let saved: Self = serde_json::from_str(&text)
             .map_err(|error| Error::Input(format!("`{shown}` is not a chat that `/save` wrote: {error}")))?;
         ranges::check(&saved.parameters.into())

@@ -3,11 +3,11 @@
 use super::error::{LoadError, MOST_PLUGINS};
 use super::image;
 use super::schema::Schema;
+use crate::files::{self, Why};
 use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
 use plugin_api::Role;
 use plugin_api::abi::{self, Library, PluginEntry};
 use std::ffi::{CStr, c_char};
-use std::fs::File;
 use std::io::{self, Read, Write};
 use std::mem::{MaybeUninit, offset_of, size_of};
 use std::path::Path;
@@ -29,18 +29,13 @@ pub(super) struct Plugin {
 /// The content of a file that can be a library, by what its bytes say.
 pub(super) fn read_file(path: &Path) -> Result<Vec<u8>, LoadError> {
     let unreadable = |error| LoadError::Unreadable { path: path.into(), error };
-    let missing_or = |error: io::Error| match error.kind() {
-        io::ErrorKind::NotFound => LoadError::Missing(path.into()),
-        _ => unreadable(error),
-    };
-    let metadata = path.metadata().map_err(missing_or)?;
-    if metadata.is_dir() {
-        return Err(LoadError::Folder(path.into()));
-    }
-    if !metadata.is_file() {
-        return Err(LoadError::NotALibrary { path: path.into(), found: "not a regular file" });
-    }
-    let mut file = File::open(path).map_err(missing_or)?;
+    let mut file = files::open(path).map_err(|error| match error.why {
+        Why::Missing => LoadError::Missing(path.into()),
+        Why::Directory => LoadError::Folder(path.into()),
+        Why::Special(found) => LoadError::NotALibrary { path: path.into(), found },
+        Why::Unreadable(error) => unreadable(error),
+        Why::TooLarge(_) | Why::NotText(_) => unreadable(io::Error::other(error.to_string())),
+    })?;
     let mut bytes = Vec::new();
     (&file).take(256).read_to_end(&mut bytes).map_err(unreadable)?;
     if bytes.is_empty() {

@@ -19,7 +19,6 @@ mod rows;
 mod surface;
 mod verdicts;
 
-use std::io::{ErrorKind, Read};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -31,6 +30,7 @@ pub use self::diagnose::Diagnosis;
 use self::knobs::Knobs;
 use self::program::{Function, Program};
 use super::watch::{Watch, Watching};
+use crate::files::{self, Why};
 use super::{Hook, HookError, Knob, Origin, Reload};
 
 /// How long a file may be absent or empty before that is worth a message: editors that delete and create, or that empty
@@ -329,18 +329,14 @@ impl ReadProblem {
 }
 
 fn read_script(path: &Path) -> Result<String, ReadProblem> {
-    let other = |error: std::io::Error| match error.kind() {
-        ErrorKind::NotFound => ReadProblem::Absent,
-        ErrorKind::IsADirectory => ReadProblem::Other("it is a folder; name the `.rhai` file in it".into()),
-        _ => ReadProblem::Other(error.to_string()),
-    };
-    let mut bytes = Vec::new();
-    let file = std::fs::File::open(path).map_err(other)?;
-    file.take(limits::FILE_BYTES + 1).read_to_end(&mut bytes).map_err(other)?;
-    if bytes.len() as u64 > limits::FILE_BYTES {
-        return Err(ReadProblem::Other(format!("it is larger than {} KiB", limits::FILE_BYTES / 1024)));
-    }
-    let text = String::from_utf8(bytes).map_err(|_| ReadProblem::Other("it is no text in UTF-8".into()))?;
+    let text = files::read_text(path, limits::FILE_BYTES).map_err(|error| match error.why {
+        Why::Missing => ReadProblem::Absent,
+        Why::Directory => ReadProblem::Other("it is a folder; name the `.rhai` file in it".into()),
+        Why::Special(what) => ReadProblem::Other(format!("it is {what}; name a file")),
+        Why::TooLarge(largest) => ReadProblem::Other(format!("it is larger than {}", files::size(largest))),
+        Why::NotText(_) => ReadProblem::Other("it is no text in UTF-8".into()),
+        Why::Unreadable(error) => ReadProblem::Other(error.to_string()),
+    })?;
     // Some editors put a byte order mark in front.
     let text = text.strip_prefix('\u{feff}').unwrap_or(&text);
     if text.trim().is_empty() {

@@ -213,7 +213,7 @@ impl Entry {
 }
 
 /// A hash of what is in a file; 0 where there is none.
-fn content(path: &Path) -> u64 {
+pub(super) fn content(path: &Path) -> u64 {
     let Ok(bytes) = files::read(path, LARGEST) else { return 0 };
     let mut hasher = DefaultHasher::new();
     bytes.hash(&mut hasher);

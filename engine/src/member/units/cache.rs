@@ -6,6 +6,7 @@
 
 use super::common::{BYTES, Sequences, vocabulary_of};
 use super::{Common, TokenMap, reduce};
+use crate::files;
 use crate::member::{Unit, Vocabulary};
 use sha2::{Digest, Sha256};
 use std::io::{self, Write};
@@ -13,6 +14,9 @@ use std::path::Path;
 
 /// What a file begins with; the last byte is the version of the form, and of the cutting of tokens into units.
 const MAGIC: &[u8; 8] = b"smunits\x01";
+
+/// Far more than the units of the largest vocabularies, in bytes.
+const LARGEST: u64 = 1 << 30;
 
 /// Length of a SHA-256.
 const HASH: usize = 32;
@@ -23,7 +27,7 @@ pub fn reduce_cached(vocabularies: &[&Vocabulary], folder: Option<&Path>) -> (Co
     let Some(folder) = folder else { return (reduce(vocabularies), false) };
     let key = key(vocabularies);
     let path = folder.join(format!("{}.units", hexadecimal(&key[..16])));
-    if let Some(common) = std::fs::read(&path).ok().and_then(|file| parse(&file, &key, vocabularies)) {
+    if let Some(common) = files::read(&path, LARGEST).ok().and_then(|file| parse(&file, &key, vocabularies)) {
         return (common, true);
     }
     let common = reduce(vocabularies);
