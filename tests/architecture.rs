@@ -70,7 +70,8 @@ fn each_foreign_library_is_named_in_one_place() {
     only_in(&["hooks/script"], &["rhai::", "use rhai"]);
     only_in(&["hooks/script"], &["aho_corasick", "regex::"]);
     only_in(&["hooks/native"], &["libloading"]);
-    only_in(&["hooks/watch.rs"], &["notify::"]);
+    only_in(&["hooks/watch"], &["notify::"]);
+    only_in(&["hooks/native"], &["libc::"]);
     only_in(&["memory", "member/units/cache.rs"], &["sha2::"]);
     only_in(&["cli"], &["clap", "rustyline", "indicatif", "console::", "signal_hook", "etcetera"]);
 }

@@ -3,7 +3,7 @@
 use crate::support::program;
 
 use program::{PAIR, Place, error_of, library};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::Command;
 
 const STORY: [&str; 7] = [PAIR, "--quiet", "--seed", "1", "-n", "60", "--prompt=Once upon a time"];
@@ -218,13 +218,7 @@ fn every_failing_hook_of_a_plugin_is_named() {
 
 /// `tests/fixtures/faulty.c` with these definitions.
 fn faulty(place: &Place, definitions: &[&str]) -> String {
-    let path: PathBuf = place.path().join("faulty.so");
-    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/faulty.c");
-    let mut compiler = Command::new("cc");
-    compiler.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&path).arg(source);
-    compiler.args(definitions.iter().map(|definition| format!("-D{definition}")));
-    assert!(compiler.status().unwrap().success());
-    path.to_str().unwrap().to_owned()
+    program::faulty(place.path(), definitions)
 }
 
 #[test]
@@ -266,6 +260,44 @@ fn each_fault_of_a_plugin_is_named_and_the_other_checks_go_on() {
         let goes_on =
             report.lines().any(|line| line.contains("time of on_assessment") || line.contains("save and restore"));
         assert!(goes_on || title == "start", "{definition}: {report}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn what_a_plugin_does_to_the_whole_process_is_named() {
+    let place = Place::new();
+    let (streams, process) = ("standard streams", "working folder, signals, limits");
+    let mut cases = vec![
+        ("ON_ASSESSMENT=closes_output", streams, "closed standard output"),
+        ("ON_ASSESSMENT=closes_input", streams, "closed standard input"),
+        ("ON_ASSESSMENT=redirects_output", streams, "redirected standard output"),
+        ("ON_ASSESSMENT=redirects_error", streams, "redirected standard error"),
+        ("ON_ASSESSMENT=prints", streams, "printed to standard output, into the text; print to standard error"),
+        ("ON_ASSESSMENT=rounds_up", "floating-point arithmetic", "changed how the processor computes"),
+        ("ON_ASSESSMENT=traps", "floating-point arithmetic", "changed how the processor computes"),
+        ("ON_ASSESSMENT=moves", process, "changed the working folder"),
+        ("ON_ASSESSMENT=takes_interrupts", process, "took over SIGINT"),
+        ("ON_ASSESSMENT=lowers_limit", process, "changed a limit of the process"),
+        ("ON_ASSESSMENT=masks", process, "changed the mask of new files"),
+        ("ON_ASSESSMENT=sets_variable", process, "changed the environment"),
+        ("ON_ASSESSMENT=forks", process, "started a process"),
+        ("ON_ASSESSMENT=hoards", "memory and threads", "MiB more memory in"),
+        ("ON_ASSESSMENT=starts_threads", "memory and threads", "more threads in"),
+        ("ON_ASSESSMENT=exits", "on_assessment: verdicts", "exit code 0 in on_assessment"),
+        ("AT_START=exit(0)", "open", "ended the process with exit code 0 while it was being opened"),
+        ("AT_END=abort()", "end of the program", "ended the process with SIGABRT when the program ended"),
+        ("ON_LOGITS=resizes_rows", "on_logits: keeps to its buffer", "wrote over the sizes or figures"),
+        ("ON_LOGITS=resizes_row", "on_logits: keeps to its buffer", "wrote over the sizes or figures"),
+    ];
+    if cfg!(target_arch = "x86_64") {
+        cases.push(("ON_ASSESSMENT=flushes", "floating-point arithmetic", "changed how the processor computes"));
+    }
+    for (definition, title, words) in cases {
+        let (report, code) = checked(&place, &faulty(&place, &[definition]));
+        assert_eq!(code, Some(1), "{definition}: {report}");
+        let is_named = |line: &str| line.starts_with("FAILED") && line.contains(title) && line.contains(words);
+        assert!(report.lines().any(is_named), "{definition}: {report}");
     }
 }
 

@@ -7,6 +7,8 @@ mod interrupted;
 mod live;
 mod log;
 mod measure;
+#[cfg(unix)]
+mod odd_files;
 #[path = "cli/replay.rs"]
 mod replayed;
 mod stream;

@@ -11,3 +11,4 @@ mod limits;
 mod rows;
 mod saves;
 mod stock;
+mod twice;

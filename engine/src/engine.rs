@@ -109,7 +109,8 @@ impl Engine {
         self.decoder.chain.set_knob(name, knob, value).map_err(|error| Error::Input(error.to_string()))
     }
 
-    /// Adds a policy and lets it run; its name.
+    /// Adds a policy and lets it run; its name. One of the same file or name that is there already gives way to it, and a
+    /// notice says so.
     pub fn add_policy(&mut self, source: &PolicySource) -> Result<String, Error> {
         add_policy(&mut self.decoder.chain, source, &self.settings)
     }
@@ -360,8 +361,7 @@ fn add_policy(chain: &mut Chain, source: &PolicySource, settings: &Settings) -> 
         PolicySource::Script { path, knobs } => {
             let hook = script(path, knobs, settings)?;
             let name = hook.name().to_string();
-            let running = hook.role() == Role::Policy;
-            chain.add(Box::new(hook), running);
+            chain.put(Box::new(hook));
             Ok(name)
         }
     }

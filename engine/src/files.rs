@@ -134,8 +134,9 @@ pub(crate) fn create(path: &Path) -> io::Result<File> {
     if std::fs::metadata(path).is_ok_and(|metadata| special(&metadata) == Some(PIPE)) {
         use rustix::fs::{OFlags, fcntl_getfl, fcntl_setfl};
         without_waiting(&mut options);
-        let pipe = options.open(path).map_err(|error| match rustix::io::Errno::from_io_error(&error) {
-            Some(rustix::io::Errno::NXIO) => io::Error::other("it is a pipe that nobody reads"),
+        let nobody = rustix::io::Errno::NXIO.raw_os_error();
+        let pipe = options.open(path).map_err(|error| match error.raw_os_error() {
+            Some(code) if code == nobody => io::Error::other("it is a pipe that nobody reads"),
             _ => error,
         })?;
         // Who reads slowly is waited for.

@@ -1,6 +1,6 @@
 //! Plugins and scripts: what is refused at the start, and what goes wrong later and must not stop the text.
 
-use crate::support::program::{PAIR, Place, compiled, error_of, library, refused, slow};
+use crate::support::program::{PAIR, Place, compiled, error_of, faulty, library, refused, slow};
 use crate::support::replay::{Replay, events};
 use std::io::{BufRead, BufReader};
 use std::process::Stdio;
@@ -209,4 +209,74 @@ fn a_mistake_in_a_hook_costs_no_log() {
     let words = with(&["--policy", "policy.rhai"]);
     refused(place.run(&words), &words);
     assert!(!place.path().join("selfmod_memory.jsonl").exists());
+}
+
+/// A plugin from outside that does this at every token, beside the text without it.
+#[cfg(target_os = "linux")]
+fn beside(does: &str) -> (String, std::process::Output) {
+    let place = Place::new();
+    let library = faulty(place.path(), &["ROLE=2", "ON_LOGITS=NULL", &format!("ON_ASSESSMENT={does}")]);
+    let story = with(&["-n", "40", "--policy", "none"]);
+    (place.text(&story), place.run(&[&story[..], &["--plugin", &library]].concat()))
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_plugin_that_changes_what_belongs_to_the_process_costs_no_text_and_is_parked() {
+    let mut cases = vec![
+        ("closes_input", "standard input"),
+        ("closes_output", "standard output"),
+        ("redirects_output", "standard output"),
+        ("redirects_error", "standard error"),
+        ("moves", "the working folder"),
+        ("rounds_up", "how the processor computes"),
+        ("traps", "how the processor computes"),
+    ];
+    if cfg!(target_arch = "x86_64") {
+        cases.push(("flushes", "how the processor computes"));
+    }
+    for (does, what) in cases {
+        let (without, output) = beside(does);
+        let error = error_of(&output);
+        assert_eq!(output.status.code(), Some(0), "{does}: {error}");
+        assert_eq!(String::from_utf8(output.stdout.clone()).unwrap(), without, "{does}");
+        let sentence = format!("it changed {what}, which belongs to the whole program and is put back");
+        assert!(error.contains(&sentence) && error.contains("is parked"), "{does}: {error}");
+    }
+}
+
+#[cfg(target_os = "linux")]
+#[test]
+fn a_plugin_that_calls_exit_is_named_and_the_exit_code_is_1() {
+    let (_, output) = beside("exits");
+    let error = error_of(&output);
+    assert_eq!(output.status.code(), Some(1), "{error}");
+    let sentence = "error: the plugin `faulty` ended the program: it called `exit` in `on_assessment`";
+    assert!(error.contains(sentence), "{error}");
+    let place = Place::new();
+    for definition in ["AT_START=exit(0)", "AT_START=exit(7)"] {
+        let library = faulty(place.path(), &[definition]);
+        let output = place.run(&with(&["-n", "4", "--plugin", &library]));
+        let error = error_of(&output);
+        assert_eq!(output.status.code(), Some(1), "{error}");
+        assert!(error.contains("faulty.so` ended the program: it called `exit` while it was opened"), "{error}");
+    }
+}
+
+#[test]
+fn a_panic_of_the_script_interpreter_is_a_sentence_and_nothing_else() {
+    let place = Place::new();
+    let numbers = (0..24).map(|number| (number * 7 % 24).to_string()).collect::<Vec<_>>().join(", ");
+    place.file(
+        "sorts.rhai",
+        format!(
+            "fn on_token(step, token) {{ if step.position > 2 {{ let x = [{numbers}]; let n = 0; \
+             x.sort(|a, b| {{ n += 1; if n % 3 == 0 {{ -1 }} else {{ 1 }} }}); }} }}"
+        ),
+    );
+    let output = place.run(&with(&["-n", "30", "--policy", "sorts.rhai"]));
+    let error = error_of(&output);
+    assert!(error.contains("total order") || output.status.success(), "{error}");
+    assert!(!error.contains("panicked at") && !error.contains("RUST_BACKTRACE"), "{error}");
+    assert_eq!(output.stdout.is_empty(), output.status.code() == Some(2), "{error}");
 }

@@ -111,6 +111,34 @@ fn a_library_that_is_built_again_takes_over() {
     }
 }
 
+/// A build folder that is swapped as a whole, behind a link in the middle of the path.
+#[cfg(unix)]
+#[test]
+fn a_library_behind_a_link_to_a_folder_takes_over_at_every_turn() {
+    use std::os::unix::fs::symlink;
+    for watching in [Watching::Native, Watching::Poll] {
+        let folder = tempfile::tempdir().unwrap();
+        let root = folder.path();
+        let build = |name: &str| {
+            std::fs::create_dir(root.join(name)).unwrap();
+            let library = plugin(&[&format!(r#"REASON="{name}""#)]);
+            std::fs::write(root.join(name).join("edited.so"), library).unwrap();
+        };
+        build("build-1");
+        symlink("build-1", root.join("current")).unwrap();
+        let path = root.join("current/edited.so");
+        let mut hook = native::load_library(&path, &PluginSettings::default(), watching).unwrap().remove(0);
+        for number in 2..5 {
+            let name = format!("build-{number}");
+            build(&name);
+            symlink(&name, root.join("new")).unwrap();
+            std::fs::rename(root.join("new"), root.join("current")).unwrap();
+            assert_eq!(version(&waited(&mut hook)), number);
+            assert_eq!(says(&mut hook), name);
+        }
+    }
+}
+
 #[test]
 fn the_same_content_is_no_change_and_an_old_one_comes_back() {
     let contents = [plugin(&[r#"REASON="first""#]), plugin(&[r#"REASON="second""#])];

@@ -180,6 +180,36 @@ fn a_file_behind_a_link_is_polled() {
     behind_a_link(Watching::Poll, write_and_rename);
 }
 
+/// As Kubernetes updates a ConfigMap: every update is one swap.
+#[cfg(unix)]
+#[test]
+fn a_link_to_the_folder_of_a_version_is_turned_again_and_again() {
+    use std::os::unix::fs::symlink;
+    for watching in [Watching::Native, Watching::Poll] {
+        let folder = tempfile::tempdir().unwrap();
+        let (root, path) = (folder.path(), folder.path().join("policy.rhai"));
+        let write = |name: &str| {
+            fs::create_dir(root.join(name)).unwrap();
+            fs::write(root.join(name).join("policy.rhai"), script(name)).unwrap();
+        };
+        write("..1");
+        symlink("..1", root.join("..data")).unwrap();
+        symlink("..data/policy.rhai", &path).unwrap();
+        let mut hook = ScriptHook::load(&path, "{}", watching).unwrap();
+        for (number, expected) in (2..6).zip(2..) {
+            let name = format!("..{number}");
+            write(&name);
+            symlink(&name, root.join("..new")).unwrap();
+            fs::rename(root.join("..new"), root.join("..data")).unwrap();
+            fs::remove_dir_all(root.join(format!("..{}", number - 1))).unwrap();
+            let happened = next_reload(&mut hook, Duration::from_secs(10));
+            assert!(matches!(happened, Reload::Swapped { version, .. } if version == expected), "{happened:?}");
+            assert_eq!(assess(&mut hook, 0.5).reason, name);
+            assert_eq!(next_reload(&mut hook, AFTERWARDS), Reload::Unchanged);
+        }
+    }
+}
+
 /// A half file that works and rests is a content of its own.
 #[test]
 fn contents_that_rest_are_taken_over_one_by_one() {

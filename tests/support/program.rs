@@ -130,6 +130,17 @@ pub fn compiled(folder: &Path, definitions: &[&str]) -> String {
     path.to_str().unwrap().to_owned()
 }
 
+/// `tests/fixtures/faulty.c` with these definitions as a library in `folder`.
+pub fn faulty(folder: &Path, definitions: &[&str]) -> String {
+    let path = folder.join("faulty.so");
+    let source = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/fixtures/faulty.c");
+    let mut compiler = std::process::Command::new("cc");
+    compiler.args(["-O1", "-shared", "-fPIC", "-o"]).arg(&path).arg(source);
+    compiler.args(definitions.iter().map(|definition| format!("-D{definition}")));
+    assert!(compiler.status().unwrap().success());
+    path.to_str().unwrap().to_owned()
+}
+
 /// A policy that does nothing, slowly: what a person does while text is written needs time.
 pub fn slow(folder: &Path) -> String {
     compiled(folder, &["ACTION=0", "PAUSE_MS=20", "NAME=\"slow\""])

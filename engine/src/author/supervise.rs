@@ -159,7 +159,9 @@ fn one_process(
     let mut said = tempfile::tempfile().map_err(failure)?;
     work.report = report.path().into();
     let mut command = worker(work);
-    command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone().map_err(failure)?);
+    // A file, so that the checks see whether a plugin prints.
+    let printed = tempfile::tempfile().map_err(failure)?;
+    command.stdin(Stdio::null()).stdout(printed).stderr(said.try_clone().map_err(failure)?);
     let mut child = command.spawn().map_err(failure)?;
     let mut known = Known::default();
     let mut unread = Vec::new();
@@ -179,11 +181,12 @@ fn one_process(
         if let Some(unusable) = known.unusable {
             return Err(Error::Input(unusable));
         }
-        if known.is_done {
+        let is_endless = last_news.elapsed() > PATIENCE;
+        if known.is_done && (status.is_some() || is_endless) {
             end_of(&mut child);
+            show(&last_line(known.current, status, &mut said));
             return Ok(None);
         }
-        let is_endless = last_news.elapsed() > PATIENCE;
         if status.is_some() || is_endless {
             end_of(&mut child);
             let how = match status {
@@ -196,6 +199,20 @@ fn one_process(
         }
         std::thread::sleep(INTERVAL);
     }
+}
+
+/// What the library does when the program ends: destructors and what it registered for then.
+fn last_line(number: Option<usize>, status: Option<ExitStatus>, said: &mut File) -> Line {
+    let finding = match status {
+        Some(status) if status.success() => Finding::Passed(String::new()),
+        Some(status) => Finding::Failed(format!(
+            "ended the process with {} when the program ended{}",
+            in_words(status),
+            last_words(said)
+        )),
+        None => Finding::Failed(format!("did not let the program end within {} s", PATIENCE.as_secs())),
+    };
+    Line { plugin: number.unwrap_or_default() / conformance::CHECKS_OF_A_PLUGIN, title: "end of the program", finding }
 }
 
 /// It has nothing left to say. One that has ended already is only waited for.

@@ -32,7 +32,7 @@ use self::{
     render::{Detail, Look},
     session::Session,
 };
-use crate::{Error, settings::Settings};
+use crate::{Error, hooks::native, settings::Settings};
 use clap::{CommandFactory, Parser};
 use std::{
     io::{self, ErrorKind, IsTerminal, Write},
@@ -89,6 +89,10 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
     let stdin = io::stdin();
     let mut stdin = Stdin { is_terminal: stdin.is_terminal(), reader: &mut stdin.lock() };
     let Task { mode, settings, look, memory, trust } = Task::understand(line, &mut stdin)?;
+    if !matches!(mode, Mode::CheckHere(_)) {
+        // The checks of a plugin tell it themselves.
+        native::tell_of_exit(say_last);
+    }
     let settings = if trust { settings } else { trial::usable(settings, &mode, look)? };
     match mode {
         Mode::Reply(prompt) => {
@@ -112,6 +116,12 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         Mode::Replay { file, json } => replay::run(&settings, &file, json),
         Mode::Bench { steps, json } => measure::bench(settings, look, steps, json),
     }
+}
+
+/// Said when a plugin has called `exit`, and then the process is gone.
+fn say_last(text: &str) {
+    signals::give_back();
+    output::stderr().plain().say(&format!("error: {text}"));
 }
 
 fn list_hooks(settings: &Settings) -> Result<ExitCode, Error> {

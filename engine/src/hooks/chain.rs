@@ -83,7 +83,43 @@ pub struct Chain {
 impl Chain {
     /// Adds a hook at the end. A fusion runs once it is chosen by [`Chain::set_fusion`], a policy when `running`.
     pub fn add(&mut self, hook: Box<dyn Hook>, running: bool) {
-        self.slots.push(Slot { hook, running, faults: [0; 5], parked: None, last_notice: String::new(), failures: 0 });
+        self.slots.push(Slot::new(hook, running));
+    }
+
+    /// Adds a script, or puts it in the place of the one that is there already: of the same file, or of the same name, which
+    /// no command could reach any more. A notice says so. A built-in policy of that name, or one of a library, is switched off.
+    pub fn put(&mut self, hook: Box<dyn Hook>) {
+        let is_policy = hook.role() == Role::Policy;
+        let file = |hook: &dyn Hook| match hook.origin() {
+            Origin::Script(path) => Some(path),
+            _ => None,
+        };
+        let new = file(&*hook);
+        let is_same_file = |slot: &Slot| match (&new, file(&*slot.hook)) {
+            (Some(new), Some(old)) => same_file::is_same_file(new, old).unwrap_or(false),
+            _ => false,
+        };
+        let is_same_name = |slot: &Slot| slot.hook.role() == hook.role() && slot.hook.name() == hook.name();
+        let (name, shown) = (hook.name().to_string(), hook.origin().place());
+        if let Some(slot) = self.slots.iter_mut().find(|slot| is_same_file(slot)) {
+            self.notices.push(format!("`{shown}` was there already, and is loaded anew"));
+            *slot = Slot::new(hook, is_policy || slot.running);
+            return;
+        }
+        match self.slots.iter_mut().rfind(|slot| is_same_name(slot)) {
+            Some(slot) if file(&*slot.hook).is_some() => {
+                let before = slot.hook.origin().place();
+                self.notices.push(format!("`{name}` of `{before}` gives way to `{name}` of `{shown}`"));
+                *slot = Slot::new(hook, is_policy || slot.running);
+            }
+            Some(slot) if is_policy && slot.running => {
+                let before = slot.hook.origin().place();
+                self.notices.push(format!("`{name}` of {before} is switched off for `{name}` of `{shown}`"));
+                slot.switch(false);
+                self.add(hook, true);
+            }
+            _ => self.add(hook, is_policy),
+        }
     }
 
     /// Names of all fusions or all policies.
@@ -113,8 +149,7 @@ impl Chain {
         let found =
             self.slots.iter_mut().rev().find(|slot| slot.hook.role() == Role::Policy && slot.hook.name() == name);
         let Some(slot) = found else { return false };
-        slot.running = running;
-        slot.revive();
+        slot.switch(running);
         true
     }
 
@@ -279,6 +314,17 @@ impl Chain {
 }
 
 impl Slot {
+    fn new(hook: Box<dyn Hook>, running: bool) -> Self {
+        Self { hook, running, faults: [0; 5], parked: None, last_notice: String::new(), failures: 0 }
+    }
+
+    /// Lets it run, with another chance, or stops it.
+    fn switch(&mut self, running: bool) {
+        self.running = running;
+        self.hook.set_watched(running);
+        self.revive();
+    }
+
     fn is_live(&self) -> bool {
         self.running && self.parked.is_none()
     }

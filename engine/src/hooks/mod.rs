@@ -33,6 +33,14 @@ pub enum Origin {
 }
 
 impl Origin {
+    /// Its file, or that it has none, in words.
+    pub fn place(&self) -> String {
+        match self {
+            Self::BuiltIn => "the program itself".into(),
+            Self::Library(path) | Self::Script(path) => path.display().to_string(),
+        }
+    }
+
     /// The name of its file; `None` for a part of the binary.
     pub fn file_name(&self) -> Option<String> {
         match self {
@@ -139,6 +147,9 @@ pub trait Hook: Send {
     fn reset(&mut self) -> Result<(), HookError> {
         Ok(())
     }
+    /// Watches its file from now on, or leaves it alone while it is switched off. What changed in the meantime is taken over
+    /// between two steps.
+    fn set_watched(&mut self, _watched: bool) {}
     /// Between two steps: takes over a changed file if there is one. Cheap when there is none.
     fn reload_if_changed(&mut self) -> Reload {
         Reload::Unchanged

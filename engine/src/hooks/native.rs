@@ -1,21 +1,25 @@
 //! Compiled plugins as hooks: those that are linked in and those of shared libraries, through the same C ABI. A library that
 //! was built anew is taken over between two steps.
 
+mod arithmetic;
 mod error;
 mod host;
 mod image;
 mod instance;
+mod leaving;
 mod load;
 mod probe;
 mod schema;
 mod settings;
 mod shared;
+mod surroundings;
 #[cfg(test)]
 mod tests;
 pub mod trial;
 
 pub use error::LoadError;
 pub use image::{FileKind, file_kind};
+pub use leaving::tell_of_exit;
 pub use settings::{PluginConfig, PluginSettings};
 
 use super::{Hook, HookError, Origin, Reload, Watching, ordinal};
@@ -28,6 +32,7 @@ use shared::{ContentId, LibraryFile, OpenVersion};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Instant;
+use surroundings::undisturbed;
 
 /// One instance of a plugin.
 pub struct NativeHook {
@@ -47,6 +52,8 @@ struct InLibrary {
     path: PathBuf,
     /// The first plugin of the library looks at the file, and the others follow in the same pass.
     is_first: bool,
+    /// Counts among those for which the file is watched.
+    is_watched: bool,
     settings: Arc<PluginSettings>,
     /// What runs.
     running: ContentId,
@@ -82,6 +89,15 @@ pub fn built_in(entry: &'static PluginEntry, settings: &PluginSettings) -> Resul
 /// The file is copied before it is opened, so that a newer build can overwrite it, and stays loaded until the program
 /// ends. What lies beside it is not copied: a library it needs has to be found by the system.
 pub fn load_library(path: &Path, settings: &PluginSettings, watching: Watching) -> Result<Vec<NativeHook>, LoadError> {
+    surroundings::keep();
+    let (hooks, changed) = undisturbed(|| open_library(path, settings, watching));
+    match changed {
+        None => hooks,
+        Some(what) => Err(LoadError::Disturbs { path: path.into(), what }),
+    }
+}
+
+fn open_library(path: &Path, settings: &PluginSettings, watching: Watching) -> Result<Vec<NativeHook>, LoadError> {
     let file = LibraryFile::open(path, watching)?;
     let OpenVersion { id, plugins } = file.newest().clone();
     let (file, shared_settings) = (Arc::new(Mutex::new(file)), Arc::new(settings.clone()));
@@ -91,6 +107,7 @@ pub fn load_library(path: &Path, settings: &PluginSettings, watching: Watching) 
             file: Arc::clone(&file),
             path: path.into(),
             is_first: index == 0,
+            is_watched: true,
             settings: Arc::clone(&shared_settings),
             running: id,
             tried: id,
@@ -117,6 +134,18 @@ impl NativeHook {
             shape: probe::UNSEEN,
             library,
         })
+    }
+
+    /// Calls a hook. What it changes around it is a failure where it comes from outside.
+    fn call<T>(&mut self, call: impl FnOnce(&mut Instance) -> Result<T, HookError>) -> Result<T, HookError> {
+        if self.library.is_none() {
+            return call(&mut self.instance);
+        }
+        let (answer, changed) = undisturbed(|| call(&mut self.instance));
+        match changed {
+            None => answer,
+            Some(what) => Err(HookError(what)),
+        }
     }
 
     /// Looks at the file by `look`, if this is the one to do so, and takes over what is new there.
@@ -160,7 +189,9 @@ impl NativeHook {
         }
         let settings = library.settings.of(plugin, &newest.plugins, &place).map_err(|error| error.to_string())?;
         // The samples leave traces, so they get an instance of their own.
-        probe::run(&mut Instance::create(plugin, &settings)?, self.shape)?;
+        let shape = self.shape;
+        let (probed, changed) = undisturbed(|| probe::run(&mut Instance::create(plugin, &settings)?, shape));
+        probed.and(changed.map_or(Ok(()), Err))?;
         let mut instance = Instance::create(plugin, &settings)?;
         let state = self.instance.save().map_err(|error| format!("the running one cannot save its state: {error}"))?;
         if let Some(state) = state {
@@ -222,23 +253,32 @@ impl Hook for NativeHook {
 
     fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
         self.shape = Shape { members: rows.count, units: rows.units };
-        self.instance.on_logits(step, rows, fused)
+        self.call(|instance| instance.on_logits(step, rows, fused))
     }
 
     fn on_token(&mut self, step: &Step, token: &Token) -> Result<Verdict, HookError> {
-        self.instance.on_token(step, token)
+        self.call(|instance| instance.on_token(step, token))
     }
 
     fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, HookError> {
-        self.instance.on_assessment(step, assessment)
+        self.call(|instance| instance.on_assessment(step, assessment))
     }
 
     fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError> {
-        self.instance.on_retract(step, retraction)
+        self.call(|instance| instance.on_retract(step, retraction))
     }
 
     fn edits_logits(&self) -> bool {
         self.instance.edits_logits()
+    }
+
+    fn set_watched(&mut self, watched: bool) {
+        if let Some(library) = &mut self.library
+            && library.is_watched != watched
+        {
+            library.is_watched = watched;
+            locked(&library.file).watch_for(watched);
+        }
     }
 
     fn reload_if_changed(&mut self) -> Reload {

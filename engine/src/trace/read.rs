@@ -1,8 +1,8 @@
 //! Reading a trace.
 
 use super::{Line, Reply};
-use std::collections::HashMap;
 use crate::files::{self, FileError};
+use std::collections::HashMap;
 use std::io::{self, BufRead, BufReader, Read};
 use std::path::{Path, PathBuf};
 

@@ -6,12 +6,13 @@
 mod fixtures;
 mod life;
 mod logits;
+mod surroundings;
 mod time;
 mod verdicts;
 
 pub use time::duration;
 
-use crate::hooks::native::trial::{Described, HookName, Specimen, Trial};
+use crate::hooks::native::trial::{Described, HookName, Specimen, Surroundings, Trial};
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -60,7 +61,7 @@ struct Check {
 type Outcome = Result<Finding, String>;
 
 /// In the order in which they are worth reading. The first one is the gate: without an instance there is nothing to check.
-const CHECKS: [Check; 14] = {
+const CHECKS: [Check; 18] = {
     use HookName::*;
     const fn check(title: &'static str, hook: Option<HookName>, run: fn(&mut Subject) -> Outcome) -> Check {
         Check { title, hook, run }
@@ -75,6 +76,10 @@ const CHECKS: [Check; 14] = {
         check("on_token: verdicts", Some(OnToken), verdicts::of_candidates),
         check("on_assessment: verdicts", Some(OnAssessment), verdicts::of_windows),
         check("on_retract", Some(OnRetract), verdicts::retractions),
+        check("standard streams", None, surroundings::streams),
+        check("floating-point arithmetic", None, surroundings::arithmetic),
+        check("working folder, signals, limits", None, surroundings::process),
+        check("memory and threads", None, surroundings::growth),
         check("verdicts: same seed, same verdicts", Some(OnAssessment), verdicts::repeatable),
         check("save and restore", None, life::save_and_restore),
         check("destroy", None, life::destroy),
@@ -99,6 +104,7 @@ pub fn hook(number: usize) -> Option<HookName> {
 /// Runs the checks of all plugins of a library from number `from` on, but those about hooks that `without` names.
 /// `tell` is called before each step, so that it is known what was being done when the process ends.
 pub fn run(library: &Path, from: usize, without: &[HookName], tell: &mut dyn FnMut(Told)) {
+    let before = Surroundings::now();
     tell(Told::Doing("while it was being opened".into()));
     let trial = match Trial::open(library) {
         Ok(trial) => trial,
@@ -115,7 +121,8 @@ pub fn run(library: &Path, from: usize, without: &[HookName], tell: &mut dyn FnM
             number += 1;
             continue;
         }
-        let mut subject = Subject { trial: &trial, plugin: number / CHECKS.len(), tell };
+        let mut subject =
+            Subject { trial: &trial, plugin: number / CHECKS.len(), before: &before, without, tell, last: "" };
         let outcome = (check.run)(&mut subject);
         number += if outcome.is_err() && is_gate { CHECKS.len() } else { 1 };
         tell(Told::Found(outcome.unwrap_or_else(Finding::Failed)));
@@ -127,13 +134,28 @@ pub fn run(library: &Path, from: usize, without: &[HookName], tell: &mut dyn FnM
 struct Subject<'a> {
     trial: &'a Trial,
     plugin: usize,
+    /// The process before the library was opened.
+    before: &'a Surroundings,
+    /// Hooks that are not called any more.
+    without: &'a [HookName],
     tell: &'a mut dyn FnMut(Told),
+    /// What [`Subject::doing_again`] said last.
+    last: &'static str,
 }
 
 impl Subject<'_> {
     /// Says what comes next, as the end of a sentence: `in on_logits on a row of one unit`.
     fn doing(&mut self, what: impl Into<String>) {
+        self.last = "";
         (self.tell)(Told::Doing(what.into()));
+    }
+
+    /// The same for what is done many times.
+    fn doing_again(&mut self, what: &'static str) {
+        if self.last != what {
+            self.doing(what);
+            self.last = what;
+        }
     }
 
     /// What it says about itself.

@@ -37,8 +37,12 @@ fn usable(answered: Answered, point: Point, name: &str) -> Result<(), String> {
     if let Some(overrun) = answered.overrun {
         return Err(format!("on {name}: {overrun}"));
     }
-    let checked = answered.verdict.and_then(|verdict| point.check(&verdict));
-    checked.map_err(|error| format!("on {name}: {error}"))
+    let checked = answered.verdict.and_then(|verdict| point.check(&verdict).map(|()| verdict));
+    let verdict = checked.map_err(|error| format!("on {name}: {error}"))?;
+    if verdict.reason.chars().any(char::is_control) {
+        return Err(format!("on {name}: its reason, {:?}, has a control character in it", verdict.reason));
+    }
+    Ok(())
 }
 
 /// It hears of retractions of every depth.

@@ -79,7 +79,10 @@ impl Chat {
                         "say `/policy {name} on` or `/policy {name} off`, or name the file of a script to add"
                     )));
                 }
-                script => format!("{} runs now", engine.add_policy(&script)?),
+                script => {
+                    let runs = format!("{} runs now", engine.add_policy(&script)?);
+                    engine.take_notices().into_iter().fold(runs, |lines, notice| format!("{lines}\n{notice}"))
+                }
             },
             Command::Fusions => hooks::list(&engine.hooks(), Role::Fusion),
             Command::ChooseFusion(name) => {
@@ -204,7 +207,10 @@ mod tests {
             "const LOW = knob(\"low\", 0.35, 0.0, 1.0);\nfn on_token(step, token) { if token.probability < LOW { } }";
         std::fs::write(&path, source).unwrap();
         let mut chat = chat();
-        say(&mut chat, &format!("policy {}", path.display())).unwrap();
+        let add = format!("policy {}", path.display());
+        assert_eq!(say(&mut chat, &add).unwrap(), "calm runs now");
+        assert!(say(&mut chat, &add).unwrap().ends_with("was there already, and is loaded anew"));
+        assert_eq!(say(&mut chat, "policy").unwrap().matches("calm.rhai").count(), 1);
         assert!(say(&mut chat, "policy").unwrap().contains("low = 0.35 (0 to 1, 0.35 by default)"));
         assert_eq!(say(&mut chat, "policy calm low 0.5").unwrap(), "low of calm is 0.5 now");
         assert!(say(&mut chat, "policy").unwrap().contains("low = 0.5 (0 to 1, 0.35 by default)"));

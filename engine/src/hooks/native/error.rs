@@ -56,6 +56,9 @@ pub enum LoadError {
     /// Settings that no plugin has or that do not fit: what is wrong, and over several lines what there is.
     #[error("{0}")]
     Settings(String),
+    /// It does more than be there.
+    #[error("`{}` is not used: as it was opened, {what}", path.display())]
+    Disturbs { path: PathBuf, what: String },
     /// The plugin refuses to start: its own words.
     #[error("the plugin `{name}` of {place} could not start: {reason}")]
     Create { name: String, place: String, reason: String },

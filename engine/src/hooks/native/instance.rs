@@ -1,6 +1,7 @@
 //! One instance of a plugin and the calls into it.
 
 use super::host;
+use super::leaving::inside;
 use super::load::Plugin;
 use crate::hooks::HookError;
 use plugin_api::abi::{self, PluginEntry, RawVerdict};
@@ -16,6 +17,7 @@ pub(super) struct Instance {
     /// Hooks that said they do nothing are taken out.
     entry: PluginEntry,
     pointer: *mut c_void,
+    name: String,
 }
 
 // SAFETY: the ABI lets the host call an instance from changing threads, one at a time, which `&mut self` ensures. What
@@ -28,17 +30,19 @@ impl Instance {
         let Some(create) = plugin.entry.create else { return Err("it has no function `create`".into()) };
         host::forget_error();
         // SAFETY: the host is static, the settings are borrowed for the call.
-        let pointer = unsafe { create(&host::HOST, settings.as_ptr(), settings.len()) };
+        let make = || unsafe { create(&host::HOST, settings.as_ptr(), settings.len()) };
+        let pointer = inside(&plugin.name, "in `create`", make);
         if pointer.is_null() {
             return Err(host::take_error().unwrap_or_else(|| "it gave no reason".into()));
         }
-        Ok(Self { entry: plugin.entry, pointer })
+        Ok(Self { entry: plugin.entry, pointer, name: plugin.name.clone() })
     }
 
-    /// Calls into the plugin and turns its status into a result: whether there is anything to call again.
-    pub fn call(&mut self, hook: impl FnOnce(*mut c_void) -> i32) -> Result<bool, HookError> {
+    /// Calls into the plugin and turns its status into a result: whether there is anything to call again. `what` is as for
+    /// [`inside`].
+    pub fn call(&mut self, what: &'static str, hook: impl FnOnce(*mut c_void) -> i32) -> Result<bool, HookError> {
         host::forget_error();
-        let status = hook(self.pointer);
+        let status = inside(&self.name, what, || hook(self.pointer));
         if status == abi::OK || status == abi::ABSENT {
             return Ok(status == abi::OK);
         }
@@ -61,7 +65,7 @@ impl Instance {
     pub fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
         let Some(hook) = self.entry.on_logits else { return Ok(()) };
         // SAFETY: all pointers are of live references; the instance was made by this entry.
-        if !self.call(|instance| unsafe { hook(instance, step, rows, fused.as_mut_ptr(), fused.len()) })? {
+        if !self.call("in `on_logits`", |it| unsafe { hook(it, step, rows, fused.as_mut_ptr(), fused.len()) })? {
             self.entry.on_logits = None;
         }
         Ok(())
@@ -71,7 +75,7 @@ impl Instance {
         let Some(hook) = self.entry.on_token else { return Ok(Verdict::proceed()) };
         let mut verdict = RawVerdict::NOTHING;
         // SAFETY: as in `on_logits`.
-        if !self.call(|instance| unsafe { hook(instance, step, token, &mut verdict) })? {
+        if !self.call("in `on_token`", |it| unsafe { hook(it, step, token, &mut verdict) })? {
             self.entry.on_token = None;
         }
         Ok(verdict.get()?)
@@ -81,7 +85,7 @@ impl Instance {
         let Some(hook) = self.entry.on_assessment else { return Ok(Verdict::proceed()) };
         let mut verdict = RawVerdict::NOTHING;
         // SAFETY: as in `on_logits`.
-        if !self.call(|instance| unsafe { hook(instance, step, assessment, &mut verdict) })? {
+        if !self.call("in `on_assessment`", |it| unsafe { hook(it, step, assessment, &mut verdict) })? {
             self.entry.on_assessment = None;
         }
         Ok(verdict.get()?)
@@ -90,7 +94,7 @@ impl Instance {
     pub fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError> {
         let Some(hook) = self.entry.on_retract else { return Ok(()) };
         // SAFETY: as in `on_logits`.
-        if !self.call(|instance| unsafe { hook(instance, step, retraction) })? {
+        if !self.call("in `on_retract`", |it| unsafe { hook(it, step, retraction) })? {
             self.entry.on_retract = None;
         }
         Ok(())
@@ -106,7 +110,7 @@ impl Instance {
         let mut state = State::default();
         let context = (&raw mut state).cast::<c_void>();
         // SAFETY: `context` is the state that `write` expects, and lives during the call.
-        let is_there = self.call(|instance| unsafe { save(instance, write, context) })?;
+        let is_there = self.call("in `save`", |it| unsafe { save(it, write, context) })?;
         if state.is_too_large {
             return Err(HookError(format!("its state has more than {} MiB", LARGEST_STATE >> 20)));
         }
@@ -117,7 +121,7 @@ impl Instance {
     pub fn restore(&mut self, state: &[u8]) -> Result<(), HookError> {
         let Some(restore) = self.entry.restore else { return Ok(()) };
         // SAFETY: the bytes are borrowed for the call.
-        self.call(|instance| unsafe { restore(instance, state.as_ptr(), state.len()) }).map(drop)
+        self.call("in `restore`", |it| unsafe { restore(it, state.as_ptr(), state.len()) }).map(drop)
     }
 }
 
@@ -125,7 +129,7 @@ impl Drop for Instance {
     fn drop(&mut self) {
         if let Some(destroy) = self.entry.destroy {
             // SAFETY: made by this entry, passed here once.
-            unsafe { destroy(self.pointer) }
+            inside(&self.name, "in `destroy`", || unsafe { destroy(self.pointer) });
         }
     }
 }

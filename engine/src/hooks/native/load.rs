@@ -2,6 +2,7 @@
 
 use super::error::{LoadError, MOST_PLUGINS};
 use super::image;
+use super::leaving::inside;
 use super::schema::Schema;
 use crate::files::{self, Why};
 use libloading::os::unix::{Library as OpenLibrary, RTLD_LOCAL, RTLD_NOW};
@@ -92,7 +93,8 @@ pub(super) unsafe fn read_plugin(entry: *const PluginEntry, place: &str) -> Resu
         return Err(problem("no function `create`"));
     }
     // SAFETY: a function without arguments, which may be called at any time, by the ABI.
-    let schema = entry.settings_schema.map_or(std::ptr::null(), |schema| unsafe { schema() });
+    let schema = || entry.settings_schema.map_or(std::ptr::null(), |schema| unsafe { schema() });
+    let schema = inside(&name, "in `settings_schema`", schema);
     let schema = match text(schema, "settings schema")? {
         text if text.is_empty() => None,
         text => Some(Schema::read(&text).map_err(|error| problem(&format!("a settings schema that {error}")))?),
@@ -117,7 +119,8 @@ fn open_copy(path: &Path, content: &[u8]) -> Result<OpenLibrary, LoadError> {
     copy.write_all(content).map_err(uncopied)?;
     // SAFETY: runs the library's initialisers, which is what the user asked for. The copy is deleted when this function
     // ends; what is mapped stays.
-    unsafe { OpenLibrary::open(Some(copy.path()), RTLD_NOW | RTLD_LOCAL) }.map_err(|error| {
+    let open = || unsafe { OpenLibrary::open(Some(copy.path()), RTLD_NOW | RTLD_LOCAL) };
+    inside(&path.to_string_lossy(), "while it was opened", open).map_err(|error| {
         // The linker names the copy, which nobody knows.
         let own_name = format!("{}: ", copy.path().display());
         refused(linker_text(&error).replace(&own_name, ""))

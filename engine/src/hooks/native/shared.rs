@@ -4,6 +4,7 @@
 use super::error::LoadError;
 use super::image;
 use super::load::{self, Plugin};
+use super::surroundings::undisturbed;
 use crate::hooks::watch::{Watch, Watching};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
@@ -42,8 +43,13 @@ pub(super) struct OpenVersion {
 /// See the module.
 pub(super) struct LibraryFile {
     path: PathBuf,
-    /// `None` where nothing can be watched; `/reload` still works.
+    watching: Watching,
+    /// `None` while all its plugins are switched off, and where nothing can be watched; `/reload` works all the same.
     watch: Option<Watch>,
+    /// Nobody watched for a while: it may be another one now.
+    is_stale: bool,
+    /// How many of its plugins run, at first all.
+    watched_for: usize,
     /// The newest content that was looked at, good or bad; `None` to look at it again.
     seen: Option<ContentId>,
     missing_since: Option<Instant>,
@@ -57,18 +63,16 @@ impl LibraryFile {
     /// Watches and opens it.
     pub fn open(path: &Path, watching: Watching) -> Result<Self, LoadError> {
         // Watched before it is read, so that no change falls between.
-        let watch = Watch::start(path, watching);
+        let watch = watch(path, watching);
         let content = load::read_file(path)?;
-        let watch = watch
-            .inspect_err(|reason| {
-                tracing::warn!("{} cannot be watched ({reason}); use /reload after a build", path.display());
-            })
-            .ok();
         let id = ContentId::of(&content);
         let plugins: Arc<[Plugin]> = load::open(path, &content)?.into();
         Ok(Self {
             path: path.into(),
+            watching,
             watch,
+            is_stale: false,
+            watched_for: plugins.len(),
             seen: Some(id),
             missing_since: None,
             versions: HashMap::from([(id, plugins.clone())]),
@@ -87,14 +91,30 @@ impl LibraryFile {
         (self.versions.len(), self.mapped)
     }
 
+    /// Watches the file for one plugin more or less; for none it is left alone.
+    pub fn watch_for(&mut self, one_more: bool) {
+        self.watched_for = if one_more { self.watched_for + 1 } else { self.watched_for.saturating_sub(1) };
+        if self.watched_for == 0 {
+            self.watch = None;
+        } else if self.watch.is_none() {
+            self.watch = watch(&self.path, self.watching);
+            self.is_stale = true;
+        }
+    }
+
     /// Opens a changed file once it has come to rest. Cheap when nothing changed. An error is said once for each content.
     pub fn look(&mut self) -> Result<(), LoadError> {
-        let has_settled = self.watch.as_ref().is_some_and(Watch::settled);
+        let has_settled = self.watch.as_ref().is_some_and(Watch::settled) || std::mem::take(&mut self.is_stale);
         let is_overdue = self.missing_since.is_some_and(|since| since.elapsed() >= PATIENCE);
         if !has_settled && !is_overdue {
             return Ok(());
         }
-        match load::read_file(&self.path) {
+        let read = load::read_file(&self.path);
+        if has_settled && self.watch.as_ref().is_some_and(Watch::is_disturbed) {
+            // The next build began while this one was read.
+            return Ok(());
+        }
+        match read {
             Ok(content) => self.take(&content),
             // The wait starts again with each change: a large library takes its time.
             Err(problem) if problem.may_pass() && has_settled => {
@@ -140,7 +160,11 @@ impl LibraryFile {
             );
             return Err(LoadError::Refused { path: self.path.clone(), reason });
         }
-        let plugins = load::open(&self.path, content);
+        let (plugins, changed) = undisturbed(|| load::open(&self.path, content));
+        let plugins = match changed {
+            None => plugins,
+            Some(what) => Err(LoadError::Disturbs { path: self.path.clone(), what }),
+        };
         // What the linker takes stays mapped, whatever is wrong with the plugins in it.
         if !matches!(plugins, Err(LoadError::Refused { .. })) {
             self.mapped += size;
@@ -149,6 +173,13 @@ impl LibraryFile {
         self.versions.insert(id, plugins.clone());
         Ok(plugins)
     }
+}
+
+fn watch(path: &Path, watching: Watching) -> Option<Watch> {
+    let unwatched = |reason: &std::io::Error| {
+        tracing::warn!("{} cannot be watched ({reason}); use /reload after a build", path.display());
+    };
+    Watch::start(path, watching).inspect_err(unwatched).ok()
 }
 
 /// "1.2 MiB".

@@ -1,6 +1,10 @@
 //! A library on trial: what the conformance check needs beside what a hook is. It starts plugins without a look at settings
 //! and without a probe, and watches where they write. What has to be unsafe for that stands here.
 
+mod surroundings;
+
+pub use surroundings::Surroundings;
+
 use super::LoadError;
 use super::instance::Instance;
 use super::load::{self, Plugin};
@@ -152,22 +156,22 @@ impl Specimen {
     pub fn on_token_watched(&mut self, step: &Step, token: &Token) -> Answered {
         let Some(hook) = self.0.entry().on_token else { return Answered::nothing() };
         // SAFETY: all pointers are of live references; the instance was made by this entry.
-        self.watched(|instance, verdict| unsafe { hook(instance, step, token, verdict) })
+        self.watched("in `on_token`", |instance, verdict| unsafe { hook(instance, step, token, verdict) })
     }
 
     /// Calls `on_assessment` with a verdict whose surroundings are watched.
     pub fn on_assessment_watched(&mut self, step: &Step, assessment: &Assessment) -> Answered {
         let Some(hook) = self.0.entry().on_assessment else { return Answered::nothing() };
         // SAFETY: as in `on_token_watched`.
-        self.watched(|instance, verdict| unsafe { hook(instance, step, assessment, verdict) })
+        self.watched("in `on_assessment`", |instance, verdict| unsafe { hook(instance, step, assessment, verdict) })
     }
 
-    fn watched(&mut self, hook: impl FnOnce(*mut c_void, *mut RawVerdict) -> i32) -> Answered {
+    fn watched(&mut self, what: &'static str, hook: impl FnOnce(*mut c_void, *mut RawVerdict) -> i32) -> Answered {
         let mut frame = Frame { before: [PAINT; ZONE], verdict: RawVerdict::NOTHING, after: [PAINT; ZONE] };
         let whole: *mut Frame = &mut frame;
         // SAFETY: the address of a field of a live value. The pointer is made from the whole frame, so that a write into
         // the zones is a fault that is found, and not one that the compiler may assume away.
-        let outcome = self.0.call(|instance| hook(instance, unsafe { &raw mut (*whole).verdict }));
+        let outcome = self.0.call(what, |instance| hook(instance, unsafe { &raw mut (*whole).verdict }));
         // SAFETY: as above; the call is over.
         let frame = unsafe { &*whole };
         let is_whole = |zone: &[u8; ZONE]| zone.iter().all(|byte| *byte == PAINT);

@@ -30,8 +30,8 @@ pub use self::diagnose::Diagnosis;
 use self::knobs::Knobs;
 use self::program::{Function, Program};
 use super::watch::{Watch, Watching};
-use crate::files::{self, Why};
 use super::{Hook, HookError, Knob, Origin, Reload};
+use crate::files::{self, Why};
 
 /// How long a file may be absent or empty before that is worth a message: editors that delete and create, or that empty
 /// the file first, are done long before.
@@ -86,8 +86,11 @@ enum Follows<'a> {
 struct ScriptFile {
     path: PathBuf,
     label: String,
-    /// `None` where nothing can be watched; `/reload` still works.
+    watching: Watching,
+    /// `None` while it is switched off, and where nothing can be watched; `/reload` works all the same.
     watch: Option<Watch>,
+    /// Nobody watched for a while: it may be another one now.
+    is_stale: bool,
     /// The newest content that was looked at, good or bad.
     seen: String,
     missing_since: Option<Instant>,
@@ -98,17 +101,20 @@ impl ScriptHook {
     pub fn load(path: &Path, settings: &str, watching: Watching) -> Result<Self, ScriptError> {
         let settings = parse_settings(settings)?;
         // Watched before it is read, so that no change falls between.
-        let watch = Watch::start(path, watching);
+        let watch = watch(path, watching);
         let source = read_script(path)
             .map_err(|problem| ScriptError::Unreadable { path: path.into(), reason: problem.reason() })?;
-        let watch = watch
-            .inspect_err(|reason| {
-                tracing::warn!("{} cannot be watched ({reason}); use /reload after an edit", path.display());
-            })
-            .ok();
         let (label, name) = labels(path);
         let running = Running::prepare(&label, &source, &settings, Follows::Nothing).map_err(ScriptError::Faulty)?;
-        let file = ScriptFile { path: path.into(), label, watch, seen: source, missing_since: None };
+        let file = ScriptFile {
+            path: path.into(),
+            label,
+            watching,
+            watch,
+            is_stale: false,
+            seen: source,
+            missing_since: None,
+        };
         Ok(Self { name, settings, running, version: 1, file: Some(file) })
     }
 
@@ -256,10 +262,20 @@ impl Hook for ScriptHook {
         self.running.call_if(Function::Reset, hooks::reset)
     }
 
+    fn set_watched(&mut self, watched: bool) {
+        let Some(file) = &mut self.file else { return };
+        if !watched {
+            file.watch = None;
+        } else if file.watch.is_none() {
+            file.watch = watch(&file.path, file.watching);
+            file.is_stale = true;
+        }
+    }
+
     fn reload_if_changed(&mut self) -> Reload {
         let begin = Instant::now();
         let Some(file) = &mut self.file else { return Reload::Unchanged };
-        let has_settled = file.watch.as_ref().is_some_and(Watch::settled);
+        let has_settled = file.watch.as_ref().is_some_and(Watch::settled) || std::mem::take(&mut file.is_stale);
         let is_overdue = file.missing_since.is_some_and(|since| since.elapsed() >= PATIENCE);
         if !has_settled && !is_overdue {
             return Reload::Unchanged;
@@ -294,6 +310,13 @@ impl Hook for ScriptHook {
             Err(problem) => Reload::Refused(format!("`{}`: {}", file.label, problem.reason())),
         }
     }
+}
+
+fn watch(path: &Path, watching: Watching) -> Option<Watch> {
+    let unwatched = |reason: &std::io::Error| {
+        tracing::warn!("{} cannot be watched ({reason}); use /reload after an edit", path.display());
+    };
+    Watch::start(path, watching).inspect_err(unwatched).ok()
 }
 
 /// A file's name for diagnoses, and the hook's name.

@@ -104,10 +104,9 @@ impl Told {
         let outcome = guarded(|| {
             let watcher = match &mut self.watcher {
                 Some(watcher) => watcher,
-                none => none.insert(RecommendedWatcher::new(
-                    listener(&self.interest, &self.messages),
-                    Config::default(),
-                )?),
+                none => {
+                    none.insert(RecommendedWatcher::new(listener(&self.interest, &self.messages), Config::default())?)
+                }
             };
             what(watcher)
         });
