@@ -24,7 +24,7 @@ use plugin_api::Parameters;
 use std::{
     ffi::OsStr,
     hash::{BuildHasher, Hasher},
-    io::{self, Read},
+    io::Read,
     path::{Path, PathBuf},
 };
 

@@ -53,6 +53,7 @@ pub(super) fn keep() {
 
 #[allow(clippy::unnecessary_cast, reason = "the types differ between systems")]
 pub(super) fn identity(stat: &Stat) -> Identity {
+    #[allow(trivial_numeric_casts, reason = "other systems have other widths")]
     (stat.st_dev as u64, stat.st_ino as u64)
 }
 

@@ -25,6 +25,9 @@ pub(super) struct Told {
     interest: Arc<Mutex<Interest>>,
 }
 
+/// A folder, and a name in it that stands on the way to a file.
+type Place = (PathBuf, OsString);
+
 /// What the thread of the connection needs to know.
 #[derive(Default)]
 struct Interest {
@@ -51,7 +54,7 @@ impl Told {
     }
 
     /// From now on these files are told of, by the places on the way to them, and no others.
-    pub(super) fn listen(&mut self, files: &[(Arc<Watched>, &[(PathBuf, OsString)])]) {
+    pub(super) fn listen(&mut self, files: &[(Arc<Watched>, &[Place])]) {
         let mut by_path: HashMap<PathBuf, Vec<Weak<Watched>>> = HashMap::new();
         let mut wanted = HashSet::new();
         for (file, places) in files {

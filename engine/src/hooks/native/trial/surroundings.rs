@@ -50,7 +50,7 @@ impl Surroundings {
             folder: std::env::current_dir().ok(),
             signals: (1..32).map(handler).collect(),
             limits: LIMITS.map(getrlimit).into(),
-            mask: mask.bits().into(),
+            mask: mask.bits(),
             locale: locale(),
             environment: std::env::vars_os().collect(),
             has_children: has_children(),
