@@ -1,6 +1,6 @@
 //! What authors get: beginnings that work as they stand, and a check that names what is wrong.
 
-use crate::support::program;
+use crate::support::{program, timing};
 
 use program::{PAIR, Place, error_of, library};
 use std::path::Path;
@@ -35,10 +35,13 @@ fn checked(place: &Place, file: &str) -> (String, Option<i32>) {
     (String::from_utf8(output.stdout.clone()).unwrap() + error_of(&output).as_str(), output.status.code())
 }
 
+/// Passes all checks. On a busy machine a call may take long, of which `check` warns.
 fn assert_sound(place: &Place, file: &str) {
     let (report, code) = checked(place, file);
     assert_eq!(code, Some(0), "{report}");
-    assert!(report.ends_with(" all passed\n"), "{report}");
+    let is_excused = |line: &str| !timing::is_judged() && line.starts_with("warning  time of ");
+    assert!(report.lines().all(|line| !line.starts_with("warning") || is_excused(line)), "{report}");
+    assert!(report.ends_with(" all passed\n") || report.contains("none failed"), "{report}");
 }
 
 #[test]

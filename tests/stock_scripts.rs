@@ -36,13 +36,22 @@ fn reply(engine: &mut Engine, prompt: &str, parameters: Parameters, seed: u64) -
         stop: Vec::new(),
         context_shift: true,
     };
-    let mut observer = |event: &Event| {
-        // A call that fails lets something through.
-        if let Event::Notice { text } = event {
-            panic!("{text}");
+    for _ in 0..5 {
+        let mut is_delayed = false;
+        let mut observer = |event: &Event| {
+            // A call that fails lets something through. One that took too long did so because another program had the
+            // processor; the same seed gives the same reply again.
+            if let Event::Notice { text } = event {
+                assert!(text.contains("the limit is 250 ms") || text.contains("longer than 10 ms"), "{text}");
+                is_delayed = true;
+            }
+        };
+        let outcome = engine.decoder().reply(&request, &AtomicBool::new(false), &mut observer).unwrap();
+        if !is_delayed {
+            return outcome;
         }
-    };
-    engine.decoder().reply(&request, &AtomicBool::new(false), &mut observer).unwrap()
+    }
+    panic!("in each of five replies a call took too long");
 }
 
 /// Whether the text ends in a period of 1 to 64 units that stands three times and covers 32 units.

@@ -16,7 +16,7 @@
  * called at the same time. A plugin never calls back into the host outside a call. Pointers that a function is given are
  * never null unless its description says so, and are valid until it returns. An exception never leaves a function.
  *
- * Made from plugin-api/src/abi.rs. Do not edit: `REGENERATE=1 cargo test --release --test header` writes it anew.
+ * Made from plugin-api/src/abi.rs. Do not edit: `REGENERATE=1 cargo test --release header::` writes it anew.
  */
 
 #ifndef LLAMA_SELFMOD_PLUGIN_H
