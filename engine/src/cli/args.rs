@@ -167,7 +167,7 @@ pub struct EnsembleArgs {
     pub heads: Option<usize>,
     /// Write what the hooks see at every token to this file, for `llama_selfmod replay`
     ///
-    /// Rows are reduced to the best tokens and the statistics of the whole: about 1.3 kB a token with two members.
+    /// Rows are reduced to the best tokens and the statistics of the whole: about 1.2 kB a token with two members.
     #[arg(long, value_name = "FILE")]
     pub trace: Option<PathBuf>,
     /// A compiled plugin to load; repeat it for several
