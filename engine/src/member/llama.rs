@@ -141,7 +141,11 @@ impl LlamaMember {
                 };
                 if next < end {
                     let token = self.sequence[next];
-                    self.evidence[next] = counted(&self.vocabulary, token, || log_probability(row, token));
+                    let own = counted(&self.vocabulary, token, || log_probability(row, token));
+                    // A later token of the batch may have spoiled the row; what was known before holds.
+                    if !own.is_nan() {
+                        self.evidence[next] = own;
+                    }
                 } else {
                     self.vocabulary.row_of_units(row, self.kept.slot(next));
                 }
@@ -197,7 +201,8 @@ impl LlamaMember {
         self.checkpoints.clear();
         self.context.clear();
         self.decoded = 0;
-        self.decode_up_to(len, len + 1 - self.first_unknown().min(len))?;
+        let first = self.first_unknown();
+        self.decode_up_to(len, if first < self.prompt_len { len + 1 - first } else { 1 })?;
         self.keep_checkpoint(1);
         Ok(())
     }
