@@ -129,7 +129,7 @@ mod ways {
 
     /// A link that is put in the place of another one at one blow.
     fn turn(link: &Path, target: impl AsRef<Path>) {
-        let new = link.with_extension("new");
+        let new = link.parent().unwrap().join("turned");
         symlink(target, &new).unwrap();
         fs::rename(new, link).unwrap();
     }
