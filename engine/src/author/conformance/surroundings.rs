@@ -94,11 +94,12 @@ pub fn growth(subject: &mut Subject) -> Outcome {
     let more_threads = Surroundings::now().threads().saturating_sub(threads);
     subject.doing("in destroy");
     drop(hook);
-    if more > MUCH {
-        return Err(format!("takes {more:.0} MiB more memory in {steps} steps of a reply"));
-    }
+    // Threads take memory, too.
     if more_threads > 0 {
         return Err(format!("starts {more_threads} more threads in {steps} steps of a reply"));
+    }
+    if more > MUCH {
+        return Err(format!("takes {more:.0} MiB more memory in {steps} steps of a reply"));
     }
     let left = Surroundings::now().threads().saturating_sub(subject.before.threads());
     Ok(match left {
