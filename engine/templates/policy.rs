@@ -46,7 +46,10 @@ impl Plugin for Policy {
         }
         if a.mean_confidence < 0.5 && step.parameters.temperature > 0.4 {
             // Goes back to the user's value by itself, by half in 16 tokens.
-            let calm = Adjustment { temperature: Some(0.4), ..Adjustment::default() };
+            let calm = Adjustment {
+                temperature: Some(0.4),
+                ..Adjustment::default()
+            };
             return Ok(Verdict::adjust(calm, "unsure"));
         }
         Ok(Verdict::proceed())
