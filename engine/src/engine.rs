@@ -30,10 +30,21 @@ pub struct Engine {
 impl Engine {
     /// Loads members and hooks. `progress(member, 0.0..=1.0)` is called while the files are read.
     pub fn load(settings: Settings, progress: &(dyn Fn(usize, f32) + Sync)) -> Result<Self, Error> {
+        Self::load_admitted(settings, Ok, progress)
+    }
+
+    /// [`Engine::load`], with a last look at the members: `admit` is called when everything else was found to be in order,
+    /// and may refuse them or leave some of them out.
+    pub fn load_admitted(
+        settings: Settings,
+        admit: impl FnOnce(Settings) -> Result<Settings, Error>,
+        progress: &(dyn Fn(usize, f32) + Sync),
+    ) -> Result<Self, Error> {
         // Hooks and the trace first: a mistake there is found before gigabytes are read.
         let chain = hooks(&settings)?;
         let trace = settings.trace.as_deref().map(NewTrace::open).transpose();
         let trace = trace.map_err(|error| no_trace(&settings, &error))?;
+        let settings = admit(settings)?;
         let (ensemble, loaded) = load::load(&settings, progress)?;
         let weights: Vec<f32> = settings.models.iter().map(|model| model.weight).collect();
         let mut engine = Self { decoder: Decoder::new(ensemble, chain, &weights), settings, loaded };

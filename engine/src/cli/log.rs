@@ -19,11 +19,15 @@ pub struct Log {
 }
 
 impl Log {
-    /// Opens the file, or says now why it cannot be written. Hashing the models begins in the background.
-    pub fn open(path: &Path, settings: &Settings) -> Result<Self, Error> {
-        let memory = Memory::open(path).map_err(|error| Error::Input(error.to_string()))?;
+    /// Opens the file, or says now why it cannot be written.
+    pub fn open(path: &Path) -> Result<Memory, Error> {
+        Memory::open(path).map_err(|error| Error::Input(error.to_string()))
+    }
+
+    /// For replies of these members. Hashing their files begins in the background.
+    pub fn new(memory: Memory, settings: &Settings) -> Self {
         let models = settings.models.iter().map(|model| model.path.clone()).collect();
-        Ok(Self { memory, hashes: ModelHashes::start(models) })
+        Self { memory, hashes: ModelHashes::start(models) }
     }
 
     /// Adds the line of a reply.

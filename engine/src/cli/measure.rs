@@ -4,6 +4,7 @@ use super::{
     output::{print, print_json},
     progress,
     render::{Detail, Look},
+    trial::Admission,
 };
 use crate::{
     Error,
@@ -19,9 +20,9 @@ use std::{fmt::Write, path::Path, process::ExitCode};
 const LARGEST_TEXT: u64 = 1 << 30;
 
 /// Bits per byte of a file.
-pub fn score(settings: Settings, look: Look, file: &Path, json: bool) -> Result<ExitCode, Error> {
+pub fn score(settings: Settings, look: Look, admission: Admission, file: &Path, json: bool) -> Result<ExitCode, Error> {
     let text = files::read_text(file, LARGEST_TEXT)?;
-    let mut engine = progress::load(settings, look)?;
+    let mut engine = progress::load(settings, look, admission)?;
     let bar = progress::bar(look, "scoring");
     let score = engine.score(&text, &mut |part| bar.set_position((part * 1000.0) as u64))?;
     bar.finish_and_clear();
@@ -33,8 +34,8 @@ pub fn score(settings: Settings, look: Look, file: &Path, json: bool) -> Result<
 }
 
 /// Times of a step.
-pub fn bench(settings: Settings, look: Look, steps: u32, json: bool) -> Result<ExitCode, Error> {
-    let mut engine = progress::load(settings, look)?;
+pub fn bench(settings: Settings, look: Look, admission: Admission, steps: u32, json: bool) -> Result<ExitCode, Error> {
+    let mut engine = progress::load(settings, look, admission)?;
     let bench = engine.bench(steps as usize)?;
     if json { print_json(&line(&bench)?) } else { print(&bench_table(&bench)) }
 }

@@ -31,6 +31,7 @@ use self::{
     output::visible,
     render::{Detail, Look},
     session::Session,
+    trial::Admission,
 };
 use crate::{Error, hooks::native, settings::Settings};
 use clap::{CommandFactory, Parser};
@@ -93,10 +94,11 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         // The checks of a plugin tell it themselves.
         native::tell_of_exit(say_last);
     }
-    let settings = if trust { settings } else { trial::usable(settings, &mode, look)? };
+    let tried = |otherwise| if trust { Admission::Trusted } else { otherwise };
     match mode {
         Mode::Reply(prompt) => {
-            let code = oneshot::run(Session::open(settings, look, memory, Interrupt::install()?)?, prompt)?;
+            let session = Session::open(settings, look, memory, Interrupt::install()?, tried(Admission::All))?;
+            let code = oneshot::run(session, prompt)?;
             if demo {
                 look.remark(WHAT_NEXT);
             }
@@ -104,17 +106,23 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         }
         Mode::Chat => {
             let lines = Lines::open()?;
-            Chat::new(Session::open(settings, look, memory, Interrupt::install()?)?).run(lines)
+            let session = Session::open(settings, look, memory, Interrupt::install()?, tried(Admission::Usable))?;
+            Chat::new(session).run(lines)
         }
         Mode::ListHooks => list_hooks(&settings),
         Mode::New(beginning, name) => author::new(beginning, &name),
         Mode::Check(file) => author::check(&file, look),
         Mode::CheckHere(work) => author::work(&work),
         Mode::TryHere(args) => trial::here(args),
-        Mode::Score { file, json } => measure::score(settings, look, &file, json),
-        Mode::Vocab { files, json } => vocab::run(&settings, &files, json),
+        Mode::Score { file, json } => measure::score(settings, look, tried(Admission::All), &file, json),
+        Mode::Vocab { files, json } => {
+            if !trust {
+                trial::vocabularies(&files, settings.cache.as_deref(), look)?;
+            }
+            vocab::run(&settings, &files, json)
+        }
         Mode::Replay { file, json } => replay::run(&settings, &file, json),
-        Mode::Bench { steps, json } => measure::bench(settings, look, steps, json),
+        Mode::Bench { steps, json } => measure::bench(settings, look, tried(Admission::All), steps, json),
     }
 }
 

@@ -3,33 +3,39 @@
 use super::{
     output::{self, visible},
     render::{Detail, Look},
+    trial::Admission,
 };
 use crate::{Error, engine::Engine, settings::Settings};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
-use std::time::{Duration, Instant};
+use std::{
+    borrow::Cow,
+    sync::OnceLock,
+    time::{Duration, Instant},
+};
 
 /// What is loaded sooner would only flicker.
 pub const WORTH_A_BAR: Duration = Duration::from_millis(300);
 
-/// Loads the ensemble.
-pub fn load(settings: Settings, look: Look) -> Result<Engine, Error> {
+/// Loads the ensemble, of the members that may decode.
+pub fn load(settings: Settings, look: Look, admission: Admission) -> Result<Engine, Error> {
     let watched = output::stderr().is_terminal() && matches!(look.detail, Detail::Normal | Detail::Verbose);
-    if !watched {
-        return Engine::load(settings, &|_, _| {});
-    }
-    let names = settings.models.iter().map(|model| model.path.file_stem().unwrap_or_default().to_string_lossy());
     let all = MultiProgress::new();
-    let bars: Vec<_> =
-        names.map(|name| all.add(ProgressBar::new(1000).with_prefix(visible(&name)).with_style(style()))).collect();
-    let start = Instant::now();
-    let engine = Engine::load(settings, &|index, part| {
+    // Made when it is known for which members, and when loading begins.
+    let bars = OnceLock::new();
+    let admit = |settings: Settings| {
+        let settings = admission.admit(settings, look)?;
+        let names = settings.models.iter().map(|model| model.path.file_stem().unwrap_or_default().to_string_lossy());
+        let bar = |name: Cow<str>| all.add(ProgressBar::new(1000).with_prefix(visible(&name)).with_style(style()));
+        let _ = bars.set((Instant::now(), if watched { names.map(bar).collect() } else { Vec::new() }));
+        Ok(settings)
+    };
+    let engine = Engine::load_admitted(settings, admit, &|index, part| {
+        let Some((start, bars)) = bars.get() else { return };
         if let Some(bar) = bars.get(index).filter(|_| start.elapsed() > WORTH_A_BAR) {
             bar.set_position((part.clamp(0.0, 1.0) * 1000.0) as u64);
         }
     });
-    for bar in &bars {
-        bar.finish_and_clear();
-    }
+    bars.get().iter().flat_map(|(_, bars)| bars).for_each(ProgressBar::finish_and_clear);
     engine
 }
 

@@ -1,6 +1,6 @@
 //! An ensemble at work for a person or a program: replies are written, shown and logged.
 
-use super::{interrupt::Interrupt, log::Log, progress, render::Look, signals::Silence};
+use super::{interrupt::Interrupt, log::Log, progress, render::Look, signals::Silence, trial::Admission};
 use crate::{
     Error,
     engine::Engine,
@@ -23,10 +23,17 @@ pub struct Session {
 
 impl Session {
     /// Opens the log, which should fail before minutes are spent on loading, and loads the ensemble.
-    pub fn open(settings: Settings, look: Look, memory: Option<PathBuf>, interrupt: Interrupt) -> Result<Self, Error> {
+    pub fn open(
+        settings: Settings,
+        look: Look,
+        memory: Option<PathBuf>,
+        interrupt: Interrupt,
+        admission: Admission,
+    ) -> Result<Self, Error> {
         let settings = Settings { interrupted: interrupt.flag().clone(), ..settings };
-        let log = memory.map(|path| Log::open(&path, &settings)).transpose()?;
-        let engine = progress::load(settings, look)?;
+        let memory = memory.map(|path| Log::open(&path)).transpose()?;
+        let engine = progress::load(settings, look, admission)?;
+        let log = memory.map(|memory| Log::new(memory, engine.settings()));
         for note in engine.notes() {
             look.remark(note);
         }

@@ -8,7 +8,7 @@ use self::{
     known::Note,
     process::{Bounds, Process, size},
 };
-use super::{args::TryArgs, meaning::Mode, render::Look};
+use super::{args::TryArgs, render::Look};
 use crate::{
     Error,
     engine::{model_files, read_vocabulary, try_model},
@@ -28,32 +28,41 @@ const CONTEXT: u32 = 2048;
 /// Below this a second thread costs more than it saves.
 const LARGE: u64 = 100 << 20;
 
-/// The settings with the members that can be used. In a chat the others are left out, with a note, as long as one is there;
-/// anything else fails, because its outcome would be another without them.
-pub fn usable(mut settings: Settings, mode: &Mode, look: Look) -> Result<Settings, Error> {
-    match mode {
-        Mode::Reply(_) | Mode::Score { .. } | Mode::Bench { .. } => {
-            verdicts(&settings, look)?.into_iter().collect::<Result<(), _>>()?;
+/// Which members may decode.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Admission {
+    /// All, untried.
+    Trusted,
+    /// All that were asked for, or none: the outcome would be another without one of them.
+    All,
+    /// Those that can be used, as long as there is one; the others are left out, with a note.
+    Usable,
+}
+
+impl Admission {
+    /// The settings with the members that may decode.
+    pub fn admit(self, mut settings: Settings, look: Look) -> Result<Settings, Error> {
+        if self == Self::Trusted {
+            return Ok(settings);
         }
-        Mode::Chat => {
-            let verdicts = verdicts(&settings, look)?;
-            if verdicts.iter().all(Result::is_err) {
-                return verdicts.into_iter().collect::<Result<(), _>>().map(|()| settings);
-            }
-            let mut kept = verdicts.iter().map(Result::is_ok);
-            settings.models.retain(|_| kept.next().unwrap_or(true));
-            for error in verdicts.into_iter().filter_map(Result::err) {
-                // Also where only the text is wanted: it is no longer that of the ensemble that was asked for.
-                look.error(&format!("left out: {error}"));
-            }
+        let verdicts = verdicts(&settings, look)?;
+        if self == Self::All || verdicts.iter().all(Result::is_err) {
+            return verdicts.into_iter().collect::<Result<(), _>>().map(|()| settings);
         }
-        Mode::Vocab { files, .. } => {
-            let trials = files.iter().map(|file| Trial::of_vocabulary(file));
-            run(trials.collect(), settings.cache.as_deref(), look)?.into_iter().collect::<Result<(), _>>()?;
+        let mut kept = verdicts.iter().map(Result::is_ok);
+        settings.models.retain(|_| kept.next().unwrap_or(true));
+        for error in verdicts.into_iter().filter_map(Result::err) {
+            // Also where only the text is wanted: it is no longer that of the ensemble that was asked for.
+            look.error(&format!("left out: {error}"));
         }
-        _ => {}
+        Ok(settings)
     }
-    Ok(settings)
+}
+
+/// Tries files of which only the vocabulary is read.
+pub fn vocabularies(files: &[PathBuf], cache: Option<&Path>, look: Look) -> Result<(), Error> {
+    let trials = files.iter().map(|file| Trial::of_vocabulary(file));
+    run(trials.collect(), cache, look)?.into_iter().collect()
 }
 
 /// Whether each member can be used, and why not.

@@ -158,6 +158,7 @@ mod tests {
             interrupt::Interrupt,
             render::{Detail, Look},
             session::Session,
+            trial::Admission,
         },
         settings::{ModelSource, Settings},
     };
@@ -166,7 +167,7 @@ mod tests {
         let models = demo::demo_models().unwrap().into_iter().map(ModelSource::new).collect();
         let settings = Settings { models, threads: Some(1), ..Settings::default() };
         let look = Look { detail: Detail::Quiet, color: false };
-        Chat::new(Session::open(settings, look, None, Interrupt::default()).unwrap())
+        Chat::new(Session::open(settings, look, None, Interrupt::default(), Admission::Trusted).unwrap())
     }
 
     fn say(chat: &mut Chat, line: &str) -> Result<String, String> {
