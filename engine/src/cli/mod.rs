@@ -63,8 +63,8 @@ pub fn run() -> ExitCode {
 }
 
 /// Below the demo's story: a chat, a measurement, a policy.
-const WHAT_NEXT: &str = "next: `llama_selfmod --demo` to write together, `score --demo FILE` to measure, `new policy calm` to \
-                         change how it corrects itself";
+const WHAT_NEXT: [&str; 3] =
+    ["next: `llama_selfmod --demo` chats", "`score --demo FILE` measures", "`new policy calm` corrects"];
 
 /// Says what is wrong with the command line, or shows the help or the version, which come this way, too.
 fn refused(error: clap::Error) -> ExitCode {
@@ -100,7 +100,7 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
             let session = Session::open(settings, look, memory, Interrupt::install()?, tried(Admission::All))?;
             let code = oneshot::run(session, prompt)?;
             if demo {
-                look.remark(WHAT_NEXT);
+                look.remark(&render::status(&WHAT_NEXT.map(String::from)));
             }
             Ok(code)
         }
