@@ -44,6 +44,7 @@ impl Place {
 
     /// A call without standard input, for tests that stay with it while it runs.
     pub fn process(&self, words: &[&str]) -> std::process::Command {
+        heed_signals();
         let mut command = std::process::Command::new(env!("CARGO_BIN_EXE_llama_selfmod"));
         command.args(words).current_dir(self.path()).stdin(std::process::Stdio::null());
         command.env("XDG_CACHE_HOME", self.path()).env("XDG_STATE_HOME", self.path());
@@ -79,6 +80,16 @@ impl Place {
     /// The lines of the log.
     pub fn log(&self) -> Vec<Value> {
         self.read("selfmod_memory.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+    }
+}
+
+/// Programs inherit which signals are ignored, and in the background of a shell or under `nohup` some are. The tests start
+/// them as at a prompt, where none is.
+fn heed_signals() {
+    #[cfg(unix)]
+    for signal in [libc::SIGINT, libc::SIGQUIT, libc::SIGHUP, libc::SIGTERM] {
+        // SAFETY: sets the default, which needs no handler.
+        unsafe { libc::signal(signal, libc::SIG_DFL) };
     }
 }
 
