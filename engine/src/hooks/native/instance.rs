@@ -73,22 +73,24 @@ impl Instance {
 
     pub fn on_token(&mut self, step: &Step, token: &Token) -> Result<Verdict, HookError> {
         let Some(hook) = self.entry.on_token else { return Ok(Verdict::proceed()) };
-        let mut verdict = RawVerdict::NOTHING;
+        let mut place = Place::default();
+        let verdict = place.verdict();
         // SAFETY: as in `on_logits`.
-        if !self.call("in `on_token`", |it| unsafe { hook(it, step, token, &mut verdict) })? {
+        if !self.call("in `on_token`", |it| unsafe { hook(it, step, token, verdict) })? {
             self.entry.on_token = None;
         }
-        Ok(verdict.get()?)
+        Ok(place.verdict.get()?)
     }
 
     pub fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, HookError> {
         let Some(hook) = self.entry.on_assessment else { return Ok(Verdict::proceed()) };
-        let mut verdict = RawVerdict::NOTHING;
+        let mut place = Place::default();
+        let verdict = place.verdict();
         // SAFETY: as in `on_logits`.
-        if !self.call("in `on_assessment`", |it| unsafe { hook(it, step, assessment, &mut verdict) })? {
+        if !self.call("in `on_assessment`", |it| unsafe { hook(it, step, assessment, verdict) })? {
             self.entry.on_assessment = None;
         }
-        Ok(verdict.get()?)
+        Ok(place.verdict.get()?)
     }
 
     pub fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError> {
@@ -122,6 +124,26 @@ impl Instance {
         let Some(restore) = self.entry.restore else { return Ok(()) };
         // SAFETY: the bytes are borrowed for the call.
         self.call("in `restore`", |it| unsafe { restore(it, state.as_ptr(), state.len()) }).map(drop)
+    }
+}
+
+/// A verdict with room behind it: a plugin that writes a little too much spoils nothing of the program's.
+#[repr(C)]
+struct Place {
+    verdict: RawVerdict,
+    spare: [u8; 256],
+}
+
+impl Default for Place {
+    fn default() -> Self {
+        Self { verdict: RawVerdict::NOTHING, spare: [0; 256] }
+    }
+}
+
+impl Place {
+    /// Where the plugin writes. Made from the whole place, which the optimiser must not take apart.
+    fn verdict(&mut self) -> *mut RawVerdict {
+        std::hint::black_box(std::ptr::from_mut(self)).cast()
     }
 }
 

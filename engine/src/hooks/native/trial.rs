@@ -168,7 +168,7 @@ impl Specimen {
 
     fn watched(&mut self, what: &'static str, hook: impl FnOnce(*mut c_void, *mut RawVerdict) -> i32) -> Answered {
         let mut frame = Frame { before: [PAINT; ZONE], verdict: RawVerdict::NOTHING, after: [PAINT; ZONE] };
-        // The optimiser would make three variables of the frame, and the zones would no longer lie around the verdict.
+        // Opaque, so that the zones lie around the verdict whatever the optimiser knows.
         let whole: *mut Frame = std::hint::black_box(&mut frame);
         // SAFETY: the address of a field of a live value. The pointer is made from the whole frame, so that a write into
         // the zones is a fault that is found, and not one that the compiler may assume away.
