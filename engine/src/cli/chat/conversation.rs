@@ -9,13 +9,15 @@ pub struct Conversation {
     messages: Vec<Message>,
     /// How often the last reply was asked for again.
     attempt: u64,
+    /// Bytes at the beginning of [`Self::text`] that are out of the members' sight.
+    hidden: usize,
 }
 
 impl Conversation {
     /// Nothing was said yet.
     pub fn new(system: Option<&str>) -> Self {
         let system = system.map(|content| Message { role: Speaker::System, content: content.to_owned() });
-        Self { messages: system.into_iter().collect(), attempt: 0 }
+        Self { messages: system.into_iter().collect(), ..Self::default() }
     }
 
     /// Takes over messages that were saved; `None` when they do not come in turn.
@@ -27,7 +29,7 @@ impl Conversation {
         let in_turn = turns.chunks(2).all(|turn| {
             matches!(turn, [person, ensemble] if person.role == Speaker::User && ensemble.role == Speaker::Assistant)
         });
-        in_turn.then_some(Self { messages, attempt: 0 })
+        in_turn.then_some(Self { messages, ..Self::default() })
     }
 
     /// All messages.
@@ -67,13 +69,27 @@ impl Conversation {
 
     /// Takes the last message away if it is this speaker's.
     fn take(&mut self, speaker: Speaker) -> Option<Message> {
-        let last = self.messages.last()?;
-        (last.role == speaker).then(|| self.messages.pop()).flatten()
+        let taken = self.messages.pop_if(|last| last.role == speaker)?;
+        // What comes now may be another text: it is seen from its beginning.
+        if self.hidden > self.text().len() {
+            self.hidden = 0;
+        }
+        Some(taken)
     }
 
     /// The text so far, for a chat that continues one text: messages of both as they stand.
     pub fn text(&self) -> String {
         self.messages.iter().filter(|message| message.role != Speaker::System).map(|it| it.content.as_str()).collect()
+    }
+
+    /// The part of [`Self::text`] that is not out of sight.
+    pub fn in_sight(&self) -> String {
+        self.text().split_off(self.hidden)
+    }
+
+    /// The next `bytes` of the text go out of the members' sight.
+    pub fn hide(&mut self, bytes: usize) {
+        self.hidden += bytes;
     }
 
     /// Drops the oldest messages after the system's, as the engine did to make room.

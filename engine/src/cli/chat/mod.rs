@@ -10,9 +10,7 @@ mod saved;
 mod story;
 mod tally;
 
-use self::{
-    conversation::Conversation, execute::Outcome, input::Input, kept::Kept, saved::Saved, story::Story, tally::Tally,
-};
+use self::{conversation::Conversation, execute::Outcome, input::Input, kept::Kept, saved::Saved, tally::Tally};
 use super::{folders, hooks, output, render::status, session::Session};
 use crate::{Error, events::EndReason, settings::Prompt};
 use std::process::ExitCode;
@@ -23,8 +21,6 @@ pub use self::lines::Lines;
 pub struct Chat {
     session: Session,
     conversation: Conversation,
-    /// Where what is said is one text that goes on (`--raw`).
-    story: Option<Story>,
     tally: Tally,
     kept: Kept,
     /// Of the chat; a reply that is written again gets its own.
@@ -36,8 +32,7 @@ impl Chat {
     pub fn new(session: Session) -> Self {
         let settings = session.engine.settings();
         let conversation = Conversation::new(settings.system.as_deref());
-        let story = settings.raw.then(Story::default);
-        Self { conversation, story, seed: settings.seed, tally: Tally::default(), kept: Kept::default(), session }
+        Self { conversation, seed: settings.seed, tally: Tally::default(), kept: Kept::default(), session }
     }
 
     /// Talks until the person leaves. What goes wrong in between is said and does not end the chat.
@@ -48,7 +43,7 @@ impl Chat {
         while let Some(typed) = lines.next(&self.session.interrupt)? {
             let answer = match input::understand(&typed) {
                 // A story goes on by itself.
-                Input::Nothing if self.story.is_some() && self.conversation.turns() > 0 => {
+                Input::Nothing if self.is_story() && self.conversation.turns() > 0 => {
                     self.converse(String::new()).map(|()| Outcome::Say(String::new()))
                 }
                 Input::Nothing => continue,
@@ -92,6 +87,11 @@ impl Chat {
         Saved::new(self.model_names(), self.session.engine.settings(), self.seed, self.conversation.messages())
     }
 
+    /// Whether what is said is one text that goes on (`--raw`).
+    fn is_story(&self) -> bool {
+        self.session.engine.settings().raw
+    }
+
     fn greet(&self) {
         let engine = &self.session.engine;
         let members: Vec<_> = engine.members().iter().map(|member| member.name.as_str()).collect();
@@ -101,18 +101,15 @@ impl Chat {
             format!("policies {}", hooks::names(&engine.policies())),
             format!("context {} tokens", engine.context()),
         ];
-        let story = match self.story {
-            Some(_) => "what you type becomes part of the text, and Enter alone lets it go on; ",
-            None => "",
+        let story = match self.is_story() {
+            true => "what you type becomes part of the text, and Enter alone lets it go on; ",
+            false => "",
         };
         self.session.look.remark(&format!("{}\n{story}/help lists the commands, Ctrl-D leaves\n", status(&parts)));
     }
 
     fn converse(&mut self, text: String) -> Result<(), Error> {
-        let text = match self.story {
-            Some(_) => story::joined(&self.conversation.text(), &text),
-            None => text,
-        };
+        let text = if self.is_story() { story::joined(&self.conversation.text(), &text) } else { text };
         self.conversation.ask(text);
         let outcome = self.reply();
         if !matches!(outcome, Ok(Written::Something)) {
@@ -140,18 +137,18 @@ impl Chat {
         self.session.engine.set_seed(self.conversation.seed(self.seed));
         // A quarter of the context or so: a token has some four bytes.
         let part = self.session.engine.context() as usize;
-        let prompt = match &mut self.story {
-            Some(story) => story.prompt(&self.conversation, part),
-            None => Prompt::Chat(self.conversation.messages().to_vec()),
+        let prompt = match self.is_story() {
+            true => story::prompt(&self.conversation, part),
+            false => Prompt::Chat(self.conversation.messages().to_vec()),
         };
         let (reply, shown) = self.session.reply(&prompt)?;
         if reply.reason == EndReason::Interrupted && reply.text.is_empty() {
             return Ok(Written::Nothing);
         }
         self.tally.add(&reply);
-        match &mut self.story {
-            Some(story) => story.forget(&prompt, reply.dropped_messages),
-            None => self.conversation.forget(reply.dropped_messages),
+        match self.is_story() {
+            true => self.conversation.hide(story::bytes_of(&prompt, reply.dropped_messages)),
+            false => self.conversation.forget(reply.dropped_messages),
         }
         self.conversation.answer(reply.text);
         shown

@@ -6,40 +6,26 @@
 use super::conversation::Conversation;
 use crate::settings::{Message, Prompt, Speaker};
 
-/// How a chat becomes one text.
-#[derive(Debug, Default)]
-pub struct Story {
-    /// Bytes at the beginning that the members no longer see.
-    hidden: usize,
+/// What to ask of the ensemble: the text that is in sight, in parts of some `part` bytes.
+pub fn prompt(conversation: &Conversation, part: usize) -> Prompt {
+    // What was typed last is a part of its own: the log calls it the prompt.
+    let typed = conversation.messages().last().filter(|message| message.role == Speaker::User);
+    let typed = typed.map_or("", |message| message.content.as_str());
+    let text = conversation.in_sight();
+    let before = text.strip_suffix(typed).unwrap_or_default();
+    let system = conversation.messages().iter().find(|message| message.role == Speaker::System).cloned();
+    let seen =
+        parts(before, part.max(1)).into_iter().flat_map(|part| [(Speaker::User, part), (Speaker::Assistant, "")]);
+    let seen = seen.chain([(Speaker::User, typed)]);
+    let seen = seen.map(|(role, content)| Message { role, content: content.into() });
+    Prompt::Chat(system.into_iter().chain(seen).collect())
 }
 
-impl Story {
-    /// What to ask of the ensemble: the text from where it is still seen, in parts of some `part` bytes.
-    pub fn prompt(&mut self, conversation: &Conversation, part: usize) -> Prompt {
-        let text = conversation.text();
-        // Less text than is hidden: some of it was taken back, or another conversation was loaded.
-        if self.hidden > text.len() || !text.is_char_boundary(self.hidden) {
-            self.hidden = 0;
-        }
-        // What was typed last is a part of its own: the log calls it the prompt.
-        let typed = conversation.messages().last().filter(|message| message.role == Speaker::User);
-        let typed = typed.map_or("", |message| message.content.as_str());
-        let before = text[self.hidden..].strip_suffix(typed).unwrap_or_default();
-        let system = conversation.messages().iter().find(|message| message.role == Speaker::System).cloned();
-        let seen =
-            parts(before, part.max(1)).into_iter().flat_map(|part| [(Speaker::User, part), (Speaker::Assistant, "")]);
-        let seen = seen.chain([(Speaker::User, typed)]);
-        let seen = seen.map(|(role, content)| Message { role, content: content.into() });
-        Prompt::Chat(system.into_iter().chain(seen).collect())
-    }
-
-    /// The first `messages` of what was asked, after the system's, have gone out of sight.
-    pub fn forget(&mut self, prompt: &Prompt, messages: usize) {
-        if let Prompt::Chat(parts) = prompt {
-            let said = parts.iter().filter(|part| part.role != Speaker::System);
-            self.hidden += said.take(messages).map(|part| part.content.len()).sum::<usize>();
-        }
-    }
+/// How many bytes of the text the first `messages` of a [`prompt`] are, after the system's.
+pub fn bytes_of(prompt: &Prompt, messages: usize) -> usize {
+    let Prompt::Chat(parts) = prompt else { return 0 };
+    let said = parts.iter().filter(|part| part.role != Speaker::System);
+    said.take(messages).map(|part| part.content.len()).sum()
 }
 
 /// Parts of some `part` bytes, which end before a space where there is one: words stay whole.
@@ -96,14 +82,20 @@ mod tests {
 
     #[test]
     fn what_went_out_of_sight_is_not_asked_again() {
-        let conversation = said(&["one two three", " four five six", " seven"]);
-        let mut story = Story::default();
-        let prompt = story.prompt(&conversation, 8);
-        assert_eq!(content(&prompt), "sone two three four five six seven");
-        story.forget(&prompt, 2);
-        assert_eq!(content(&story.prompt(&conversation, 8)), "s three four five six seven");
-        // Another, shorter text is seen whole.
-        assert_eq!(content(&story.prompt(&said(&["one"]), 8)), "sone");
+        let mut conversation = said(&["one two three", " four five six", " seven"]);
+        let first = prompt(&conversation, 8);
+        assert_eq!(content(&first), "sone two three four five six seven");
+        conversation.hide(bytes_of(&first, 2));
+        assert_eq!(content(&prompt(&conversation, 8)), "s three four five six seven");
+    }
+
+    #[test]
+    fn another_text_is_seen_whole() {
+        let mut conversation = said(&["one two three", " four five six"]);
+        conversation.hide(20);
+        conversation.undo();
+        conversation.ask("a text that is longer than what was hidden".into());
+        assert_eq!(content(&prompt(&conversation, 80)), "sa text that is longer than what was hidden");
     }
 
     #[test]
