@@ -77,7 +77,7 @@ impl Process {
         command.args(threads.map(|threads| format!("--threads={threads}")));
         command.args(vocabulary.then_some("--vocabulary")).args(beside.then_some("--beside")).arg("--").arg(file);
         // Its processor time is limited, and threads that spin while they wait would use it up.
-        command.env("GGML_NO_BACKTRACE", "1").env("OMP_WAIT_POLICY", "passive").env_remove("LLAMA_SELFMOD_LOG");
+        command.env("OMP_WAIT_POLICY", "passive").env_remove("LLAMA_SELFMOD_LOG");
         command.stdin(Stdio::null()).stdout(Stdio::null()).stderr(said.try_clone()?);
         Ok(Self { child: command.spawn()?, said, patience: Bounds::of(&trial.files).patience() })
     }
