@@ -204,12 +204,11 @@ impl Reply<'_> {
         if self.dropped_messages > 0 {
             self.tell_dropped();
         }
+        let mut flow = if is_unread { Break(EndReason::Interrupted) } else { Continue(()) };
         let reason = loop {
-            if is_unread {
-                break EndReason::Interrupted;
-            }
-            if let Break(reason) = self.step(interrupted) {
-                break reason;
+            match flow {
+                Break(reason) => break reason,
+                Continue(()) => flow = self.step(interrupted),
             }
         };
         self.finish(reason, start)

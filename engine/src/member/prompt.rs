@@ -16,25 +16,18 @@ pub(crate) struct PromptForm {
 impl PromptForm {
     /// The prompt as text, and the texts after which a reply to it is over. Nothing for [`Prompt::Tokens`].
     pub fn render(&self, prompt: &Prompt) -> Result<(Vec<Piece>, Vec<String>), TemplateError> {
-        let messages = match (prompt, &self.template) {
-            (Prompt::Tokens(_), _) => return Ok(Default::default()),
-            (Prompt::Chat(messages), _) if self.raw => {
-                let text = one_text(&self.with_system(messages.clone()));
-                return Ok((vec![Piece { text, trusted: false }], Vec::new()));
-            }
-            (Prompt::Text(text), None) => {
-                let text = match &self.system {
-                    Some(system) => format!("{system}\n\n{text}"),
-                    None => text.clone(),
-                };
-                return Ok((vec![Piece { text, trusted: false }], Vec::new()));
-            }
-            (Prompt::Text(text), Some(_)) => vec![Message { role: Speaker::User, content: text.clone() }],
-            (Prompt::Chat(messages), _) => messages.clone(),
+        let messages = match prompt {
+            Prompt::Tokens(_) => return Ok(Default::default()),
+            Prompt::Text(text) => vec![Message { role: Speaker::User, content: text.clone() }],
+            Prompt::Chat(messages) => messages.clone(),
         };
+        let messages = self.with_system(messages);
+        if self.raw || (self.template.is_none() && matches!(prompt, Prompt::Text(_))) {
+            return Ok((vec![Piece { text: one_text(&messages), trusted: false }], Vec::new()));
+        }
         let plain = ChatTemplate::plain();
         let template = self.template.as_ref().unwrap_or(&plain);
-        Ok((template.render(&self.with_system(messages))?, template.stop_strings().to_vec()))
+        Ok((template.render(&messages)?, template.stop_strings().to_vec()))
     }
 
     fn with_system(&self, messages: Vec<Message>) -> Vec<Message> {
