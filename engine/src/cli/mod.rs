@@ -64,7 +64,7 @@ pub fn run() -> ExitCode {
 
 /// Below the demo's story: a chat, a measurement, a policy.
 const WHAT_NEXT: [&str; 3] =
-    ["next: `llama_selfmod --demo` chats", "`score --demo FILE` measures", "`new policy calm` corrects"];
+    ["next: `llama_selfmod --demo` to chat", "`score --demo FILE` to measure", "`new policy calm` for a policy"];
 
 /// Says what is wrong with the command line, or shows the help or the version, which come this way, too.
 fn refused(error: clap::Error) -> ExitCode {
