@@ -96,10 +96,13 @@ fn arrows_point_down() {
     never("engine/src/fuse", &["std::fs", "std::io", "std::thread", "crate::hooks", "crate::member", "crate::decode"]);
     never("engine/src/member", &["crate::decode", "crate::hooks", "crate::engine", "crate::events"]);
     never("engine/src/hooks", &["crate::decode", "crate::member", "crate::engine", "crate::settings", "crate::events"]);
+    never("engine/src/hooks", &["crate::registry"]);
     never("engine/src/decode", &["std::fs", "std::thread", "crate::engine", "crate::memory", "crate::score"]);
+    never("engine/src/decode", &["crate::registry"]);
+    never("engine/src/registry.rs", &["crate::decode", "crate::member", "crate::engine", "crate::events"]);
     // A trace is read without members, and a replay runs without them.
     for place in ["engine/src/trace.rs", "engine/src/trace", "engine/src/replay.rs", "engine/src/replay"] {
-        never(place, &["crate::member", "crate::cli", "crate::events"]);
+        never(place, &["crate::member", "crate::cli", "crate::events", "crate::engine"]);
     }
 }
 

@@ -3,15 +3,13 @@
 use crate::decode::{Decoder, Limits, Request};
 use crate::error::Error;
 use crate::events::Event;
-use crate::hooks::Hook;
-use crate::hooks::chain::{Chain, HookInfo};
-use crate::hooks::native::{self, NativeHook, PluginSettings};
-use crate::hooks::script::ScriptHook;
+use crate::hooks::chain::HookInfo;
 use crate::member::{MemberError, Unit, load};
+use crate::registry;
 use crate::reply::Reply;
-use crate::settings::{PluginSource, PolicySource, Prompt, Settings, Speaker};
+use crate::settings::{PolicySource, Prompt, Settings, Speaker};
 use crate::trace::{self, NewTrace};
-use plugin_api::{Parameters, Role};
+use plugin_api::Parameters;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -41,7 +39,7 @@ impl Engine {
         progress: &(dyn Fn(usize, f32) + Sync),
     ) -> Result<Self, Error> {
         // Hooks and the trace first: a mistake there is found before gigabytes are read.
-        let chain = hooks(&settings)?;
+        let chain = registry::hooks(&settings)?;
         let trace = settings.trace.as_deref().map(NewTrace::open).transpose();
         let trace = trace.map_err(|error| no_trace(&settings, &error))?;
         let settings = admit(settings)?;
@@ -105,14 +103,14 @@ impl Engine {
 
     /// Chooses another fusion.
     pub fn set_fusion(&mut self, name: &str) -> Result<(), Error> {
-        choose_fusion(&mut self.decoder.chain, name)?;
+        registry::choose_fusion(&mut self.decoder.chain, name)?;
         self.settings.fusion_mode = name.to_string();
         Ok(())
     }
 
     /// Lets a policy run or stops it.
     pub fn set_policy(&mut self, name: &str, running: bool) -> Result<(), Error> {
-        run_policy(&mut self.decoder.chain, name, running)
+        registry::run_policy(&mut self.decoder.chain, name, running)
     }
 
     /// Sets a knob of a fusion or a policy from the next step on.
@@ -123,7 +121,7 @@ impl Engine {
     /// Adds a policy and lets it run; its name. One of the same file or name that is there already gives way to it, and a
     /// notice says so.
     pub fn add_policy(&mut self, source: &PolicySource) -> Result<String, Error> {
-        add_policy(&mut self.decoder.chain, source, &self.settings)
+        registry::add_policy(&mut self.decoder.chain, source, &self.settings)
     }
 
     /// All hooks.
@@ -241,139 +239,4 @@ impl Engine {
 fn no_trace(settings: &Settings, error: &io::Error) -> Error {
     let path = settings.trace.as_deref().unwrap_or(Path::new(""));
     Error::Input(format!("the trace `{}` cannot be written: {error}; name another file", path.display()))
-}
-
-/// The fusions and policies that the settings name, without any model: for `--list-hooks`.
-pub fn list_hooks(settings: &Settings) -> Result<Vec<HookInfo>, Error> {
-    hooks(settings).map(|chain| chain.list())
-}
-
-/// Every policy of the settings and every hook of its plugins, each in a chain of its own, with its name: that of its file and
-/// the knobs it was given, so that one script can be compared with itself. For a replay and for measurements.
-pub(crate) fn policy_columns(settings: &Settings) -> Result<Vec<(String, Chain)>, Error> {
-    let alone = |hook: Box<dyn Hook>, knobs: &[(String, f64)]| {
-        let mut name = hook.origin().file_name().unwrap_or_else(|| hook.name().to_string());
-        for (index, (knob, value)) in knobs.iter().enumerate() {
-            name += &format!("{}{knob}={value}", if index == 0 { ":" } else { "," });
-        }
-        let mut chain = Chain::default();
-        chain.add(hook, true);
-        (name, chain)
-    };
-    let mut columns: Vec<_> = plugins(settings)?.into_iter().map(|hook| alone(hook, &[])).collect();
-    for source in &settings.policies {
-        columns.push(match source {
-            PolicySource::Named(name) => alone(built_in(name, settings)?, &[]),
-            PolicySource::Script { path, knobs } => alone(Box::new(script(path, knobs, settings)?), knobs),
-        });
-    }
-    Ok(columns)
-}
-
-fn built_in(name: &str, settings: &Settings) -> Result<Box<dyn Hook>, Error> {
-    let mut hooks = built_ins(settings)?.into_iter();
-    hooks.find(|hook| hook.name() == name).ok_or_else(|| {
-        Error::Input(format!("there is no built-in policy `{name}`; name `retraction` or a script's file"))
-    })
-}
-
-fn built_ins(settings: &Settings) -> Result<Vec<Box<dyn Hook>>, Error> {
-    let of_plugins = plugin_settings(settings);
-    let make = |entry: &&'static _| native::built_in(entry, &of_plugins).map(|hook| Box::new(hook) as Box<dyn Hook>);
-    native::built_in_plugins().iter().map(make).collect::<Result<_, _>>().map_err(refused)
-}
-
-/// The hooks of all shared libraries.
-fn plugins(settings: &Settings) -> Result<Vec<Box<dyn Hook>>, Error> {
-    let mut hooks: Vec<Box<dyn Hook>> = Vec::new();
-    for plugin in &settings.plugins {
-        hooks.extend(load_plugin(plugin, settings)?.into_iter().map(|hook| Box::new(hook) as Box<dyn Hook>));
-    }
-    Ok(hooks)
-}
-
-pub(crate) fn load_plugin(plugin: &PluginSource, settings: &Settings) -> Result<Vec<NativeHook>, Error> {
-    let of_plugins = PluginSettings { given: plugin.settings.clone(), ..plugin_settings(settings) };
-    native::load_library(&plugin.path, &of_plugins, settings.watching).map_err(refused)
-}
-
-fn plugin_settings(settings: &Settings) -> PluginSettings {
-    PluginSettings {
-        common: hook_settings(settings),
-        config: settings.plugin_config.clone(),
-        given: Default::default(),
-    }
-}
-
-fn refused(error: native::LoadError) -> Error {
-    Error::Input(error.to_string())
-}
-
-fn script(path: &Path, knobs: &[(String, f64)], settings: &Settings) -> Result<ScriptHook, Error> {
-    let given = serde_json::Value::Object(hook_settings(settings)).to_string();
-    let mut hook =
-        ScriptHook::load(path, &given, settings.watching).map_err(|error| Error::Input(error.to_string()))?;
-    for (knob, value) in knobs {
-        let refused = |error| Error::Input(format!("the script `{}`: {error}", path.display()));
-        hook.set_knob(knob, *value).map_err(refused)?;
-    }
-    Ok(hook)
-}
-
-fn hooks(settings: &Settings) -> Result<Chain, Error> {
-    let mut chain = Chain::default();
-    built_ins(settings)?.into_iter().for_each(|hook| chain.add(hook, false));
-    for hook in plugins(settings)? {
-        let running = hook.role() == Role::Policy;
-        chain.add(hook, running);
-    }
-    let plugins = [chain.names(Role::Fusion), chain.names(Role::Policy)].concat();
-    settings.plugin_config.names_only(&plugins).map_err(refused)?;
-    for source in &settings.policies {
-        add_policy(&mut chain, source, settings)?;
-    }
-    choose_fusion(&mut chain, &settings.fusion_mode)?;
-    Ok(chain)
-}
-
-/// What plugins and scripts get to read of the command line.
-fn hook_settings(settings: &Settings) -> serde_json::Map<String, serde_json::Value> {
-    [
-        ("confidence_threshold".to_string(), settings.confidence_threshold.into()),
-        ("aggressive".to_string(), settings.aggressive.into()),
-    ]
-    .into_iter()
-    .collect()
-}
-
-fn choose_fusion(chain: &mut Chain, name: &str) -> Result<(), Error> {
-    if chain.set_fusion(name) {
-        return Ok(());
-    }
-    let known = chain.names(Role::Fusion).join("`, `");
-    Err(Error::Input(format!(
-        "there is no fusion `{name}`; choose one of `{known}`, or load one with --plugin or --policy"
-    )))
-}
-
-fn run_policy(chain: &mut Chain, name: &str, running: bool) -> Result<(), Error> {
-    if chain.set_running(name, running) {
-        return Ok(());
-    }
-    let known = chain.names(Role::Policy).join("`, `");
-    Err(Error::Input(format!(
-        "there is no policy `{name}`; there are `{known}`, and scripts can be added by their file"
-    )))
-}
-
-fn add_policy(chain: &mut Chain, source: &PolicySource, settings: &Settings) -> Result<String, Error> {
-    match source {
-        PolicySource::Named(name) => run_policy(chain, name, true).map(|()| name.clone()),
-        PolicySource::Script { path, knobs } => {
-            let hook = script(path, knobs, settings)?;
-            let name = hook.name().to_string();
-            chain.put(Box::new(hook));
-            Ok(name)
-        }
-    }
 }

@@ -138,7 +138,7 @@ pub enum Event<'a> {
 }
 
 /// "calm.rhai reloaded (3rd version, 0.2 ms)".
-pub fn reload_line(file: &str, version: u32, milliseconds: f64) -> String {
+pub(crate) fn reload_line(file: &str, version: u32, milliseconds: f64) -> String {
     let version = crate::hooks::ordinal(version);
     format!("{file} reloaded ({version} version, {milliseconds:.1} ms)")
 }

@@ -25,7 +25,7 @@
 //! [`settings`] say what an engine is made of. [`hooks`] and [`member`] have the traits to implement for a fusion, a policy
 //! or a member of your own, and [`decode`] the loop over them. `engine/ARCHITECTURE.md` explains how the parts fit.
 
-pub mod author;
+mod author;
 pub mod bench;
 pub mod cli;
 pub mod decode;
@@ -38,6 +38,7 @@ pub mod hooks;
 pub mod member;
 pub mod memory;
 mod panics;
+pub mod registry;
 pub mod replay;
 pub mod reply;
 mod resident;
@@ -51,3 +52,5 @@ mod timing;
 
 pub use engine::Engine;
 pub use error::Error;
+/// What hooks are told and what they answer, for a [`Hook`](hooks::Hook) of your own.
+pub use plugin_api;

@@ -8,10 +8,10 @@
 mod rows;
 
 use crate::decode::window::{UnitRecord, Window};
-use crate::engine::policy_columns;
 use crate::error::Error;
 use crate::fuse;
 use crate::hooks::chain::Chain;
+use crate::registry::policy_columns;
 use crate::settings::Settings;
 use crate::trace::{Answer, Candidate, Line, Logits, Place, Reply, Trace, UnitFigures};
 use plugin_api::{Retraction, Step, Token};

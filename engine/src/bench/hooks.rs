@@ -1,11 +1,12 @@
 //! What hooks cost at a token, measured on the calls that they get while the ensemble writes.
 
-use crate::engine::{Engine, policy_columns};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::hooks::chain::Chain;
 use crate::hooks::native::{self, PluginSettings};
 use crate::hooks::script::ScriptHook;
 use crate::hooks::{Hook, HookError, Origin};
+use crate::registry::policy_columns;
 use crate::settings::{PolicySource, Prompt, Settings};
 use plugin_api::{Assessment, NoSettings, Plugin, Retraction, Role, Rows, Step, Token, Verdict};
 use serde::Serialize;

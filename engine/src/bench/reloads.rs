@@ -1,11 +1,12 @@
 //! What it takes until changed code runs.
 
-use crate::engine::{Engine, load_plugin};
+use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Event;
 use crate::hooks::chain::Chain;
 use crate::hooks::script::ScriptHook;
 use crate::hooks::{Hook, Reload, Watching};
+use crate::registry::load_plugin;
 use crate::settings::{PluginSource, Prompt, Settings};
 use serde::Serialize;
 use std::io::Write;

@@ -133,7 +133,7 @@ fn say_last(text: &str) {
 }
 
 fn list_hooks(settings: &Settings) -> Result<ExitCode, Error> {
-    output::print(&hooks::list_all(&crate::engine::list_hooks(settings)?))
+    output::print(&hooks::list_all(&crate::registry::list_hooks(settings)?))
 }
 
 /// llama.cpp and the hooks say what they do to `LLAMA_SELFMOD_LOG`, in the syntax of tracing's filters: `info`, say.

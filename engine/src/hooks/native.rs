@@ -15,7 +15,7 @@ mod shared;
 mod surroundings;
 #[cfg(test)]
 mod tests;
-pub mod trial;
+pub(crate) mod trial;
 
 pub use error::LoadError;
 pub use image::{FileKind, file_kind};

@@ -119,7 +119,7 @@ impl PluginConfig {
     }
 
     /// Every plugin that is named is there.
-    pub fn names_only(&self, known: &[String]) -> Result<(), LoadError> {
+    pub(crate) fn names_only(&self, known: &[String]) -> Result<(), LoadError> {
         let Some(name) = self.by_name.keys().find(|name| !known.contains(name)) else { return Ok(()) };
         let guess = guess(name, known.iter().map(String::as_str));
         Err(LoadError::Settings(format!(
