@@ -74,6 +74,33 @@ fn each_foreign_library_is_named_in_one_place() {
     only_in(&["hooks/native", "member/mapped.rs", "cli/signals.rs"], &["libc::"]);
     only_in(&["memory", "member/units/cache.rs"], &["sha2::"]);
     only_in(&["cli"], &["clap", "rustyline", "indicatif", "console::", "signal_hook", "etcetera"]);
+    only_in(&["cli"], &["tracing_subscriber", "unicode_width"]);
+}
+
+/// Crates that the feature `cli` of the engine brings, as its manifest says.
+fn crates_of_the_command_line() -> Vec<String> {
+    let manifest = std::fs::read_to_string(root().join("engine/Cargo.toml")).unwrap();
+    let list = manifest.split("\ncli = [").nth(1).and_then(|rest| rest.split(']').next()).unwrap();
+    let names: Vec<_> = list.split('"').filter_map(|word| word.strip_prefix("dep:")).map(String::from).collect();
+    assert!(names.len() > 5, "{list}");
+    names
+}
+
+#[test]
+fn the_library_alone_needs_nothing_of_the_command_line() {
+    let tree = |features: &[&str]| {
+        let mut cargo = std::process::Command::new(std::env::var_os("CARGO").unwrap_or("cargo".into()));
+        cargo.args(["tree", "--offline", "--package", "llama_selfmod", "--edges", "normal", "--prefix", "none"]);
+        let output = cargo.args(features).current_dir(root()).output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        String::from_utf8(output.stdout).unwrap()
+    };
+    let has = |tree: &str, name: &str| tree.lines().any(|line| line.split(' ').next() == Some(name));
+    let (with, without) = (tree(&[]), tree(&["--no-default-features"]));
+    for name in crates_of_the_command_line() {
+        assert!(has(&with, &name), "{name} is in no tree: the rule about it watches nothing");
+        assert!(!has(&without, &name), "{name} is in the library alone:\n{without}");
+    }
 }
 
 #[test]

@@ -25,8 +25,10 @@
 //! [`settings`] say what an engine is made of. [`hooks`] and [`member`] have the traits to implement for a fusion, a policy
 //! or a member of your own, and [`decode`] the loop over them. `engine/ARCHITECTURE.md` explains how the parts fit.
 
+#[cfg(feature = "cli")]
 mod author;
 pub mod bench;
+#[cfg(feature = "cli")]
 pub mod cli;
 pub mod decode;
 pub mod engine;

@@ -68,6 +68,21 @@ fn test() {
         "plugin-api alone",
         cargo(&["check", "--release", "--package", "llama_selfmod-plugin-api", "--no-default-features"]),
     );
+    // The library without the command line, as other programs may use it.
+    step(
+        "library alone",
+        cargo(&[
+            "clippy",
+            "--release",
+            "--package",
+            "llama_selfmod",
+            "--no-default-features",
+            "--lib",
+            "--",
+            "-D",
+            "warnings",
+        ]),
+    );
     // The plugins as shared libraries, which tests load: `cargo test` makes programs of tests out of examples.
     step("shared libraries", cargo(&["build", "--release", "--workspace", "--examples"]));
     step("tests, those in the documentation too", cargo(&["test", "--release", "--workspace"]));

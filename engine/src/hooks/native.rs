@@ -15,6 +15,7 @@ mod shared;
 mod surroundings;
 #[cfg(test)]
 mod tests;
+#[cfg(feature = "cli")]
 pub(crate) mod trial;
 
 pub use error::LoadError;

@@ -58,6 +58,7 @@ impl Instance {
     }
 
     /// Its table, without the hooks that said they do nothing.
+    #[cfg(feature = "cli")]
     pub fn entry(&self) -> &PluginEntry {
         &self.entry
     }

@@ -26,6 +26,7 @@ impl Schema {
     }
 
     /// As it came.
+    #[cfg(feature = "cli")]
     pub fn root(&self) -> &Value {
         &self.root
     }
