@@ -3,7 +3,8 @@
 //! three rows their sum.
 
 use llama_selfmod::fuse::{Shortlist, agreement, mix, normalise, softmax};
-use llama_selfmod::member::sampler::{Sampler, seed_for};
+use llama_selfmod::member::Vocabulary;
+use llama_selfmod::member::sampler::{Noise, Sampler, seed_for};
 use plugin_api::Parameters;
 use std::hint::black_box;
 use std::time::Instant;
@@ -31,7 +32,14 @@ fn main() {
     let mut probabilities = vec![vec![0.0; UNITS]; 3];
     let mut fused = vec![0.0; UNITS];
     let mut shortlist = Shortlist::new();
-    let mut sampler = Sampler::new();
+    // As long as real ones, in no order that a cache would like.
+    let pieces: Vec<String> =
+        (0..UNITS as u32).map(|unit| format!(" {:x}", seed_for(2, unit, 0) >> (24 + unit % 32))).collect();
+    let pieces: Vec<&[u8]> = pieces.iter().map(|piece| piece.as_bytes()).collect();
+    let vocabulary = Vocabulary::from_pieces(&pieces, &[0]);
+    let start = Instant::now();
+    let mut sampler = Sampler::new(&vocabulary);
+    println!("{:<20} {:>8.1} us, once", "keys of the units", start.elapsed().as_secs_f64() * 1e6);
     let parameters = Parameters { temperature: 0.7, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.1, top_k: 40 };
 
     // The stages in turn, as in a step, so that each finds in the caches what the one before it left.
@@ -65,7 +73,7 @@ fn main() {
         });
         let selection = shortlist.select(&fused, 15.0, &[17], &recent, &parameters);
         timed(&mut || {
-            black_box(sampler.draw(selection.candidates, &recent, &parameters, seed_for(1, repeat as u32, 0) as u32));
+            black_box(sampler.draw(selection.candidates, &recent, &parameters, Noise::at(1, repeat as u32, 0)));
         });
     }
     for (name, times) in &mut times {
@@ -90,7 +98,7 @@ fn main() {
             select.push(start.elapsed().as_secs_f64() * 1e6);
             count = selection.candidates.len();
             let start = Instant::now();
-            black_box(sampler.draw(selection.candidates, &recent, &parameters, repeat));
+            black_box(sampler.draw(selection.candidates, &recent, &parameters, Noise::at(1, repeat, 0)));
             draw.push(start.elapsed().as_secs_f64() * 1e6);
         }
         println!("{name:<20} {:>8.1} us, {count} candidates, draw {:.1} us", median(&mut select), median(&mut draw));

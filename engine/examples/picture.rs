@@ -17,7 +17,7 @@ const HEIGHT: NonZeroU16 = NonZeroU16::new(14).unwrap();
 
 /// What is typed behind the name of the program, if no other words are given.
 const WORDS: &[&str] =
-    &["--demo", "--seed=4", "--policy=policies/phrase-guard.rhai", "-n", "66", "-p", "Mia knocked at the old door."];
+    &["--demo", "--seed=7", "--policy=policies/phrase-guard.rhai", "-n", "66", "-p", "Mia knocked at the old door."];
 
 /// Seconds for which a screen stands: one with a further word, the first and one before text is taken back, one after it, the
 /// last.

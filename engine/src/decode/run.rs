@@ -10,7 +10,7 @@ use super::window::{UnitRecord, Window};
 use crate::events::{EndReason, Event, MemberProbability};
 use crate::fuse::{PENALTY_WINDOW, Shortlist};
 use crate::hooks::chain::{Chain, Merged};
-use crate::member::sampler::{Sampler, seed_for};
+use crate::member::sampler::{Noise, Sampler, seed_for};
 use crate::member::{Ensemble, MemberError, MemberRow, Unit};
 use crate::reply::{RetractionRecord, Timings};
 use crate::settings::Prompt;
@@ -105,12 +105,12 @@ impl Decoder {
         let members =
             Members { names: ensemble.names(), weights: weights.iter().map(|weight| weight / total).collect() };
         Self {
+            sampler: Sampler::new(ensemble.vocabulary()),
             ensemble,
             chain,
             members,
             fusion: Fusion::default(),
             shortlist: Shortlist::new(),
-            sampler: Sampler::new(),
         }
     }
 
@@ -295,7 +295,8 @@ impl Reply<'_> {
             let bans = self.attempts.bans(step.position);
             let fusion = &decoder.fusion;
             let selection = decoder.shortlist.select(&fusion.row, fusion.offset, bans, recent, &parameters);
-            let unit = decoder.sampler.draw(selection.candidates, recent, &parameters, (step.seed >> 32) as u32);
+            let noise = Noise::at(self.request.seed, step.position, step.attempt);
+            let unit = decoder.sampler.draw(selection.candidates, recent, &parameters, noise);
             let probabilities = member_probabilities(&decoder.ensemble, unit);
             let token = candidate(&decoder.ensemble, &decoder.members, fusion, unit, &probabilities);
             let merged = decoder.chain.on_token(&step, &token);

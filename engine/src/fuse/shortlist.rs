@@ -1,7 +1,7 @@
 //! The units that the sampler chain gets to see, out of a whole row.
 //!
-//! The chain is llama.cpp's: penalties, top-k, top-p, min-p, temperature, seeded draw; at temperature 0 penalties and
-//! the best. On a row of 152,000 units it would take longer than all other arithmetic together, so that it runs on a
+//! The chain is llama.cpp's: penalties, top-k, top-p, min-p, temperature; at temperature 0 penalties alone. What it leaves
+//! is drawn from, or at temperature 0 the best of it taken. On a row of 152,000 units it would take longer than all other arithmetic together, so that it runs on a
 //! list that contains everything it can choose and leads to the same distribution as the whole row:
 //!
 //! * **top-k on.** The penalty changes the scores of d different units and of no other. After it, the first k consist of

@@ -1,5 +1,14 @@
-//! The random draw: llama.cpp's own sampler chain, on a shortlist.
+//! The random draw: llama.cpp's own truncation of a shortlist, then the best by probability and noise.
+//!
+//! The unit drawn is the argmax over the candidates of `ln p + G`, where `G = −ln(−ln u)` (Gumbel-max; the argmax has the
+//! distribution p). The noise u belongs to a byte string and not to a place in a list: it is a hash of seed, position,
+//! attempt and the unit's bytes. So two rows that are nearly alike mostly give the same unit, whoever's rows they are and
+//! however their vocabularies number it: `P(same) = Σ_v 1 / Σ_u max(p_u/p_v, q_u/q_v)`, never below (1 − TV)/(1 + TV)
+//! (Daliri, Musco and Suresh 2024, arXiv 2408.07978). That is what makes a guess worth checking, and the text does not
+//! depend on who guessed.
 
+use super::Vocabulary;
+use super::vocabulary::TokenKind;
 use crate::fuse::shortlist::penalty_window;
 use crate::fuse::{PENALTY_WINDOW, is_greedy};
 use llama_cpp_2::sampling::LlamaSampler;
@@ -8,54 +17,147 @@ use llama_cpp_2::token::data::LlamaTokenData;
 use llama_cpp_2::token::data_array::LlamaTokenDataArray;
 use plugin_api::Parameters;
 
-/// Draws units. It has buffers and no memory: what it draws depends on the arguments of [`Sampler::draw`] alone, so that
-/// nothing in it can belong to text that was taken back.
+#[cfg(test)]
+mod tests;
+
+/// Draws units of one vocabulary. It has buffers and no memory: what it draws depends on the vocabulary's bytes and the
+/// arguments of [`Sampler::draw`] alone, so that nothing in it can belong to text that was taken back.
 #[derive(Debug)]
 pub struct Sampler {
     candidates: LlamaTokenDataArray,
+    /// What each unit's noise is made of beside [`Noise`].
+    keys: Vec<u64>,
 }
 
-impl Default for Sampler {
-    fn default() -> Self {
-        Self::new()
+/// What is random at a position and at a try of it: a number for every byte string.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Noise(u64);
+
+impl Noise {
+    /// The noise of the `attempt`-th try of a position.
+    pub fn at(seed: u64, position: u32, attempt: u32) -> Self {
+        // Apart from what hooks draw by `Step::random`, which begins with the same `seed_for`.
+        Self(mixed(seed_for(seed, position, attempt) ^ 0x6A09_E667_F3BC_C908))
+    }
+
+    /// 64 even bits for a key.
+    fn bits(self, key: u64) -> u64 {
+        mixed(self.0 ^ key)
     }
 }
 
 impl Sampler {
-    /// With empty buffers. Needs no model.
-    pub fn new() -> Self {
-        Self { candidates: LlamaTokenDataArray::new(Vec::new(), true) }
+    /// For units of this vocabulary. Looks at all of its bytes, 10 ms for 152,000 units.
+    pub fn new(vocabulary: &Vocabulary) -> Self {
+        Self { candidates: LlamaTokenDataArray::new(Vec::new(), true), keys: keys(vocabulary) }
     }
 
     /// One unit out of a [`Selection`](crate::fuse::Selection) made with the same `recent` and `parameters`: penalties over
-    /// the last 64 units, top-k, top-p, min-p, temperature, then the seeded draw; at temperature 0 the best after the
-    /// penalties, which top-k, top-p and min-p always keep.
+    /// the last 64 units, top-k, top-p, min-p, temperature, then the best by probability and noise; at temperature 0 the
+    /// best after the penalties, which top-k, top-p and min-p always keep. Of equals the lowest unit.
     ///
-    /// The chain is built anew for each draw, 10 to 16 µs in all: its parameters change while it runs, and most of the
-    /// time is the seeding of llama.cpp's two Mersenne Twisters, which a kept chain would have to repeat.
+    /// The candidates may come from any row over the vocabulary, the fused one or a member's own: units that both rows
+    /// have get the same noise.
     ///
     /// # Panics
-    /// When there are no candidates.
-    pub fn draw(&mut self, candidates: &[(u32, f32)], recent: &[u32], parameters: &Parameters, seed: u32) -> u32 {
+    /// When there are no candidates, or one is not in the vocabulary.
+    pub fn draw(&mut self, candidates: &[(u32, f32)], recent: &[u32], parameters: &Parameters, noise: Noise) -> u32 {
         assert!(!candidates.is_empty(), "a draw needs candidates; a row without any is refused before");
+        self.truncate(candidates, recent, parameters);
+        let noise = (!is_greedy(parameters)).then_some(noise);
+        self.best(noise).unwrap_or(candidates[0].0)
+    }
+
+    /// Leaves in `self.candidates` what can be drawn, each with its logit after the temperature.
+    fn truncate(&mut self, candidates: &[(u32, f32)], recent: &[u32], parameters: &Parameters) {
         self.candidates.data.clear();
         self.candidates
             .data
             .extend(candidates.iter().map(|&(unit, score)| LlamaTokenData::new(LlamaToken(unit as i32), score, 0.0)));
         self.candidates.sorted = true;
         self.candidates.selected = None;
-        self.candidates.apply_sampler(&mut chain(recent, parameters, seed));
-        self.candidates.selected_token().map_or(candidates[0].0, |token| token.0 as u32)
+        self.candidates.apply_sampler(&mut chain(recent, parameters));
+    }
+
+    /// The best of `self.candidates`; `None` when none has a finite logit.
+    fn best(&self, noise: Option<Noise>) -> Option<u32> {
+        let (mut best, mut score) = (None, f64::NEG_INFINITY);
+        for candidate in &self.candidates.data {
+            let unit = candidate.id().0 as u32;
+            let logit = f64::from(candidate.logit());
+            let total = match noise {
+                None => logit,
+                Some(noise) => {
+                    let bits = noise.bits(self.keys[unit as usize]);
+                    // Most cannot win, and need no logarithm to say so.
+                    if logit + highest_gumbel(bits) < score {
+                        continue;
+                    }
+                    logit + gumbel(bits)
+                }
+            };
+            if total > score || total == score && best.is_some_and(|best| unit < best) {
+                (best, score) = (Some(unit), total);
+            }
+        }
+        best
     }
 }
 
+/// Gumbel noise, `−ln(−ln u)` for u in (0, 1); 52 bits, so that neither end is reached.
+fn gumbel(bits: u64) -> f64 {
+    let u = ((bits >> 12) as f64 + 0.5) * (1.0 / (1u64 << 52) as f64);
+    -(-u.ln()).ln()
+}
+
+/// Never below [`gumbel`], by less than 1.4 on average: `−ln u ≥ 1 − u ≥ 2^−(z+1)`, z being the ones at the front of u.
+fn highest_gumbel(bits: u64) -> f64 {
+    // The last part is for rounding.
+    f64::from(bits.leading_ones() + 1) * std::f64::consts::LN_2 + 1e-9
+}
+
+/// A key for each unit, of its bytes alone: equal byte strings in two vocabularies have equal keys, as have their ends of
+/// text.
+///
+/// Two units of one vocabulary may have the same bytes, mostly a byte fallback and a piece. With the same noise the less
+/// likely one could never be drawn, and the distribution would not be p. So the second gets another key: the fallback, or
+/// else the higher unit.
+fn keys(vocabulary: &Vocabulary) -> Vec<u64> {
+    let rank = |unit: u32| match vocabulary.kind(unit) {
+        // The end has no bytes, and is the first of all that have none.
+        _ if unit == vocabulary.end() => 0,
+        TokenKind::Fallback => 2,
+        _ => 1,
+    };
+    let units = (0..vocabulary.len() as u32).filter(|&unit| vocabulary.can_emit(unit));
+    let mut order: Vec<_> = units.map(|unit| (key(vocabulary.bytes(unit), 0), rank(unit), unit)).collect();
+    order.sort_unstable();
+    let mut keys = vec![0; vocabulary.len()];
+    for alike in order.chunk_by(|one, next| one.0 == next.0) {
+        for (before, &(_, _, unit)) in (0..).zip(alike) {
+            keys[unit as usize] = key(vocabulary.bytes(unit), before);
+        }
+    }
+    keys
+}
+
+/// Of a byte string that `before` units have before this one.
+fn key(bytes: &[u8], before: u64) -> u64 {
+    let start = mixed(before << 32 | bytes.len() as u64);
+    bytes.chunks(8).fold(start, |hash, chunk| {
+        let mut word = [0; 8];
+        word[..chunk.len()].copy_from_slice(chunk);
+        mixed(hash ^ u64::from_le_bytes(word))
+    })
+}
+
 /// Samplers that are off (penalty 1, top-k 0, top-p 1, min-p 0, temperature 1) are empty in llama.cpp and do nothing.
-fn chain(recent: &[u32], parameters: &Parameters, seed: u32) -> LlamaSampler {
+fn chain(recent: &[u32], parameters: &Parameters) -> LlamaSampler {
     // The number of units is only used by llama.cpp's sampling on a GPU.
     let mut penalties = LlamaSampler::penalties(0, PENALTY_WINDOW as i32, parameters.repeat_penalty, 0.0, 0.0);
     penalties.accept_many(penalty_window(recent).iter().map(|&unit| LlamaToken(unit as i32)));
     if is_greedy(parameters) {
-        return LlamaSampler::chain([penalties, LlamaSampler::greedy()], true);
+        return penalties;
     }
     LlamaSampler::chain(
         [
@@ -64,15 +166,13 @@ fn chain(recent: &[u32], parameters: &Parameters, seed: u32) -> LlamaSampler {
             LlamaSampler::top_p(parameters.top_p, 1),
             LlamaSampler::min_p(parameters.min_p, 1),
             LlamaSampler::temp(parameters.temperature),
-            // llama.cpp takes the highest seed to mean one from the clock.
-            LlamaSampler::dist(seed.min(u32::MAX - 1)),
         ],
         true,
     )
 }
 
-/// The seed of what is random at a position and at a try of it. The same three give the same seed; neighbours differ in
-/// about half of the bits, of the lower 32 (for [`Sampler::draw`]) as well.
+/// The seed of what hooks draw at a position and at a try of it. The same three give the same seed; neighbours differ in
+/// about half of the bits.
 pub fn seed_for(seed: u64, position: u32, attempt: u32) -> u64 {
     mixed(mixed(seed).wrapping_add(u64::from(position) << 32 | u64::from(attempt)))
 }
@@ -83,157 +183,4 @@ fn mixed(state: u64) -> u64 {
     z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
     z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
     z ^ (z >> 31)
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::fuse::Shortlist;
-    use proptest::prelude::*;
-
-    fn parameters() -> impl Strategy<Value = Parameters> {
-        (
-            prop_oneof![1 => Just(0.0f32), 1 => Just(1.0), 4 => 0.2f32..2.0],
-            prop_oneof![1 => Just(1.0f32), 2 => 0.3f32..1.0],
-            prop_oneof![1 => Just(0.0f32), 2 => 0.001f32..0.5],
-            prop_oneof![1 => Just(1.0f32), 3 => 1.0f32..2.0],
-            prop_oneof![1 => Just(0u32), 2 => 1u32..60, 1 => Just(1000)],
-        )
-            .prop_map(|(temperature, top_p, min_p, repeat_penalty, top_k)| Parameters {
-                temperature,
-                top_p,
-                min_p,
-                repeat_penalty,
-                top_k,
-            })
-    }
-
-    fn falling(mut candidates: Vec<(u32, f32)>) -> Vec<(u32, f32)> {
-        candidates.sort_by(|a, b| b.1.partial_cmp(&a.1).unwrap().then(a.0.cmp(&b.0)));
-        candidates
-    }
-
-    /// Equal scores after the penalty: llama.cpp's sort may put them in any order, which depends on the list's length.
-    fn has_ties(candidates: &[(u32, f32)], recent: &[u32], penalty: f32) -> bool {
-        let penalised = candidates.iter().map(|&(unit, score)| match penalty_window(recent).contains(&unit) {
-            true if score <= 0.0 => (unit, score * penalty),
-            true => (unit, score / penalty),
-            false => (unit, score),
-        });
-        let scores = falling(penalised.collect());
-        scores.windows(2).any(|pair| pair[0].1 == pair[1].1 && pair[0].1.is_finite())
-    }
-
-    /// What the chain left after a draw: the units it could have drawn, in its order, with their probabilities.
-    fn distribution(sampler: &Sampler) -> Vec<(i32, f32)> {
-        let possible = sampler.candidates.data.iter().filter(|candidate| candidate.p() > 0.0);
-        possible.map(|candidate| (candidate.id().0, candidate.p())).collect()
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig::with_cases(4000))]
-        #[test]
-        fn a_draw_from_the_shortlist_is_the_draw_from_the_row(
-            fused in prop::collection::vec(prop_oneof![12 => -14.0f32..0.0, 1 => Just(f32::NEG_INFINITY)], 2..400),
-            offset in -12.0f32..25.0,
-            bans in prop::collection::vec(0u32..400, 0..6),
-            recent in prop::collection::vec(0u32..400, 0..90),
-            favourites in prop::collection::vec(0usize..90, 0..8),
-            parameters in parameters(),
-            seed in any::<u32>(),
-        ) {
-            let mut fused = fused;
-            // The text repeats what the members like: the best units are often penalised ones.
-            for favourite in favourites {
-                if let Some(score) = recent.get(favourite).and_then(|&unit| fused.get_mut(unit as usize)) {
-                    *score = -0.1 * favourite as f32 * 0.37;
-                }
-            }
-            let scores = (0u32..).zip(fused.iter().map(|score| score + offset));
-            let row = falling(scores.filter(|(unit, _)| !bans.contains(unit)).collect());
-            prop_assume!(row.iter().any(|(_, score)| score.is_finite()));
-            prop_assume!(!has_ties(&row, &recent, parameters.repeat_penalty));
-
-            let mut shortlist = Shortlist::new();
-            let selection = shortlist.select(&fused, offset, &bans, &recent, &parameters);
-            prop_assert!(!selection.bans_yielded);
-            let (mut of_list, mut of_row) = (Sampler::new(), Sampler::new());
-            let drawn = of_list.draw(selection.candidates, &recent, &parameters, seed);
-            prop_assert_eq!(drawn, of_row.draw(&row, &recent, &parameters, seed));
-            prop_assert!(!bans.contains(&drawn));
-            if !is_greedy(&parameters) {
-                prop_assert_eq!(distribution(&of_list), distribution(&of_row));
-            }
-        }
-    }
-
-    const PLAIN: Parameters = Parameters { temperature: 1.0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, top_k: 0 };
-
-    #[test]
-    fn a_chain_with_everything_off_draws_from_the_softmax() {
-        let candidates = [(7, 1.5), (2, 1.0), (9, -0.5), (4, -4.0)];
-        let mut sampler = Sampler::new();
-        sampler.draw(&candidates, &[7, 7, 2], &PLAIN, 5);
-        let sum: f32 = candidates.iter().map(|(_, score)| score.exp()).sum();
-        for ((unit, score), (id, probability)) in candidates.into_iter().zip(distribution(&sampler)) {
-            assert_eq!(unit, id as u32);
-            assert!((probability - score.exp() / sum).abs() < 1e-6);
-        }
-        let mut counts = [0u32; 10];
-        for position in 0..4000 {
-            counts[sampler.draw(&candidates, &[], &PLAIN, seed_for(1, position, 0) as u32) as usize] += 1;
-        }
-        let share = counts[7] as f32 / 4000.0;
-        assert!((share - 1.5f32.exp() / sum).abs() < 0.03, "{share}");
-    }
-
-    #[test]
-    fn temperature_0_takes_the_best_after_the_penalty() {
-        let greedy = Parameters { temperature: 0.0, repeat_penalty: 1.5, ..PLAIN };
-        let mut sampler = Sampler::new();
-        assert_eq!(sampler.draw(&[(3, 2.0), (1, 1.9)], &[], &greedy, 0), 3);
-        assert_eq!(sampler.draw(&[(3, 2.0), (1, 1.9)], &[3], &greedy, 0), 1);
-        assert_eq!(sampler.draw(&[(3, -2.0), (1, -2.1)], &[3], &greedy, 0), 1);
-    }
-
-    #[test]
-    fn the_penalty_counts_the_last_64_units_once_each() {
-        let greedy = Parameters { temperature: 0.0, repeat_penalty: 1.5, ..PLAIN };
-        let mut recent = vec![3; 10];
-        recent.extend(100..164);
-        let mut sampler = Sampler::new();
-        assert_eq!(sampler.draw(&[(3, 2.0), (1, 1.9)], &recent, &greedy, 0), 3);
-        assert_eq!(sampler.draw(&[(3, 2.0), (1, 1.9)], &recent[..73], &greedy, 0), 1);
-        assert_eq!(sampler.draw(&[(3, 2.0), (1, 1.2)], &recent[..40], &greedy, 0), 3);
-    }
-
-    #[test]
-    fn the_same_seed_draws_the_same_whatever_was_drawn_before() {
-        let candidates: Vec<(u32, f32)> = (0..100).map(|unit| (unit, unit as f32 * -0.01)).collect();
-        // The last is the one that llama.cpp replaces by the clock.
-        for seed in [0, 1, 77, u32::MAX - 1, u32::MAX] {
-            let first = Sampler::new().draw(&candidates, &[], &PLAIN, seed);
-            let mut used = Sampler::new();
-            used.draw(&candidates[..30], &[4, 4], &Parameters { top_k: 3, repeat_penalty: 2.0, ..PLAIN }, 9);
-            for _ in 0..20 {
-                assert_eq!(used.draw(&candidates, &[], &PLAIN, seed), first);
-            }
-        }
-    }
-
-    #[test]
-    fn seeds_of_neighbours_differ_in_both_halves() {
-        let mut seen = std::collections::HashSet::new();
-        for seed in 0..4 {
-            for position in 0..200 {
-                for attempt in 0..8 {
-                    assert!(seen.insert(seed_for(seed, position, attempt) as u32));
-                }
-                let changed = seed_for(seed, position, 0) ^ seed_for(seed, position + 1, 0);
-                assert!((4..=28).contains(&(changed as u32).count_ones()));
-                assert!((4..=28).contains(&((changed >> 32) as u32).count_ones()));
-            }
-        }
-        assert_eq!(seed_for(42, 7, 1), seed_for(42, 7, 1));
-    }
 }
