@@ -204,7 +204,7 @@ fn the_templates_in_rust_are_formatted() {
 #[test]
 fn the_stock_plugins_pass_all_checks() {
     let place = Place::new();
-    for name in ["confidence", "average", "voting", "blend", "retraction", "counts"] {
+    for name in ["confidence", "average", "voting", "blend", "contrast", "retraction", "counts"] {
         assert_sound(&place, &library(name));
     }
 }

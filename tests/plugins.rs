@@ -136,7 +136,7 @@ fn bits(row: &[f32]) -> Vec<u32> {
 
 #[test]
 fn stock_fusions_give_the_same_bits_linked_in_and_from_a_library() {
-    for name in ["confidence", "average", "voting", "blend"] {
+    for name in ["confidence", "average", "voting", "blend", "contrast"] {
         for settings in SETTINGS {
             let (mut left, mut right) = (linked_in(name, settings), loaded(name, settings));
             assert_eq!((left.role(), left.describe()), (right.role(), right.describe()));

@@ -196,7 +196,7 @@ fn the_hooks_there_are_can_be_listed_without_a_model() {
     let place = Place::new();
     place.file("calm.rhai", "// Keeps calm.\nfn on_assessment(step, a) {}");
     let text = place.text(&["--list-hooks", "--policy", "calm.rhai"]);
-    for hook in ["* confidence", "  average", "  voting", "  blend", "  retraction", "* calm"] {
+    for hook in ["* confidence", "  average", "  voting", "  blend", "  contrast", "  retraction", "* calm"] {
         assert!(text.lines().any(|line| line.starts_with(hook)), "{hook:?} in {text}");
     }
     assert!(text.contains("Keeps calm."), "{text}");

@@ -20,7 +20,7 @@ pub enum Beginning {
 }
 
 /// Names that mean something else already: to the command line, to Cargo, or in a new crate's manifest.
-const TAKEN: &str = "none confidence average voting blend retraction \
+const TAKEN: &str = "none confidence average voting blend contrast retraction \
                      alloc core proc_macro proc-macro std test build plugin-api plugin_api serde schemars";
 
 /// Keywords of Rust, none of which can name a crate.

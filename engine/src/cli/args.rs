@@ -116,13 +116,13 @@ pub struct EnsembleArgs {
     ///
     /// `confidence` weighs each member by how well it has predicted the text so far and how certain it is; `average`
     /// weighs all as --weights says; `voting` lets each member vote for its favourite; `blend` lets the first lead and
-    /// the others add a little. Plugins and scripts can bring more.
+    /// the others add a little; `contrast` prefers what the first knows beyond the others. Plugins and scripts can bring more.
     #[arg(long, value_name = "NAME", default_value = "confidence")]
     pub fusion_mode: String,
     /// Weights of the members, separated by commas; 0 or more each [default: all alike]
     ///
     /// They say how much you trust each member before any evidence; only their ratios count. In `blend` the leader's
-    /// share is fixed, and they divide the rest.
+    /// share is fixed, and they divide the rest; in `contrast` they say how much each of the others counts among them.
     #[arg(
         long,
         value_name = "WEIGHTS",

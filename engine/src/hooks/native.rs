@@ -66,11 +66,12 @@ struct InLibrary {
 
 /// The stock plugins: the default fusion first, policies last.
 pub fn built_in_plugins() -> &'static [&'static PluginEntry] {
-    static STOCK: [&PluginEntry; 5] = [
+    static STOCK: [&PluginEntry; 6] = [
         plugin_api::plugin_entry!(confidence::Confidence),
         plugin_api::plugin_entry!(average::Average),
         plugin_api::plugin_entry!(voting::Voting),
         plugin_api::plugin_entry!(blend::Blend),
+        plugin_api::plugin_entry!(contrast::Contrast),
         plugin_api::plugin_entry!(retraction::Retraction),
     ];
     &STOCK

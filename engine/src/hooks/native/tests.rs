@@ -70,7 +70,7 @@ fn the_stock_plugins_are_linked_in() {
         .map(|hook| (hook.name().to_string(), hook.role()))
         .collect();
     let names: Vec<&str> = roles.iter().map(|(name, _)| name.as_str()).collect();
-    assert_eq!(names, ["confidence", "average", "voting", "blend", "retraction"]);
+    assert_eq!(names, ["confidence", "average", "voting", "blend", "contrast", "retraction"]);
     assert!(roles.iter().all(|(name, role)| (name == "retraction") == (*role == Role::Policy)));
 }
 
@@ -140,6 +140,8 @@ fn the_command_lines_settings_go_to_those_who_know_them_and_given_ones_must_be_k
   entropy_gate        a number or null, -100 to 100, default null: entropy of the leader, in nats, at which the share is half; null: always the full share
   entropy_gate_width  a number, above 0, at most 100, default 0.5: how softly the gate opens, in nats"
     );
+    let error = built_in(built_in_plugins()[4], &given(r#"{"beta":-1}"#)).unwrap_err().to_string();
+    assert!(error.contains("`contrast`") && error.contains("a number, 0 to 100"), "{error}");
     let wrong = [("7", "7"), ("\"x\"", "\"x\""), ("null", "null")];
     for (value, shown) in wrong {
         let error = told(&format!(r#"{{"alpha":{value}}}"#));

@@ -1,0 +1,3 @@
+//! The fusion `contrast` as a shared library.
+
+plugin_api::export_plugin!(contrast::Contrast);
