@@ -12,7 +12,7 @@ mod settings;
 use llama_selfmod::hooks::native::{LoadError, NativeHook, PluginSettings, built_in, built_in_plugins};
 use llama_selfmod::hooks::script::ScriptHook;
 use llama_selfmod::hooks::{Hook, Origin, Watching, native};
-use plugin_api::testing::{Members, assessment, step};
+use plugin_api::testing::{Members, assessment_of, step};
 use plugin_api::{Action, Assessment, Step, Verdict};
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -111,7 +111,7 @@ impl Draws {
         Members::new(&rows).weights(&weights).evidence(&evidence)
     }
 
-    fn step_and_assessment(&mut self) -> (Step, Assessment) {
+    fn step_and_assessment(&mut self) -> (Step, Assessment<'static>) {
         let mut now = Step { seed: self.below(1 << 24).into(), ..step() };
         now.parameters.temperature = if self.next() < 0.1 { 0.0 } else { 1.8 * self.next() };
         now.parameters.repeat_penalty = 1.0 + self.next();
@@ -123,8 +123,7 @@ impl Draws {
             minimum_back: 1 + self.below(5),
             unique: 1 + self.below(unique_of),
             unique_of,
-            window: 1 + self.below(32),
-            ..assessment()
+            ..assessment_of(1 + self.below(32) as usize)
         };
         (now, report)
     }

@@ -29,7 +29,7 @@ fn the_deepest_retraction_wins_and_every_policy_hears_of_it() {
     let listen = |name: &'static str| {
         let heard = heard.clone();
         move |_: &plugin_api::Step, retraction: &plugin_api::Retraction| {
-            heard.lock().unwrap().push((name, retraction.policy().to_string(), retraction.units));
+            heard.lock().unwrap().push((name, retraction.policy.to_string(), retraction.units));
             Ok(())
         }
     };
@@ -87,7 +87,7 @@ fn a_resampled_candidate_does_not_come_again_and_costs_no_forward_pass() {
     let member = Scripted::new("m", alphabet(0.9));
     let calls = member.calls.clone();
     let resample = Policy::new("no c")
-        .token(|_, token| Ok(if token.bytes() == b"c" { Verdict::resample("no c") } else { Verdict::proceed() }));
+        .token(|_, token| Ok(if token.bytes == b"c" { Verdict::resample("no c") } else { Verdict::proceed() }));
     let (outcome, _) = run(&mut decoder(vec![member], vec![resample]), &request());
     assert!(!outcome.reply.text.contains('c'), "{}", outcome.reply.text);
     // The last unit is never decoded: nothing follows it.

@@ -174,13 +174,7 @@ impl<'a> Player<'a> {
             Line::Retract(gone) => {
                 self.window.retract(gone.units as usize);
                 let step = self.step(&gone.at);
-                let retraction = Retraction {
-                    struct_size: size_of::<Retraction>() as u32,
-                    units: gone.units,
-                    position: gone.at.position(),
-                    policy_len: gone.policy.len() as u32,
-                    policy: gone.policy.as_ptr(),
-                };
+                let retraction = Retraction { units: gone.units, position: gone.at.position(), policy: &gone.policy };
                 ask(&mut self.chains, &mut self.columns, |chain| {
                     chain.on_retract(&step, &retraction);
                     None
@@ -197,16 +191,14 @@ impl<'a> Player<'a> {
         let UnitFigures { unit, probability, entropy, agreement, leader } = candidate.figures;
         self.members = &candidate.members;
         let token = Token {
-            struct_size: size_of::<Token>() as u32,
             unit,
-            bytes: bytes.as_ptr(),
-            bytes_len: bytes.len() as u32,
+            bytes,
             leader,
             probability,
             entropy,
             agreement,
-            is_end: u32::from(candidate.is_end),
-            member_probabilities: candidate.members.as_ptr(),
+            is_end: candidate.is_end,
+            member_probabilities: &candidate.members,
         };
         let given = ask(&mut self.chains, &mut self.columns, |chain| Answer::of(&chain.on_token(&step, &token)));
         self.note(Hook::Token, candidate.at.position(), &candidate.figures, candidate.answer.clone(), given);

@@ -80,7 +80,6 @@ impl Engine {
             }
             for (position, &unit) in units[start..end].iter().enumerate() {
                 let step = Step {
-                    struct_size: size_of::<Step>() as u32,
                     position: window.len() as u32,
                     attempt: 0,
                     retractable: 0,

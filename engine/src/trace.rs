@@ -277,7 +277,6 @@ impl Place {
             top_k,
         };
         Step {
-            struct_size: size_of::<Step>() as u32,
             position: self.position,
             attempt: self.attempt,
             retractable: self.retractable,

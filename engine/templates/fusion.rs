@@ -39,9 +39,9 @@ impl Plugin for Fusion {
     }
 
     /// Writes the fused row: log-probabilities, or scores that differ from them by a constant; minus
-    /// infinity masks a token. Each row has `logits()` and `probabilities()`, and what the program
+    /// infinity masks a token. Each row has `logits` and `probabilities`, and what the program
     /// worked out already: `entropy` (0 is certain), `top_unit`, `top_probability`, `evidence` (how
-    /// well the member predicted the text so far), `weight` (of `--weights`), `name()`.
+    /// well the member predicted the text so far), `weight` (of `--weights`), `name`.
     fn on_logits(&mut self, _: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), String> {
         // The smallest entropy as the reference: then one weight is that of `--weights`, not 0.
         let entropies = rows.iter().map(|row| row.entropy);

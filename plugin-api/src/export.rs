@@ -1,8 +1,11 @@
 //! From the trait to the ABI: one `extern "C"` function per hook, each of which catches panics, because one that
 //! left the plugin would abort the host.
 
-use crate::abi::{self, Assessment, Host, PluginEntry, RawVerdict, Retraction, Rows, Step, Token};
-use crate::{Plugin, Role, Settings, Verdict};
+mod lent;
+
+use crate::abi::{self, Host, PluginEntry, RawVerdict};
+use crate::{Plugin, Role, Rows, Settings, Verdict};
+pub(crate) use lent::LentRows;
 use std::cell::{Cell, RefCell};
 use std::ffi::{CString, c_char, c_void};
 use std::panic::{AssertUnwindSafe, catch_unwind, set_hook, take_hook};
@@ -12,9 +15,6 @@ thread_local! {
     /// Set by the trait's own hooks, which do nothing: nobody needs to call them twice.
     static ABSENT: Cell<bool> = const { Cell::new(false) };
 
-    /// The host of the call in progress: what `Rows::mix` and errors go to. It has no destructor, so it does not keep
-    /// a library mapped.
-    static HOST: Cell<*const Host> = const { Cell::new(std::ptr::null()) };
     /// True while a panic on this thread will be caught and told to the host.
     static CATCHING: Cell<bool> = const { Cell::new(false) };
     /// Where the caught panic happened, as ` at FILE:LINE`.
@@ -51,24 +51,16 @@ fn fail(host: *const Host, text: &str) {
     }
 }
 
-/// Runs `body` with what `Rows::mix` needs.
-pub(crate) fn with_host<T>(host: *const Host, body: impl FnOnce() -> T) -> T {
-    let before = HOST.replace(host);
-    let outcome = body();
-    HOST.set(before);
-    outcome
-}
-
 /// Says that the hook in progress is the trait's own.
 pub(crate) fn absent() {
     ABSENT.set(true);
 }
 
-/// Runs a hook: the host set, panics caught, errors told.
+/// Runs a hook: panics caught, errors told.
 fn guarded(host: *const Host, hook: impl FnOnce() -> Result<(), String>) -> i32 {
     let before = CATCHING.replace(true);
     ABSENT.set(false);
-    let outcome = with_host(host, || catch_unwind(AssertUnwindSafe(hook)));
+    let outcome = catch_unwind(AssertUnwindSafe(hook));
     CATCHING.set(before);
     match outcome {
         Ok(Ok(())) if ABSENT.take() => abi::ABSENT,
@@ -87,31 +79,13 @@ fn guarded(host: *const Host, hook: impl FnOnce() -> Result<(), String>) -> i32 
     }
 }
 
-pub(crate) fn mix(rows: &Rows, weights: &[f32], fused: &mut [f32]) -> Result<(), String> {
-    if weights.len() != rows.len() {
-        return Err(format!("mix was given {} weights for {} members", weights.len(), rows.len()));
-    }
-    if fused.len() != rows.units as usize {
-        return Err(format!("mix was given room for {} units, there are {}", fused.len(), rows.units));
-    }
-    let host = HOST.get();
-    if host.is_null() {
-        return Err("mix was called outside a hook".into());
-    }
-    // SAFETY: the lengths are checked above; the host is valid during a hook, which is when HOST is set.
-    match unsafe { ((*host).mix)(rows, weights.as_ptr(), fused.as_mut_ptr()) } {
-        abi::OK => Ok(()),
-        _ => Err(format!("mix needs finite weights of at least 0, not all 0; it was given {weights:?}")),
-    }
-}
-
 unsafe extern "C" fn create<P: Plugin>(host: *const Host, settings: *const u8, len: usize) -> *mut c_void {
     keep_caught_panics_quiet();
     let mut instance = std::ptr::null_mut();
     guarded(host, || {
         // SAFETY: the host passes `len` bytes; null only with 0.
-        let settings = if len == 0 { &[][..] } else { unsafe { std::slice::from_raw_parts(settings, len) } };
-        let settings = std::str::from_utf8(settings).map_err(|error| format!("its settings are not UTF-8: {error}"))?;
+        let settings = std::str::from_utf8(unsafe { lent::slice(settings, len) })
+            .map_err(|error| format!("its settings are not UTF-8: {error}"))?;
         let plugin = P::create(P::Settings::parse(settings)?)?;
         instance = Box::into_raw(Box::new(Instance { host, plugin })).cast::<c_void>();
         Ok(())
@@ -135,10 +109,10 @@ unsafe extern "C" fn destroy<P: Plugin>(instance: *mut c_void) {
 ///
 /// # Safety
 /// `instance` was made by `create::<P>` and is used by one thread at a time.
-unsafe fn call<P: Plugin>(instance: *mut c_void, hook: impl FnOnce(&mut P) -> Result<(), String>) -> i32 {
+unsafe fn call<P: Plugin>(instance: *mut c_void, hook: impl FnOnce(&mut P, *const Host) -> Result<(), String>) -> i32 {
     // SAFETY: as the caller promises.
     let instance = unsafe { &mut *instance.cast::<Instance<P>>() };
-    guarded(instance.host, || hook(&mut instance.plugin))
+    guarded(instance.host, || hook(&mut instance.plugin, instance.host))
 }
 
 /// # Safety
@@ -153,27 +127,31 @@ unsafe fn answer(verdict: *mut RawVerdict, answer: &Verdict) {
 
 unsafe extern "C" fn on_logits<P: Plugin>(
     instance: *mut c_void,
-    step: *const Step,
-    rows: *const Rows,
+    step: *const abi::Step,
+    rows: *const abi::Rows,
     fused: *mut f32,
     len: usize,
 ) -> i32 {
     // SAFETY: the ABI promises valid pointers and `len` floats, for the duration of this call.
     unsafe {
-        call::<P>(instance, |plugin| plugin.on_logits(&*step, &*rows, std::slice::from_raw_parts_mut(fused, len)))
+        call::<P>(instance, |plugin, host| {
+            let rows = Rows::lent(LentRows::new(host, &*rows));
+            plugin.on_logits(&lent::step(&*step), &rows, std::slice::from_raw_parts_mut(fused, len))
+        })
     }
 }
 
 unsafe extern "C" fn on_token<P: Plugin>(
     instance: *mut c_void,
-    step: *const Step,
-    token: *const Token,
+    step: *const abi::Step,
+    token: *const abi::Token,
     verdict: *mut RawVerdict,
 ) -> i32 {
     // SAFETY: the ABI promises valid pointers for the duration of this call.
     unsafe {
-        call::<P>(instance, |plugin| {
-            answer(verdict, &plugin.on_token(&*step, &*token)?);
+        call::<P>(instance, |plugin, _| {
+            let step = lent::step(&*step);
+            answer(verdict, &plugin.on_token(&step, &lent::token(&*token, &step))?);
             Ok(())
         })
     }
@@ -181,14 +159,14 @@ unsafe extern "C" fn on_token<P: Plugin>(
 
 unsafe extern "C" fn on_assessment<P: Plugin>(
     instance: *mut c_void,
-    step: *const Step,
-    assessment: *const Assessment,
+    step: *const abi::Step,
+    assessment: *const abi::Assessment,
     verdict: *mut RawVerdict,
 ) -> i32 {
     // SAFETY: the ABI promises valid pointers for the duration of this call.
     unsafe {
-        call::<P>(instance, |plugin| {
-            answer(verdict, &plugin.on_assessment(&*step, &*assessment)?);
+        call::<P>(instance, |plugin, _| {
+            answer(verdict, &plugin.on_assessment(&lent::step(&*step), &lent::assessment(&*assessment))?);
             Ok(())
         })
     }
@@ -196,17 +174,17 @@ unsafe extern "C" fn on_assessment<P: Plugin>(
 
 unsafe extern "C" fn on_retract<P: Plugin>(
     instance: *mut c_void,
-    step: *const Step,
-    retraction: *const Retraction,
+    step: *const abi::Step,
+    retraction: *const abi::Retraction,
 ) -> i32 {
     // SAFETY: the ABI promises valid pointers for the duration of this call.
-    unsafe { call::<P>(instance, |plugin| plugin.on_retract(&*step, &*retraction)) }
+    unsafe { call::<P>(instance, |plugin, _| plugin.on_retract(&lent::step(&*step), &lent::retraction(&*retraction))) }
 }
 
 unsafe extern "C" fn save<P: Plugin>(instance: *mut c_void, write: abi::Write, context: *mut c_void) -> i32 {
     // SAFETY: the ABI promises a valid instance; `write` copies what it is given.
     unsafe {
-        call::<P>(instance, |plugin| {
+        call::<P>(instance, |plugin, _| {
             let state = plugin.save();
             if !ABSENT.get() {
                 write(context, state.as_ptr(), state.len());
@@ -218,11 +196,7 @@ unsafe extern "C" fn save<P: Plugin>(instance: *mut c_void, write: abi::Write, c
 
 unsafe extern "C" fn restore<P: Plugin>(instance: *mut c_void, bytes: *const u8, len: usize) -> i32 {
     // SAFETY: the ABI promises `len` bytes; null only with 0.
-    unsafe {
-        call::<P>(instance, |plugin| {
-            plugin.restore(if len == 0 { &[] } else { std::slice::from_raw_parts(bytes, len) })
-        })
-    }
+    unsafe { call::<P>(instance, |plugin, _| plugin.restore(lent::slice(bytes, len))) }
 }
 
 /// The schema of a plugin's settings, made when the host first asks for it.

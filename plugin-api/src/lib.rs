@@ -54,21 +54,22 @@
 //! ```
 //!
 //! Build it as a `cdylib` and pass it to `llama_selfmod --plugin FILE`; `plugins/README.md` tells more. [`testing`] has
-//! members with made-up rows, so that a plugin can be tried without models. [`abi`] is what goes over the border, for
-//! authors in other languages.
+//! members with made-up rows, so that a plugin can be tried without models. What hooks are shown are views: they borrow from
+//! the host for the time of a call. [`abi`] is what goes over the border, for authors in other languages.
 
 pub mod abi;
 mod export;
 mod settings;
 pub mod testing;
-mod types;
 mod verdict;
+mod views;
 
-pub use abi::{Assessment, Parameters, Retraction, Row, Rows, Step, Token};
+pub use abi::Parameters;
 #[doc(hidden)]
 pub use export::{Schema, Texts, entry};
 pub use settings::{NoSettings, Settings};
 pub use verdict::{Action, Adjustment, Verdict};
+pub use views::{Assessment, Retraction, Row, Rows, Step, Token};
 
 /// What a plugin is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

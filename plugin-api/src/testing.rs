@@ -1,4 +1,4 @@
-//! Try a plugin without an engine: members with made-up rows, and a host that mixes in a plain loop.
+//! Try a plugin without an engine: members with made-up rows, which are mixed in a plain loop.
 //!
 //! ```
 //! use plugin_api::{testing::Members, NoSettings, Plugin, Role, Rows, Step};
@@ -13,7 +13,7 @@
 //!         Ok(First)
 //!     }
 //!     fn on_logits(&mut self, _: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), String> {
-//!         fused.copy_from_slice(rows.get(0).logits());
+//!         fused.copy_from_slice(rows.get(0).logits);
 //!         Ok(())
 //!     }
 //! }
@@ -22,9 +22,7 @@
 //! assert_eq!(members.fuse(&mut First).unwrap(), [0.0, 3.0]);
 //! ```
 
-use crate::abi::{self, Assessment, Host, Parameters, Row, Rows, Step};
-use crate::{Plugin, Settings};
-use std::mem::size_of;
+use crate::{Assessment, Parameters, Plugin, Row, Rows, Settings, Step, Token};
 
 /// A plugin with these settings, a JSON object. The ranges of its schema are the host's to check and are not looked at.
 pub fn made<P: Plugin>(settings: &str) -> Result<P, String> {
@@ -32,97 +30,112 @@ pub fn made<P: Plugin>(settings: &str) -> Result<P, String> {
 }
 
 /// Members with rows of your choice, equal weights and no evidence yet.
-pub struct Members {
-    logits: Vec<Vec<f32>>,
-    probabilities: Vec<Vec<f32>>,
-    names: Vec<String>,
-    rows: Vec<Row>,
+pub struct Members(Vec<Member>);
+
+/// What a row is a view of.
+struct Member {
+    name: String,
+    weight: f32,
+    logits: Vec<f32>,
+    probabilities: Vec<f32>,
+    log_sum_exp: f32,
+    entropy: f32,
+    top_unit: usize,
+    evidence: f32,
 }
 
 impl Members {
-    /// One row of logits for each member; all are as long as the first.
+    /// One row of logits for each member.
+    ///
+    /// # Panics
+    /// When a row is empty, or not as long as the first.
     pub fn new(logits: &[&[f32]]) -> Self {
-        let logits: Vec<Vec<f32>> = logits.iter().map(|row| row.to_vec()).collect();
-        let names: Vec<String> = (0..logits.len()).map(|index| format!("member-{index}")).collect();
-        let log_sum_exps: Vec<f32> = logits.iter().map(|row| log_sum_exp(row)).collect();
-        let probabilities: Vec<Vec<f32>> = logits
-            .iter()
-            .zip(&log_sum_exps)
-            .map(|(row, log_sum_exp)| row.iter().map(|logit| (logit - log_sum_exp).exp()).collect())
-            .collect();
-        let rows = (0..logits.len())
-            .map(|index| {
-                let (logits, probabilities): (&[f32], &[f32]) = (&logits[index], &probabilities[index]);
-                let top = (0..logits.len()).max_by(|&a, &b| logits[a].total_cmp(&logits[b])).unwrap_or(0);
-                Row {
-                    struct_size: size_of::<Row>() as u32,
-                    top_unit: top as u32,
-                    logits: logits.as_ptr(),
-                    probabilities: probabilities.as_ptr(),
-                    log_sum_exp: log_sum_exps[index],
-                    entropy: probabilities.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum(),
-                    top_probability: probabilities[top],
-                    evidence: 0.0,
-                    weight: 1.0 / log_sum_exps.len() as f32,
-                    name_len: names[index].len() as u32,
-                    name: names[index].as_ptr(),
-                }
-            })
-            .collect();
-        Self { logits, probabilities, names, rows }
+        let are_rows = logits.iter().all(|row| !row.is_empty() && row.len() == logits[0].len());
+        assert!(are_rows, "each row has a logit at least, and all are as long as the first");
+        let member = |(index, row): (usize, &&[f32])| {
+            let log_sum_exp = log_sum_exp(row);
+            let probabilities: Vec<f32> = row.iter().map(|logit| (logit - log_sum_exp).exp()).collect();
+            Member {
+                name: format!("member-{index}"),
+                weight: 1.0 / logits.len() as f32,
+                logits: row.to_vec(),
+                log_sum_exp,
+                entropy: probabilities.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum(),
+                top_unit: (0..row.len()).max_by(|&a, &b| row[a].total_cmp(&row[b])).unwrap_or(0),
+                probabilities,
+                evidence: 0.0,
+            }
+        };
+        Self(logits.iter().enumerate().map(member).collect())
     }
 
     /// With these weights of the user; scaled to sum to 1.
     pub fn weights(mut self, weights: &[f32]) -> Self {
         let sum: f32 = weights.iter().sum();
-        for (row, weight) in self.rows.iter_mut().zip(weights) {
-            row.weight = weight / sum;
+        for (member, weight) in self.0.iter_mut().zip(weights) {
+            member.weight = weight / sum;
         }
         self
     }
 
     /// With this evidence from the text so far, in nats.
     pub fn evidence(mut self, evidence: &[f32]) -> Self {
-        for (row, evidence) in self.rows.iter_mut().zip(evidence) {
-            row.evidence = *evidence;
+        for (member, evidence) in self.0.iter_mut().zip(evidence) {
+            member.evidence = *evidence;
         }
         self
     }
 
-    /// What the host passes to `on_logits`; valid as long as the members live.
-    pub fn rows(&self) -> Rows {
-        debug_assert!(self.names.len() == self.rows.len() && self.probabilities.len() == self.rows.len());
-        Rows {
-            struct_size: size_of::<Rows>() as u32,
-            count: self.rows.len() as u32,
-            units: self.logits.first().map_or(0, Vec::len) as u32,
-            reserved: 0,
-            rows: self.rows.as_ptr(),
+    /// What the host passes to `on_logits`.
+    pub fn rows(&self) -> Rows<'_> {
+        Rows::made(self)
+    }
+
+    pub(crate) fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    pub(crate) fn units(&self) -> usize {
+        self.0.first().map_or(0, |member| member.logits.len())
+    }
+
+    pub(crate) fn row(&self, index: usize) -> Row<'_> {
+        let member = &self.0[index];
+        Row {
+            name: &member.name,
+            weight: member.weight,
+            logits: &member.logits,
+            probabilities: &member.probabilities,
+            log_sum_exp: member.log_sum_exp,
+            entropy: member.entropy,
+            top_unit: member.top_unit as u32,
+            top_probability: member.probabilities[member.top_unit],
+            evidence: member.evidence,
         }
     }
 
     /// The weighted mean of the members: what the fused row holds when the first fusion is called.
     pub fn mean(&self) -> Vec<f32> {
-        let weights: Vec<f32> = self.rows.iter().map(|row| row.weight).collect();
-        let mut mean = vec![0.0; self.rows().units as usize];
-        mixture(&self.rows(), &weights, &mut mean);
+        let weights: Vec<f32> = self.0.iter().map(|member| member.weight).collect();
+        let mut mean = vec![0.0; self.units()];
+        self.rows().mix_plainly(&weights, &mut mean);
         mean
     }
 
     /// The fused row that a fusion makes of these members.
     pub fn fuse<P: Plugin>(&self, fusion: &mut P) -> Result<Vec<f32>, String> {
         let mut fused = self.mean();
-        let step = Step { members: self.rows.len() as u32, ..step() };
-        crate::export::with_host(&HOST, || fusion.on_logits(&step, &self.rows(), &mut fused))?;
+        let step = Step { members: self.len() as u32, ..step() };
+        fusion.on_logits(&step, &self.rows(), &mut fused)?;
         Ok(fused)
     }
 }
 
-/// A step in the middle of a reply: temperature 0.7, repeat penalty 1.1, everything retractable, 3 retractions left.
+/// A step in the middle of a reply of one member: temperature 0.7, repeat penalty 1.1, everything retractable, 3
+/// retractions left.
 pub fn step() -> Step {
     let parameters = Parameters { temperature: 0.7, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.1, top_k: 40 };
     Step {
-        struct_size: size_of::<Step>() as u32,
         position: 40,
         attempt: 0,
         retractable: 32,
@@ -134,10 +147,23 @@ pub fn step() -> Step {
     }
 }
 
+/// A candidate of one member that gives no reason to act: ` once`, with probability 0.7.
+pub fn token() -> Token<'static> {
+    Token {
+        unit: 7,
+        bytes: b" once",
+        leader: 0,
+        probability: 0.7,
+        entropy: 1.0,
+        agreement: 0.8,
+        is_end: false,
+        member_probabilities: &[0.7],
+    }
+}
+
 /// An assessment that gives no reason to act: 32 units, all different in the last 10, each with confidence 0.7.
-pub fn assessment() -> Assessment {
+pub fn assessment() -> Assessment<'static> {
     Assessment {
-        struct_size: size_of::<Assessment>() as u32,
         unit: 7,
         confidence: 0.7,
         mean_confidence: 0.7,
@@ -151,11 +177,17 @@ pub fn assessment() -> Assessment {
         unique_of: 10,
         repeated: 0,
         period: 0,
-        confidences: CONFIDENCES.as_ptr(),
-        units: UNITS.as_ptr(),
-        window: 32,
-        reserved: 0,
+        confidences: &CONFIDENCES,
+        units: &UNITS,
     }
+}
+
+/// Like [`assessment`], over a window of fewer units.
+///
+/// # Panics
+/// When `units` is above 32.
+pub fn assessment_of(units: usize) -> Assessment<'static> {
+    Assessment { confidences: &CONFIDENCES[..units], units: &UNITS[..units], ..assessment() }
 }
 
 static CONFIDENCES: [f32; 32] = [0.7; 32];
@@ -168,35 +200,6 @@ static UNITS: [u32; 32] = {
     }
     units
 };
-
-static HOST: Host =
-    Host { struct_size: size_of::<Host>() as u32, abi_minor: abi::ABI_MINOR, set_error: ignore, mix: mix_rows };
-
-/// `Members::fuse` hands errors on by itself.
-unsafe extern "C" fn ignore(_: *const u8, _: usize) {}
-
-unsafe extern "C" fn mix_rows(rows: *const Rows, weights: *const f32, fused: *mut f32) -> i32 {
-    // SAFETY: `Rows::mix` checks both lengths and passes what it borrows.
-    let (rows, weights, fused) = unsafe {
-        let rows = &*rows;
-        let fused = std::slice::from_raw_parts_mut(fused, rows.units as usize);
-        (rows, std::slice::from_raw_parts(weights, rows.len()), fused)
-    };
-    let usable = weights.iter().all(|w| w.is_finite() && *w >= 0.0) && weights.iter().any(|w| *w > 0.0);
-    if !usable {
-        return abi::FAILED;
-    }
-    mixture(rows, weights, fused);
-    abi::OK
-}
-
-fn mixture(rows: &Rows, weights: &[f32], fused: &mut [f32]) {
-    let sum: f32 = weights.iter().sum();
-    for (unit, score) in fused.iter_mut().enumerate() {
-        let probability: f32 = rows.iter().zip(weights).map(|(row, w)| w / sum * row.probabilities()[unit]).sum();
-        *score = probability.ln();
-    }
-}
 
 fn log_sum_exp(row: &[f32]) -> f32 {
     let top = row.iter().copied().fold(f32::NEG_INFINITY, f32::max);
@@ -212,9 +215,9 @@ mod tests {
         let members = Members::new(&[&[0.0, 0.0, 0.0, 0.0], &[1.0, 5.0, f32::NEG_INFINITY, 2.0]]);
         let rows = members.rows();
         assert!((rows.get(0).entropy - 4f32.ln()).abs() < 1e-6);
-        assert_eq!((rows.get(1).top_unit, rows.get(1).name()), (1, "member-1"));
-        assert_eq!(rows.get(1).probabilities()[2], 0.0);
-        assert!((rows.get(1).probabilities().iter().sum::<f32>() - 1.0).abs() < 1e-6);
+        assert_eq!((rows.get(1).top_unit, rows.get(1).name), (1, "member-1"));
+        assert_eq!(rows.get(1).probabilities[2], 0.0);
+        assert!((rows.get(1).probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-6);
     }
 
     #[test]

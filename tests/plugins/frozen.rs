@@ -2,7 +2,7 @@
 
 use super::{compile, load};
 use llama_selfmod::hooks::Hook;
-use plugin_api::testing::{Members, assessment, step};
+use plugin_api::testing::{self, Members, assessment, step};
 use plugin_api::{Action, Adjustment, Retraction, Role, Step, Token, Verdict};
 
 #[test]
@@ -19,13 +19,12 @@ fn a_plugin_built_against_the_header_of_1_0_keeps_loading() {
     let mut fused = members.mean();
     fusion.on_logits(&Step { members: 2, ..step() }, &members.rows(), &mut fused).unwrap();
     for (unit, score) in fused.iter().enumerate() {
-        let of = |member| members.rows().get(member).probabilities()[unit];
+        let of = |member| members.rows().get(member).probabilities[unit];
         assert!((score.exp() - 0.75 * of(0) - 0.25 * of(1)).abs() < 1e-5, "{fused:?}");
     }
     assert_eq!(fusion.on_logits(&step(), &members.rows(), &mut fused).unwrap_err().0, "odd rows");
 
-    // SAFETY: integers, floats and null pointers, behind which nothing is read.
-    let mut token = |unit| policy.on_token(&step(), &Token { unit, ..unsafe { std::mem::zeroed() } });
+    let mut token = |unit| policy.on_token(&step(), &Token { unit, ..testing::token() });
     assert_eq!(token(1).unwrap(), Verdict::proceed());
     assert_eq!(token(13).unwrap().action, Action::Resample);
     assert_eq!(token(14).unwrap().action, Action::Force(15));
@@ -36,13 +35,7 @@ fn a_plugin_built_against_the_header_of_1_0_keeps_loading() {
     assert_eq!(policy.on_assessment(&step(), &assessment()).unwrap(), counted(1));
     assert_eq!(policy.on_assessment(&step(), &assessment()).unwrap(), counted(2));
 
-    let retraction = Retraction {
-        struct_size: size_of::<Retraction>() as u32,
-        units: 1,
-        position: 40,
-        policy_len: 0,
-        policy: std::ptr::null(),
-    };
+    let retraction = Retraction { units: 1, position: 40, policy: "another" };
     policy.on_retract(&step(), &retraction).unwrap();
     assert_eq!(policy.on_assessment(&step(), &assessment()).unwrap(), counted(1));
 }

@@ -4,25 +4,23 @@ use super::{from_c, library, load, loaded};
 use llama_selfmod::hooks::chain::{Chain, HookInfo};
 use llama_selfmod::hooks::native::NativeHook;
 use llama_selfmod::hooks::{Hook, HookError};
-use plugin_api::testing::{Members, assessment, step};
-use plugin_api::{Action, Assessment, Role, Verdict};
+use plugin_api::testing::{Members, assessment, step, token};
+use plugin_api::{Action, Assessment, Retraction, Role, Verdict};
 
 #[test]
 fn a_panic_in_a_plugin_is_an_error_and_not_the_end() {
     let mut hook = loaded("panics", "{}");
     let members = Members::new(&[&[1.0, 2.0]]);
-    // SAFETY: integers, floats and null pointers, behind which nothing is read.
-    let (token, retraction) = unsafe { (std::mem::zeroed(), std::mem::zeroed()) };
     let mut fused = members.mean();
     let told = |error: HookError, place: &str, text: &str| {
         assert!(error.0.starts_with("it panicked at ") && error.0.contains(place), "{error}");
         assert!(error.0.ends_with(text), "{error}");
     };
     let error = hook.on_logits(&step(), &members.rows(), &mut fused).unwrap_err();
-    told(error, "types.rs:", ": row 1000 of 1");
-    told(hook.on_token(&step(), &token).unwrap_err(), "panics.rs:", ": at position 40");
+    told(error, "views.rs:", ": row 1000 of 1");
+    told(hook.on_token(&step(), &token()).unwrap_err(), "panics.rs:", ": at position 40");
     told(hook.on_assessment(&step(), &assessment()).unwrap_err(), "panics.rs:", ": a text without arguments");
-    told(hook.on_retract(&step(), &retraction).unwrap_err(), "panics.rs:", ": no message");
+    told(hook.on_retract(&step(), &Retraction::default()).unwrap_err(), "panics.rs:", ": no message");
     drop(hook);
     let error = load(&library("panics"), r#"{"in_create":1}"#).unwrap_err().to_string();
     assert!(error.contains("could not start: it panicked at ") && error.ends_with(": panicked in create"), "{error}");

@@ -27,6 +27,19 @@ fn it_sees_every_field_of_the_step_and_the_same_random_draws_as_a_plugin() {
     assert_eq!(assess(&mut hook, 0.5).reason, format!("20 0 12 3 2 0.70 0.95 0.05 40 1.1 {draw:.6}"));
 }
 
+fn candidate() -> Token<'static> {
+    Token {
+        unit: 5,
+        bytes: b"no",
+        leader: 0,
+        probability: 0.3,
+        entropy: 1.0,
+        agreement: 0.5,
+        is_end: false,
+        member_probabilities: &[0.5, 0.1],
+    }
+}
+
 #[test]
 fn it_sees_a_candidate_and_can_have_another() {
     let mut hook = load(
@@ -36,21 +49,9 @@ fn it_sees_a_candidate_and_can_have_another() {
             }
         }"#,
     );
-    let members = [0.5, 0.1];
-    let mut token = Token {
-        struct_size: size_of::<Token>() as u32,
-        unit: 5,
-        bytes: b"no".as_ptr(),
-        bytes_len: 2,
-        leader: 0,
-        probability: 0.3,
-        entropy: 1.0,
-        agreement: 0.5,
-        is_end: 0,
-        member_probabilities: members.as_ptr(),
-    };
+    let mut token = candidate();
     assert_eq!(hook.on_token(&step(), &token).unwrap(), Verdict::resample("not no").ban(&[1, 2]));
-    token.bytes_len = 1;
+    token.bytes = b"n";
     assert_eq!(hook.on_token(&step(), &token).unwrap(), Verdict::proceed());
 }
 
@@ -109,13 +110,7 @@ fn it_hears_of_retractions() {
            fn on_retract(step, r) { this.heard = `${r.policy} ${r.units} ${r.position}`; }
            fn on_assessment(step, a) { stop(this.heard) }"#,
     );
-    let retraction = Retraction {
-        struct_size: size_of::<Retraction>() as u32,
-        units: 3,
-        position: 17,
-        policy_len: 5,
-        policy: b"other".as_ptr(),
-    };
+    let retraction = Retraction { units: 3, position: 17, policy: "other" };
     hook.on_retract(&step(), &retraction).unwrap();
     assert_eq!(assess(&mut hook, 0.5).reason, "other 3 17");
 }
@@ -197,19 +192,7 @@ fn random_draws_follow_from_the_step_and_the_hook_point() {
     for other in [Step { seed: 8, ..step() }, Step { position: 21, ..step() }, Step { attempt: 1, ..step() }] {
         assert_ne!(draws(&other).split(' ').next(), Some(numbers[0]));
     }
-    let token = Token {
-        struct_size: size_of::<Token>() as u32,
-        unit: 5,
-        bytes: b"no".as_ptr(),
-        bytes_len: 2,
-        leader: 0,
-        probability: 0.3,
-        entropy: 1.0,
-        agreement: 0.5,
-        is_end: 0,
-        member_probabilities: [0.5, 0.1].as_ptr(),
-    };
-    let elsewhere = load(&source).on_token(&step(), &token).unwrap().reason;
+    let elsewhere = load(&source).on_token(&step(), &candidate()).unwrap().reason;
     assert_ne!(elsewhere.split(' ').next(), Some(numbers[0]));
 }
 

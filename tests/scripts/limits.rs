@@ -188,22 +188,18 @@ fn with_long_rows<T>(call: impl FnOnce(&Rows, &mut [f32]) -> T) -> T {
         .map(|(row, total)| row.iter().map(|logit| (logit - total).exp()).collect())
         .collect();
     let rows: [Row; 2] = std::array::from_fn(|member| Row {
-        struct_size: size_of::<Row>() as u32,
-        top_unit: 0,
-        logits: logits[member].as_ptr(),
-        probabilities: probabilities[member].as_ptr(),
+        name: ["one", "two"][member],
+        weight: 0.5,
+        logits: &logits[member],
+        probabilities: &probabilities[member],
         log_sum_exp: totals[member],
         entropy: 1.0,
+        top_unit: 0,
         top_probability: 0.1,
         evidence: -2.0,
-        weight: 0.5,
-        name_len: 3,
-        name: ["one", "two"][member].as_ptr(),
     });
-    let units = UNITS as u32;
-    let rows = Rows { struct_size: size_of::<Rows>() as u32, count: 2, units, reserved: 0, rows: rows.as_ptr() };
     let mut fused: Vec<f32> = logits[0].iter().map(|logit| logit - totals[0]).collect();
-    call(&rows, &mut fused)
+    call(&Rows::new(&rows), &mut fused)
 }
 
 #[test]

@@ -64,7 +64,8 @@ fn a_rut_raises_the_penalty_and_reasons_are_joined() {
 
 #[test]
 fn a_short_window_and_an_ordinary_moment_change_nothing() {
-    let short = Assessment { window: 4, ..assessment(0.1) };
+    let whole = assessment(0.1);
+    let short = Assessment { confidences: &whole.confidences[..4], units: &whole.units[..4], ..whole };
     assert_eq!(retraction("{}").on_assessment(&step(), &short).unwrap(), Verdict::proceed());
     assert_eq!(assess(&mut retraction("{}"), 0.6), Verdict::proceed());
 }

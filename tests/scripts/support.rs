@@ -11,7 +11,6 @@ pub use plugin_api::{Action, Assessment, Parameters, Retraction, Role, Row, Rows
 pub fn step() -> Step {
     let parameters = Parameters { temperature: 0.7, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.1, top_k: 40 };
     Step {
-        struct_size: size_of::<Step>() as u32,
         position: 20,
         attempt: 0,
         retractable: 12,
@@ -24,11 +23,8 @@ pub fn step() -> Step {
 }
 
 /// A full window whose mean confidence is `mean` and whose last ten units are all different.
-pub fn assessment(mean: f32) -> Assessment {
-    static CONFIDENCES: [f32; 12] = [0.5; 12];
-    static UNITS: [u32; 12] = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+pub fn assessment(mean: f32) -> Assessment<'static> {
     Assessment {
-        struct_size: size_of::<Assessment>() as u32,
         unit: 11,
         confidence: mean,
         mean_confidence: mean,
@@ -42,10 +38,8 @@ pub fn assessment(mean: f32) -> Assessment {
         unique_of: 10,
         repeated: 0,
         period: 0,
-        confidences: CONFIDENCES.as_ptr(),
-        units: UNITS.as_ptr(),
-        window: 12,
-        reserved: 0,
+        confidences: &[0.5; 12],
+        units: &[0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11],
     }
 }
 
@@ -58,22 +52,19 @@ pub fn with_rows<T>(call: impl FnOnce(&Rows, &mut [f32]) -> T) -> T {
     let probabilities: [[f32; 4]; 2] = [[0.8, 0.1, 0.1, 0.0], [0.2, 0.6, 0.2, 0.0]];
     let logits = probabilities.map(|row| row.map(f32::ln));
     let rows: [Row; 2] = std::array::from_fn(|member| Row {
-        struct_size: size_of::<Row>() as u32,
-        top_unit: member as u32,
-        logits: logits[member].as_ptr(),
-        probabilities: probabilities[member].as_ptr(),
+        name: ["one", "two"][member],
+        weight: 0.5,
+        logits: &logits[member],
+        probabilities: &probabilities[member],
         log_sum_exp: 0.0,
         entropy: 0.5 + member as f32,
+        top_unit: member as u32,
         top_probability: probabilities[member][member],
         evidence: -2.0,
-        weight: 0.5,
-        name_len: 3,
-        name: ["one", "two"][member].as_ptr(),
     });
-    let rows = Rows { struct_size: size_of::<Rows>() as u32, count: 2, units: 4, reserved: 0, rows: rows.as_ptr() };
     let mut fused: [f32; 4] =
         std::array::from_fn(|unit| ((probabilities[0][unit] + probabilities[1][unit]) / 2.0).ln());
-    call(&rows, &mut fused)
+    call(&Rows::new(&rows), &mut fused)
 }
 
 pub fn load(source: &str) -> ScriptHook {

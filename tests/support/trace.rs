@@ -8,7 +8,6 @@
 use llama_selfmod::hooks::{Hook, HookError};
 use plugin_api::{Assessment, Parameters, Step, Verdict};
 use serde::Deserialize;
-use std::mem::size_of;
 
 /// What a policy is told after a unit.
 #[derive(Deserialize)]
@@ -62,7 +61,6 @@ impl Record {
         let base = Parameters { temperature: 0.7, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.1, top_k: 40 };
         let RecordedStep { temperature, repeat_penalty, .. } = self.step;
         Step {
-            struct_size: size_of::<Step>() as u32,
             position: self.step.position,
             attempt: self.step.attempt,
             retractable: self.step.retractable,
@@ -74,11 +72,9 @@ impl Record {
         }
     }
 
-    /// Valid as long as the record.
-    fn assessment(&self) -> Assessment {
+    fn assessment(&self) -> Assessment<'_> {
         let a = &self.assessment;
         Assessment {
-            struct_size: size_of::<Assessment>() as u32,
             unit: a.unit,
             confidence: a.confidence,
             mean_confidence: a.mean_confidence,
@@ -92,10 +88,8 @@ impl Record {
             unique_of: a.unique_of,
             repeated: a.repeated,
             period: a.period,
-            confidences: a.confidences.as_ptr(),
-            units: a.units.as_ptr(),
-            window: a.units.len() as u32,
-            reserved: 0,
+            confidences: &a.confidences,
+            units: &a.units,
         }
     }
 }

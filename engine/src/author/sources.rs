@@ -11,11 +11,12 @@ macro_rules! plugin_api {
 pub const PLUGIN_API: &[Source] = plugin_api![
     "src/abi.rs",
     "src/export.rs",
+    "src/export/lent.rs",
     "src/lib.rs",
     "src/settings.rs",
     "src/testing.rs",
-    "src/types.rs",
     "src/verdict.rs",
+    "src/views.rs",
 ];
 
 /// The contract in C.

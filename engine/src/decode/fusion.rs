@@ -70,27 +70,18 @@ impl Fusion {
             .zip(ensemble.rows())
             .zip(members.names.iter().zip(&members.weights))
             .map(|((row, own), (name, &weight))| Row {
-                struct_size: size_of::<Row>() as u32,
-                top_unit: row.statistics.top_unit,
-                logits: row.logits.as_ptr(),
-                probabilities: row.probabilities.as_ptr(),
+                name,
+                weight,
+                logits: &row.logits,
+                probabilities: &row.probabilities,
                 log_sum_exp: row.statistics.log_sum_exp,
                 entropy: row.statistics.entropy,
+                top_unit: row.statistics.top_unit,
                 top_probability: row.statistics.top_probability,
                 evidence: own.evidence,
-                weight,
-                name_len: name.len() as u32,
-                name: name.as_ptr(),
             })
             .collect();
-        let rows = Rows {
-            struct_size: size_of::<Rows>() as u32,
-            count: table.len() as u32,
-            units: units as u32,
-            reserved: 0,
-            rows: table.as_ptr(),
-        };
-        chain.on_logits(step, &rows, &mut self.row, &mean);
+        chain.on_logits(step, &Rows::new(&table), &mut self.row, &mean);
         // The chain leaves a valid row, and so does the mean of valid rows.
         self.statistics = fuse::normalise(&mut self.row).unwrap_or_default();
         self.agreement = fuse::agreement(&probabilities);

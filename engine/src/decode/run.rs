@@ -392,16 +392,9 @@ impl Reply<'_> {
         self.window.retract(units);
         let bytes = self.text.retract(units);
         let step = self.where_it_stands();
-        self.decoder.chain.on_retract(
-            &step,
-            &Retraction {
-                struct_size: size_of::<Retraction>() as u32,
-                units: units as u32,
-                position: keep as u32,
-                policy_len: merged.policy.len() as u32,
-                policy: merged.policy.as_ptr(),
-            },
-        );
+        self.decoder
+            .chain
+            .on_retract(&step, &Retraction { units: units as u32, position: keep as u32, policy: &merged.policy });
         (self.observer)(&Event::Retract {
             index: keep as u32,
             tokens: units as u32,
@@ -426,7 +419,6 @@ impl Reply<'_> {
         let position = self.window.len() as u32;
         let attempt = self.attempts.count(position);
         Step {
-            struct_size: size_of::<Step>() as u32,
             position,
             attempt,
             retractable: self.retractable() as u32,
@@ -450,27 +442,24 @@ fn penalised(units: &[Unit], letters: Unit) -> Cow<'_, [Unit]> {
     Cow::Owned(newest)
 }
 
-/// What hooks see of a unit that could come next; valid as long as what it is made from.
-pub(super) fn candidate(
-    ensemble: &Ensemble,
+/// What hooks see of a unit that could come next, with what each member gave it.
+pub(super) fn candidate<'a>(
+    ensemble: &'a Ensemble,
     members: &Members,
     fusion: &Fusion,
     unit: Unit,
-    probabilities: &[f32],
-) -> Token {
+    probabilities: &'a [f32],
+) -> Token<'a> {
     let vocabulary = ensemble.vocabulary();
-    let bytes = vocabulary.bytes(unit);
     Token {
-        struct_size: size_of::<Token>() as u32,
         unit,
-        bytes: bytes.as_ptr(),
-        bytes_len: bytes.len() as u32,
+        bytes: vocabulary.bytes(unit),
         leader: leader(probabilities, &members.weights),
         probability: fusion.probability(unit),
         entropy: fusion.statistics.entropy,
         agreement: fusion.agreement,
-        is_end: u32::from(unit == vocabulary.end()),
-        member_probabilities: probabilities.as_ptr(),
+        is_end: unit == vocabulary.end(),
+        member_probabilities: probabilities,
     }
 }
 

@@ -155,7 +155,6 @@ impl Window {
         let variety = newest(units, VARIETY);
         let (repeated, period) = repeated_suffix(units);
         Some(look(&Assessment {
-            struct_size: size_of::<Assessment>() as u32,
             unit: newest_unit.unit,
             confidence: newest_unit.confidence,
             mean_confidence: mean(trend),
@@ -169,10 +168,8 @@ impl Window {
             unique_of: variety.len() as u32,
             repeated,
             period,
-            confidences: confidences.as_ptr(),
-            units: units.as_ptr(),
-            window: units.len() as u32,
-            reserved: 0,
+            confidences,
+            units,
         }))
     }
 }
@@ -295,8 +292,8 @@ mod tests {
         let mut window = Window::new(2, 0);
         (0..300).for_each(|unit| window.push(record(unit, unit as f32)));
         window.assess(|assessment| {
-            assert_eq!(assessment.units(), (44..300).collect::<Vec<_>>());
-            assert_eq!(assessment.confidences().first(), Some(&44.0));
+            assert_eq!(assessment.units, (44..300).collect::<Vec<_>>());
+            assert_eq!(assessment.confidences.first(), Some(&44.0));
             assert_eq!((assessment.unique, assessment.unique_of, assessment.repeated), (10, 10, 0));
         });
     }

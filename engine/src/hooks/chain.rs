@@ -34,13 +34,13 @@ pub enum Seen<'a> {
     /// A reply begins.
     Start,
     /// The fused row as all hooks left it, not normalised.
-    Logits(&'a Step, &'a Rows, &'a [f32]),
+    Logits(&'a Step, &'a Rows<'a>, &'a [f32]),
     /// A candidate.
-    Token(&'a Step, &'a Token, &'a Merged),
+    Token(&'a Step, &'a Token<'a>, &'a Merged),
     /// A unit that was accepted.
-    Assessment(&'a Step, &'a Assessment, &'a Merged),
+    Assessment(&'a Step, &'a Assessment<'a>, &'a Merged),
     /// Units are gone.
-    Retract(&'a Step, &'a Retraction),
+    Retract(&'a Step, &'a Retraction<'a>),
 }
 
 /// Writes down what the hooks saw. What it returns is a sentence for the user.

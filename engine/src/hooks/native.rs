@@ -2,6 +2,7 @@
 //! was built anew is taken over between two steps.
 
 mod arithmetic;
+mod border;
 mod error;
 mod host;
 mod image;
@@ -254,7 +255,7 @@ impl Hook for NativeHook {
     }
 
     fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
-        self.shape = Shape { members: rows.count, units: rows.units };
+        self.shape = Shape { members: rows.len() as u32, units: rows.units() as u32 };
         self.call(|instance| instance.on_logits(step, rows, fused))
     }
 

@@ -12,26 +12,18 @@ pub fn with_whole_rows<R>(logits: &Logits, reply: &Reply, look: impl FnOnce(&Row
         .iter()
         .zip(expanded.iter().zip(&reply.members))
         .map(|(row, ((logits, probabilities), (name, weight)))| Row {
-            struct_size: size_of::<Row>() as u32,
-            top_unit: row.top.first().map_or(0, |(unit, _)| *unit),
-            logits: logits.as_ptr(),
-            probabilities: probabilities.as_ptr(),
+            name,
+            weight: *weight,
+            logits,
+            probabilities,
             log_sum_exp: row.log_sum_exp,
             entropy: row.entropy,
+            top_unit: row.top.first().map_or(0, |(unit, _)| *unit),
             top_probability: row.top.first().map_or(0.0, |(_, score)| score.exp()),
             evidence: row.evidence,
-            weight: *weight,
-            name_len: name.len() as u32,
-            name: name.as_ptr(),
         })
         .collect();
-    look(&Rows {
-        struct_size: size_of::<Rows>() as u32,
-        count: table.len() as u32,
-        units: reply.units,
-        reserved: 0,
-        rows: table.as_ptr(),
-    })
+    look(&Rows::new(&table))
 }
 
 /// Logits and probabilities.

@@ -61,17 +61,14 @@ impl Lines {
             Seen::Logits(step, rows, fused) => {
                 Line::Logits(Logits { at: (*step).into(), rows: reduced_rows(rows), fused: reduced(fused) })
             }
-            Seen::Token(step, token, merged) => {
-                let bytes = token.bytes();
-                Line::Token(Candidate {
-                    at: (*step).into(),
-                    figures: figures(token),
-                    bytes: if std::str::from_utf8(bytes).is_ok() { Vec::new() } else { bytes.to_vec() },
-                    is_end: token.is_end != 0,
-                    members: token.member_probabilities(step).to_vec(),
-                    answer: Answer::of(merged),
-                })
-            }
+            Seen::Token(step, token, merged) => Line::Token(Candidate {
+                at: (*step).into(),
+                figures: figures(token),
+                bytes: if std::str::from_utf8(token.bytes).is_ok() { Vec::new() } else { token.bytes.to_vec() },
+                is_end: token.is_end,
+                members: token.member_probabilities.to_vec(),
+                answer: Answer::of(merged),
+            }),
             Seen::Assessment(step, assessment, merged) => Line::Assessment(Accepted {
                 at: (*step).into(),
                 figures: UnitFigures {
@@ -86,7 +83,7 @@ impl Lines {
             Seen::Retract(step, retraction) => Line::Retract(Gone {
                 at: (*step).into(),
                 units: retraction.units,
-                policy: retraction.policy().to_string(),
+                policy: retraction.policy.to_string(),
             }),
         };
         self.name_units(&line)?;
@@ -141,7 +138,7 @@ fn figures(token: &Token) -> UnitFigures {
 fn reduced_rows(rows: &Rows) -> Vec<ReducedRow> {
     rows.iter()
         .map(|row| ReducedRow {
-            top: top(row.logits(), row.log_sum_exp),
+            top: top(row.logits, row.log_sum_exp),
             entropy: row.entropy,
             log_sum_exp: row.log_sum_exp,
             evidence: row.evidence,

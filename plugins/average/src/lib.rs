@@ -38,7 +38,7 @@ mod tests {
         let fused = members.fuse(&mut made::<Average>("{}").unwrap()).unwrap();
         let rows = members.rows();
         for (unit, score) in fused.iter().enumerate() {
-            let mean = (rows.get(0).probabilities()[unit] + rows.get(1).probabilities()[unit]) / 2.0;
+            let mean = (rows.get(0).probabilities[unit] + rows.get(1).probabilities[unit]) / 2.0;
             assert!((score.exp() - mean).abs() < 1e-6);
         }
     }
@@ -47,7 +47,7 @@ mod tests {
     fn a_weight_of_one_reproduces_that_member() {
         let members = Members::new(&ROWS).weights(&[0.0, 1.0]);
         let fused = members.fuse(&mut made::<Average>("{}").unwrap()).unwrap();
-        for (score, probability) in fused.iter().zip(members.rows().get(1).probabilities()) {
+        for (score, probability) in fused.iter().zip(members.rows().get(1).probabilities) {
             assert!((score.exp() - probability).abs() < 1e-6);
         }
     }

@@ -87,7 +87,7 @@ mod tests {
     fn share(settings: &str, members: &Members) -> f32 {
         let fused = members.fuse(&mut made::<Confidence>(settings).unwrap()).unwrap();
         let (rows, unit) = (members.rows(), 0);
-        let (p, q) = (rows.get(0).probabilities()[unit], rows.get(1).probabilities()[unit]);
+        let (p, q) = (rows.get(0).probabilities[unit], rows.get(1).probabilities[unit]);
         (fused[unit].exp() - q) / (p - q)
     }
 
@@ -120,7 +120,7 @@ mod tests {
     fn two_copies_and_one_member_are_that_member() {
         for members in [Members::new(&[UNSURE, UNSURE]).evidence(&[-5.0, -5.0]), Members::new(&[UNSURE])] {
             let fused = members.fuse(&mut made::<Confidence>("{}").unwrap()).unwrap();
-            for (score, probability) in fused.iter().zip(members.rows().get(0).probabilities()) {
+            for (score, probability) in fused.iter().zip(members.rows().get(0).probabilities) {
                 assert!((score.exp() - probability).abs() < 1e-6);
             }
         }

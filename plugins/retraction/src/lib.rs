@@ -14,7 +14,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Units that have to stand in the reply before it is judged.
-const FIRST_JUDGED: u32 = 5;
+const FIRST_JUDGED: usize = 5;
 const HIGH_CONFIDENCE: f64 = 0.85;
 
 /// How soon and how far to act.
@@ -59,7 +59,7 @@ impl Plugin for Retraction {
     }
 
     fn on_assessment(&mut self, step: &Step, a: &Assessment) -> Result<Verdict, String> {
-        if a.window < FIRST_JUDGED {
+        if a.units.len() < FIRST_JUDGED {
             return Ok(Verdict::proceed());
         }
         let Settings { confidence_threshold, aggressive } = self.0;
@@ -116,14 +116,14 @@ fn changed(before: f32, after: f64) -> Option<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use plugin_api::testing::{assessment, made, step};
+    use plugin_api::testing::{assessment, assessment_of, made, step};
     use plugin_api::{Action, Parameters};
 
     fn judge(settings: &str, step: &Step, assessment: &Assessment) -> Verdict {
         made::<Retraction>(settings).unwrap().on_assessment(step, assessment).unwrap()
     }
 
-    fn mean(mean_confidence: f32) -> Assessment {
+    fn mean(mean_confidence: f32) -> Assessment<'static> {
         Assessment { mean_confidence, minimum_back: 3, ..assessment() }
     }
 
@@ -144,8 +144,9 @@ mod tests {
 
     #[test]
     fn fewer_than_five_units_are_not_judged() {
-        assert_eq!(judge("{}", &step(), &Assessment { window: 4, ..mean(0.1) }), Verdict::proceed());
-        assert_ne!(judge("{}", &step(), &Assessment { window: 5, ..mean(0.1) }), Verdict::proceed());
+        let weak = |units| Assessment { mean_confidence: 0.1, ..assessment_of(units) };
+        assert_eq!(judge("{}", &step(), &weak(4)), Verdict::proceed());
+        assert_ne!(judge("{}", &step(), &weak(5)), Verdict::proceed());
     }
 
     #[test]

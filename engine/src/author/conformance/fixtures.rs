@@ -1,7 +1,7 @@
 //! What the checks show to a plugin: usual input, and input at the edges of what the host may pass.
 
 use crate::hooks::native::trial::{HookName, Specimen};
-use plugin_api::testing::{Members, assessment, step};
+use plugin_api::testing::{Members, assessment, assessment_of, step, token};
 use plugin_api::{Assessment, Retraction, Step, Token};
 
 /// More units than any vocabulary in use has.
@@ -60,26 +60,26 @@ pub fn step_of(members: &Members, position: u32) -> Step {
 }
 
 /// Candidates at the edges, each with its name.
-pub fn edge_candidates() -> Vec<(&'static str, Step, Token)> {
+pub fn edge_candidates() -> Vec<(&'static str, Step, Token<'static>)> {
     let [one, four] = [1, 4].map(|members| Step { members, ..step() });
     let start = Step { position: 0, retractable: 0, ..one };
     vec![
         ("a usual candidate", one, token()),
         ("the first candidate of a reply", start, token()),
-        ("an end of the text", one, Token { bytes_len: 0, is_end: 1, ..token() }),
-        ("a part of a character", one, Token { bytes: PART.as_ptr(), bytes_len: 2, ..token() }),
+        ("an end of the text", one, Token { bytes: b"", is_end: true, ..token() }),
+        ("a part of a character", one, Token { bytes: b"\xe2\x82", ..token() }),
         ("a candidate that is certain", one, Token { probability: 1.0, entropy: 0.0, ..token() }),
         ("a candidate of probability 0", one, Token { probability: 0.0, agreement: 0.0, ..token() }),
-        ("four members", four, Token { leader: 3, ..token() }),
+        ("four members", four, Token { leader: 3, member_probabilities: &[0.7, 0.6, 0.8, 0.7], ..token() }),
         ("the last try of a place", Step { attempt: 15, retractions_left: 0, ..one }, token()),
         ("unit 262,143", one, Token { unit: MANY_UNITS as u32 - 1, ..token() }),
     ]
 }
 
 /// Windows at the edges, each with its name.
-pub fn edge_windows() -> Vec<(&'static str, Step, Assessment)> {
+pub fn edge_windows() -> Vec<(&'static str, Step, Assessment<'static>)> {
     let usual = step();
-    let first = Assessment { window: 1, unique: 1, unique_of: 1, minimum_back: 1, ..assessment() };
+    let first = Assessment { unique: 1, unique_of: 1, minimum_back: 1, ..assessment_of(1) };
     let weak = Assessment { confidence: 0.0, mean_confidence: 0.0, minimum: 0.0, slope: -0.5, ..assessment() };
     let sure = Assessment { confidence: 1.0, mean_confidence: 1.0, minimum: 1.0, entropy: 0.0, ..assessment() };
     let loops = Assessment { repeated: 31, period: 1, unique: 1, ..assessment() };
@@ -96,31 +96,9 @@ pub fn edge_windows() -> Vec<(&'static str, Step, Assessment)> {
     ]
 }
 
-/// A candidate that gives no reason to act.
-pub fn token() -> Token {
-    Token {
-        struct_size: size_of::<Token>() as u32,
-        unit: 7,
-        bytes: WORD.as_ptr(),
-        bytes_len: WORD.len() as u32,
-        leader: 0,
-        probability: 0.7,
-        entropy: 1.0,
-        agreement: 0.8,
-        is_end: 0,
-        member_probabilities: PROBABILITIES.as_ptr(),
-    }
-}
-
 /// The last `units` were taken back.
-pub fn retraction(units: u32) -> Retraction {
-    Retraction {
-        struct_size: size_of::<Retraction>() as u32,
-        units,
-        position: 40 - units.min(40),
-        policy_len: POLICY.len() as u32,
-        policy: POLICY.as_ptr(),
-    }
+pub fn retraction(units: u32) -> Retraction<'static> {
+    Retraction { units, position: 40 - units.min(40), policy: "check" }
 }
 
 /// Calls a hook once on usual input, for what it says about itself.
@@ -135,9 +113,3 @@ pub fn call_once(hook: &mut Specimen, name: HookName) {
         HookName::OnRetract => drop(hook.on_retract(&step(), &retraction(1))),
     }
 }
-
-static WORD: [u8; 5] = *b" once";
-/// The first two bytes of a character of three.
-static PART: [u8; 2] = [0xe2, 0x82];
-static PROBABILITIES: [f32; 4] = [0.7, 0.6, 0.8, 0.7];
-static POLICY: [u8; 5] = *b"check";

@@ -3,7 +3,7 @@
 use super::fixtures::{self, Draws};
 use super::{Finding, Outcome, Subject};
 use crate::hooks::native::trial::HookName;
-use plugin_api::testing::{assessment, step};
+use plugin_api::testing::{assessment, step, token};
 use std::time::{Duration, Instant};
 
 /// A call that takes longer is skipped by the decode loop.
@@ -63,7 +63,7 @@ pub fn of_logits(subject: &mut Subject) -> Outcome {
 pub fn of_verdicts(subject: &mut Subject) -> Outcome {
     let mut hook = subject.start()?;
     subject.doing("in on_token, many times");
-    let (token, report, now) = (fixtures::token(), assessment(), step());
+    let (token, report, now) = (token(), assessment(), step());
     let token = hook.on_token(&now, &token).is_ok().then(|| median(501, || drop(hook.on_token(&now, &token))));
     subject.doing("in on_assessment, many times");
     let report =

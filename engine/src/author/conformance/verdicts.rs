@@ -5,7 +5,7 @@ use super::{Finding, Outcome, Subject};
 use crate::hooks::HookError;
 use crate::hooks::chain::Point;
 use crate::hooks::native::trial::{Answered, HookName, Specimen};
-use plugin_api::testing::{assessment, step};
+use plugin_api::testing::{assessment_of, step, token};
 use plugin_api::{Assessment, Step, Token, Verdict};
 
 /// How many steps of a made-up reply two instances are compared over.
@@ -94,8 +94,8 @@ fn answers(hook: &Specimen) -> bool {
 /// A step of a made-up reply, as a policy sees it.
 pub struct Moment {
     step: Step,
-    token: Token,
-    assessment: Assessment,
+    token: Token<'static>,
+    assessment: Assessment<'static>,
     retracted: u32,
 }
 
@@ -112,10 +112,9 @@ impl Moment {
             minimum: confidence * draws.next(),
             minimum_back: 1 + draws.below(5),
             unique: 1 + draws.below(10),
-            window: 1 + position.min(31),
-            ..assessment()
+            ..assessment_of(1 + position.min(31) as usize)
         };
-        let token = Token { unit: report.unit, probability: confidence, ..fixtures::token() };
+        let token = Token { unit: report.unit, probability: confidence, ..token() };
         let retracted = if draws.next() < 0.1 { 1 + draws.below(5) } else { 0 };
         Self { step: now, token, assessment: report, retracted }
     }

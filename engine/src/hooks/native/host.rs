@@ -2,6 +2,7 @@
 //!
 //! These functions are called from foreign code, so nothing in them may panic: that would end the program.
 
+use super::border::USUAL_MEMBERS;
 use plugin_api::abi::{self, Host, Row, Rows};
 use std::cell::RefCell;
 use std::mem::size_of;
@@ -12,9 +13,6 @@ pub(super) static HOST: Host =
 
 /// How much of an error text is kept, in bytes.
 const LONGEST_ERROR: usize = 4096;
-
-/// Members for which a mixture needs no allocation.
-const USUAL_MEMBERS: usize = 16;
 
 thread_local! {
     /// Plugins are called and answer on one thread, so this is the text of the call in progress.
@@ -70,29 +68,31 @@ unsafe fn checked_mix(rows: *const Rows, weights: *const f32, fused: *mut f32) -
         return None;
     }
     // SAFETY: as the caller promises.
-    let rows = unsafe { &*rows };
-    // SAFETY: `rows.rows` is not null when this is read, and there is at least one row.
-    let strides = || unsafe { (*rows.rows).struct_size as usize };
-    if rows.is_empty() || rows.rows.is_null() || strides() < size_of::<Row>() {
+    let table = unsafe { &*rows };
+    if table.count == 0 || table.rows.is_null() {
         return None;
     }
-    let units = rows.units as usize;
+    let (count, units) = (table.count as usize, table.units as usize);
+    // SAFETY: the table is one that this program made, so that its rows stand as close as in an array.
+    let rows = unsafe { std::slice::from_raw_parts(table.rows, count) };
     // SAFETY: as the caller promises.
-    let weights = unsafe { std::slice::from_raw_parts(weights, rows.len()) };
+    let weights = unsafe { std::slice::from_raw_parts(weights, count) };
     let mut usable = weights.iter().all(|weight| weight.is_finite() && *weight >= 0.0);
     usable &= weights.iter().any(|weight| *weight > 0.0);
-    usable &= rows.iter().all(|row| row.probabilities().len() == units);
+    usable &= rows.iter().all(|row| row.struct_size as usize == size_of::<Row>() && !row.probabilities.is_null());
     if !usable {
         return None;
     }
+    // SAFETY: as the caller promises; it is not null.
+    let probabilities = |row: &Row| unsafe { std::slice::from_raw_parts(row.probabilities, units) };
     // SAFETY: as the caller promises.
     let fused = unsafe { std::slice::from_raw_parts_mut(fused, units) };
     let mut few = [&[][..]; USUAL_MEMBERS];
-    if let Some(few) = few.get_mut(..rows.len()) {
-        few.iter_mut().zip(rows.iter()).for_each(|(slot, row)| *slot = row.probabilities());
+    if let Some(few) = few.get_mut(..count) {
+        few.iter_mut().zip(rows).for_each(|(slot, row)| *slot = probabilities(row));
         crate::fuse::mix(few, weights, fused);
     } else {
-        let many: Vec<&[f32]> = rows.iter().map(|row| row.probabilities()).collect();
+        let many: Vec<&[f32]> = rows.iter().map(probabilities).collect();
         crate::fuse::mix(&many, weights, fused);
     }
     Some(())
@@ -101,20 +101,23 @@ unsafe fn checked_mix(rows: *const Rows, weights: *const f32, fused: *mut f32) -
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::hooks::native::border::Table;
     use plugin_api::testing::Members;
 
-    fn mixed(rows: &Rows, weights: &[f32]) -> Option<Vec<f32>> {
-        let mut fused = vec![0.0; rows.units as usize];
-        // SAFETY: both buffers have the lengths that `rows` says.
-        let status = unsafe { mix(rows, weights.as_ptr(), fused.as_mut_ptr()) };
+    fn mixed(members: &Members, weights: &[f32]) -> Option<Vec<f32>> {
+        let rows = members.rows();
+        assert_eq!(weights.len(), rows.len());
+        let mut fused = vec![0.0; rows.units()];
+        // SAFETY: both buffers have the lengths that the rows say.
+        let status = unsafe { mix(Table::of(&rows).lend(), weights.as_ptr(), fused.as_mut_ptr()) };
         (status == abi::OK).then_some(fused)
     }
 
     #[test]
     fn more_members_than_usual_are_mixed_alike() {
         let row: &[f32] = &[0.3, 1.0, -2.0];
-        let few = mixed(&Members::new(&[row; 2]).rows(), &[1.0; 2]).unwrap();
-        let many = mixed(&Members::new(&[row; 40]).rows(), &[1.0; 40]).unwrap();
+        let few = mixed(&Members::new(&[row; 2]), &[1.0; 2]).unwrap();
+        let many = mixed(&Members::new(&[row; 40]), &[1.0; 40]).unwrap();
         for (few, many) in few.iter().zip(many) {
             assert!((few - many).abs() < 1e-5);
         }
@@ -123,14 +126,17 @@ mod tests {
     #[test]
     fn unusable_arguments_are_refused() {
         let members = Members::new(&[&[0.0, 1.0], &[1.0, 0.0]]);
-        let rows = members.rows();
         for weights in [[0.0, 0.0], [1.0, -1.0], [f32::NAN, 1.0], [f32::INFINITY, 1.0]] {
-            assert_eq!(mixed(&rows, &weights), None, "{weights:?}");
+            assert_eq!(mixed(&members, &weights), None, "{weights:?}");
         }
-        assert_eq!(mixed(&Rows { count: 0, ..rows }, &[1.0, 1.0]), None);
-        assert_eq!(mixed(&Rows { rows: std::ptr::null(), ..rows }, &[1.0, 1.0]), None);
-        // SAFETY: null is what is tested.
-        assert_eq!(unsafe { mix(std::ptr::null(), [1.0].as_ptr(), [1.0].as_mut_ptr()) }, abi::FAILED);
+        let mut table = Table::of(&members.rows());
+        // SAFETY: the table stays where it is.
+        let rows = unsafe { *table.lend() };
+        let none: [&Rows; 2] = [&Rows { count: 0, ..rows }, &Rows { rows: std::ptr::null(), ..rows }];
+        for rows in none.map(std::ptr::from_ref).into_iter().chain([std::ptr::null()]) {
+            // SAFETY: null, or without rows, is what is tested.
+            assert_eq!(unsafe { mix(rows, [1.0; 2].as_ptr(), [1.0; 2].as_mut_ptr()) }, abi::FAILED);
+        }
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! One instance of a plugin and the calls into it.
 
+use super::border::{self, Table};
 use super::host;
 use super::leaving::inside;
 use super::load::Plugin;
@@ -64,9 +65,17 @@ impl Instance {
     }
 
     pub fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
+        assert_eq!(fused.len(), rows.units(), "a score for each unit");
+        self.on_logits_with(step, &mut Table::of(rows), fused)
+    }
+
+    /// Like [`Instance::on_logits`], with a table that can be looked at afterwards, and with `fused` of any length.
+    pub fn on_logits_with(&mut self, step: &Step, table: &mut Table, fused: &mut [f32]) -> Result<(), HookError> {
         let Some(hook) = self.entry.on_logits else { return Ok(()) };
-        // SAFETY: all pointers are of live references; the instance was made by this entry.
-        if !self.call("in `on_logits`", |it| unsafe { hook(it, step, rows, fused.as_mut_ptr(), fused.len()) })? {
+        let (step, rows) = (border::step(step), table.lend());
+        // SAFETY: all pointers are of live values, and of views that outlive the call; the length is that of `fused`,
+        // whatever the rows say; the instance was made by this entry.
+        if !self.call("in `on_logits`", |it| unsafe { hook(it, &step, rows, fused.as_mut_ptr(), fused.len()) })? {
             self.entry.on_logits = None;
         }
         Ok(())
@@ -74,10 +83,11 @@ impl Instance {
 
     pub fn on_token(&mut self, step: &Step, token: &Token) -> Result<Verdict, HookError> {
         let Some(hook) = self.entry.on_token else { return Ok(Verdict::proceed()) };
+        let (step, token) = (border::step(step), border::token(token, step));
         let mut place = Place::default();
         let verdict = place.verdict();
-        // SAFETY: as in `on_logits`.
-        if !self.call("in `on_token`", |it| unsafe { hook(it, step, token, verdict) })? {
+        // SAFETY: all pointers are of live values, and of views that outlive the call; the instance was made by this entry.
+        if !self.call("in `on_token`", |it| unsafe { hook(it, &step, &token, verdict) })? {
             self.entry.on_token = None;
         }
         Ok(place.verdict.get()?)
@@ -85,10 +95,11 @@ impl Instance {
 
     pub fn on_assessment(&mut self, step: &Step, assessment: &Assessment) -> Result<Verdict, HookError> {
         let Some(hook) = self.entry.on_assessment else { return Ok(Verdict::proceed()) };
+        let (step, assessment) = (border::step(step), border::assessment(assessment));
         let mut place = Place::default();
         let verdict = place.verdict();
-        // SAFETY: as in `on_logits`.
-        if !self.call("in `on_assessment`", |it| unsafe { hook(it, step, assessment, verdict) })? {
+        // SAFETY: as in `on_token`.
+        if !self.call("in `on_assessment`", |it| unsafe { hook(it, &step, &assessment, verdict) })? {
             self.entry.on_assessment = None;
         }
         Ok(place.verdict.get()?)
@@ -96,8 +107,9 @@ impl Instance {
 
     pub fn on_retract(&mut self, step: &Step, retraction: &Retraction) -> Result<(), HookError> {
         let Some(hook) = self.entry.on_retract else { return Ok(()) };
-        // SAFETY: as in `on_logits`.
-        if !self.call("in `on_retract`", |it| unsafe { hook(it, step, retraction) })? {
+        let (step, retraction) = (border::step(step), border::retraction(retraction));
+        // SAFETY: as in `on_token`.
+        if !self.call("in `on_retract`", |it| unsafe { hook(it, &step, &retraction) })? {
             self.entry.on_retract = None;
         }
         Ok(())

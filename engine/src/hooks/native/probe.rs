@@ -46,18 +46,16 @@ pub(super) fn run(instance: &mut Instance, shape: Shape) -> Result<(), String> {
     }
 
     let probabilities = vec![0.3; shape.members as usize];
-    for (bytes, is_end) in [(&b" the"[..], 0), (&[], 1)] {
+    for (bytes, is_end) in [(&b" the"[..], false), (&[], true)] {
         let token = Token {
-            struct_size: size_of::<Token>() as u32,
             unit: 0,
-            bytes: bytes.as_ptr(),
-            bytes_len: bytes.len() as u32,
+            bytes,
             leader: 0,
             probability: 0.3,
             entropy: 1.2,
             agreement: 0.8,
             is_end,
-            member_probabilities: probabilities.as_ptr(),
+            member_probabilities: &probabilities,
         };
         timed("on_token", || Point::Token.check(&instance.on_token(&step(0), &token)?))?;
     }
@@ -78,13 +76,7 @@ pub(super) fn run(instance: &mut Instance, shape: Shape) -> Result<(), String> {
         timed("on_assessment", || Point::Assessment.check(&instance.on_assessment(&step(40), &assessment)?))?;
     }
 
-    let retraction = Retraction {
-        struct_size: size_of::<Retraction>() as u32,
-        units: 2,
-        position: 38,
-        policy_len: 5,
-        policy: b"probe".as_ptr(),
-    };
+    let retraction = Retraction { units: 2, position: 38, policy: "probe" };
     timed("on_retract", || instance.on_retract(&step(38), &retraction))
 }
 

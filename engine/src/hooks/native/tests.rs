@@ -4,7 +4,7 @@ use super::*;
 use crate::timing::assert_within;
 use plugin_api::Plugin;
 use plugin_api::abi::{self, RawVerdict};
-use plugin_api::testing::{Members, assessment, step};
+use plugin_api::testing::{Members, assessment, step, token};
 use std::ffi::c_void;
 use std::time::Duration;
 
@@ -173,11 +173,16 @@ fn settings_in_a_file_are_for_the_plugin_they_name_and_those_given_for_it_win() 
     assert!(built_in(built_in_plugins()[3], &both).is_ok());
 }
 
-unsafe extern "C" fn returns_17(_: *mut c_void, _: *const Step, _: *const Token, _: *mut RawVerdict) -> i32 {
+unsafe extern "C" fn returns_17(_: *mut c_void, _: *const abi::Step, _: *const abi::Token, _: *mut RawVerdict) -> i32 {
     17
 }
 
-unsafe extern "C" fn acts_77(_: *mut c_void, _: *const Step, _: *const Assessment, verdict: *mut RawVerdict) -> i32 {
+unsafe extern "C" fn acts_77(
+    _: *mut c_void,
+    _: *const abi::Step,
+    _: *const abi::Assessment,
+    verdict: *mut RawVerdict,
+) -> i32 {
     // SAFETY: the host's buffer.
     unsafe { (*verdict).action = 77 }
     abi::OK
@@ -194,11 +199,6 @@ fn sparse() -> &'static PluginEntry {
         on_retract: None,
         ..*odd()
     }))
-}
-
-fn token() -> Token {
-    // SAFETY: integers, floats and null pointers, behind which nothing is read.
-    unsafe { std::mem::zeroed() }
 }
 
 #[test]

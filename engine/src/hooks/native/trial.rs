@@ -6,6 +6,7 @@ mod surroundings;
 pub use surroundings::Surroundings;
 
 use super::LoadError;
+use super::border::{self, Table};
 use super::instance::Instance;
 use super::load::{self, Plugin};
 use crate::hooks::HookError;
@@ -124,7 +125,14 @@ impl Specimen {
 
     /// As the decode loop calls it. `fused` need not be as long as the rows.
     pub fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
-        self.0.on_logits(step, rows, fused)
+        self.0.on_logits_with(step, &mut Table::of(rows), fused)
+    }
+
+    /// Calls `on_logits`, whatever it answers; true when the table of the rows is afterwards as it was lent.
+    pub fn keeps_off_the_table(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> bool {
+        let mut table = Table::of(rows);
+        let _ = self.0.on_logits_with(step, &mut table, fused);
+        table.is_whole()
     }
 
     /// As the decode loop calls it.
@@ -155,15 +163,17 @@ impl Specimen {
     /// Calls `on_token` with a verdict whose surroundings are watched.
     pub fn on_token_watched(&mut self, step: &Step, token: &Token) -> Answered {
         let Some(hook) = self.0.entry().on_token else { return Answered::nothing() };
-        // SAFETY: all pointers are of live references; the instance was made by this entry.
-        self.watched("in `on_token`", |instance, verdict| unsafe { hook(instance, step, token, verdict) })
+        let (step, token) = (border::step(step), border::token(token, step));
+        // SAFETY: all pointers are of live values; the instance was made by this entry.
+        self.watched("in `on_token`", |instance, verdict| unsafe { hook(instance, &step, &token, verdict) })
     }
 
     /// Calls `on_assessment` with a verdict whose surroundings are watched.
     pub fn on_assessment_watched(&mut self, step: &Step, assessment: &Assessment) -> Answered {
         let Some(hook) = self.0.entry().on_assessment else { return Answered::nothing() };
+        let (step, assessment) = (border::step(step), border::assessment(assessment));
         // SAFETY: as in `on_token_watched`.
-        self.watched("in `on_assessment`", |instance, verdict| unsafe { hook(instance, step, assessment, verdict) })
+        self.watched("in `on_assessment`", |instance, verdict| unsafe { hook(instance, &step, &assessment, verdict) })
     }
 
     fn watched(&mut self, what: &'static str, hook: impl FnOnce(*mut c_void, *mut RawVerdict) -> i32) -> Answered {

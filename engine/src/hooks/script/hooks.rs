@@ -51,7 +51,7 @@ pub(super) fn on_token(
     step: &Step,
     token: &Token,
 ) -> Result<Verdict, Box<Diagnosis>> {
-    let answer = program.call(state, Function::OnToken, Some(step), (*step, TokenView::new(step, token)))?;
+    let answer = program.call(state, Function::OnToken, Some(step), (*step, TokenView::new(token)))?;
     verdict(program, Function::OnToken, step, answer)
 }
 

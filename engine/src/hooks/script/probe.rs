@@ -76,25 +76,22 @@ fn probe_token(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnos
     if !program.defines(Function::OnToken) {
         return Ok(());
     }
-    let samples: [(&str, &[u8], f32, u32); 4] = [
-        ("an ordinary token", b" the", 0.6, 0),
-        ("an unlikely token", b"!", 0.01, 0),
-        ("half a character", b"\xc3", 0.95, 0),
-        ("the end of the text", b"", 0.5, 1),
+    let samples: [(&str, &[u8], f32); 4] = [
+        ("an ordinary token", b" the", 0.6),
+        ("an unlikely token", b"!", 0.01),
+        ("half a character", b"\xc3", 0.95),
+        ("the end of the text", b"", 0.5),
     ];
-    for (name, bytes, probability, is_end) in samples {
-        let members = [probability, probability / 2.0];
+    for (name, bytes, probability) in samples {
         let token = Token {
-            struct_size: size_of::<Token>() as u32,
             unit: 3,
-            bytes: bytes.as_ptr(),
-            bytes_len: bytes.len() as u32,
+            bytes,
             leader: 0,
             probability,
             entropy: 1.2,
             agreement: 0.8,
-            is_end,
-            member_probabilities: members.as_ptr(),
+            is_end: bytes.is_empty(),
+            member_probabilities: &[probability, probability / 2.0],
         };
         let outcome = hooks::on_token(program, state, &step(0.7, 3), &token);
         accept(outcome, &format!("trying `on_token` on {name}"))?;
@@ -122,7 +119,6 @@ fn probe_assessment(program: &Program, state: &mut Dynamic) -> Result<(), Box<Di
         let confidences: Vec<f32> = (0..units.len()).map(|place| confidence - 0.04 * (place % 2) as f32).collect();
         let tail = &units[units.len().saturating_sub(10)..];
         let assessment = Assessment {
-            struct_size: size_of::<Assessment>() as u32,
             unit: units[units.len() - 1],
             confidence: confidences[confidences.len() - 1],
             mean_confidence: confidence - 0.02,
@@ -136,10 +132,8 @@ fn probe_assessment(program: &Program, state: &mut Dynamic) -> Result<(), Box<Di
             unique_of: tail.len() as u32,
             repeated: if units == repeated { 10 } else { 0 },
             period: if units == repeated { 2 } else { 0 },
-            confidences: confidences.as_ptr(),
-            units: units.as_ptr(),
-            window: units.len() as u32,
-            reserved: 0,
+            confidences: &confidences,
+            units,
         };
         let outcome = hooks::on_assessment(program, state, &step, &assessment);
         accept(outcome, &format!("trying `on_assessment` on {name}"))?;
@@ -152,14 +146,7 @@ fn probe_retract(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagn
         return Ok(());
     }
     for units in [1, 5] {
-        let policy = "sample";
-        let retraction = Retraction {
-            struct_size: size_of::<Retraction>() as u32,
-            units,
-            position: 20 - units,
-            policy_len: policy.len() as u32,
-            policy: policy.as_ptr(),
-        };
+        let retraction = Retraction { units, position: 20 - units, policy: "sample" };
         hooks::on_retract(program, state, &step(0.7, 2), &retraction)
             .map_err(|fault| fault.while_doing("trying `on_retract`"))?;
     }
@@ -186,7 +173,6 @@ fn accept<T>(outcome: Result<T, Box<Diagnosis>>, doing: &str) -> Result<Seen, Bo
 fn step(temperature: f32, retractions_left: u32) -> Step {
     let parameters = Parameters { temperature, top_p: 0.95, min_p: 0.05, repeat_penalty: 1.1, top_k: 40 };
     let mut step = Step {
-        struct_size: size_of::<Step>() as u32,
         position: 20,
         attempt: 0,
         retractable: 12,
@@ -229,24 +215,16 @@ fn with_rows<T>(sample: &SampleRows, read: impl FnOnce(&Rows) -> T) -> T {
         let (logits, probabilities) = (&sample.logits[member], &sample.probabilities[member]);
         let top = (0..logits.len()).fold(0, |best, unit| if logits[unit] > logits[best] { unit } else { best });
         Row {
-            struct_size: size_of::<Row>() as u32,
-            top_unit: top as u32,
-            logits: logits.as_ptr(),
-            probabilities: probabilities.as_ptr(),
+            name: NAMES[member],
+            weight: 1.0 / MEMBERS as f32,
+            logits,
+            probabilities,
             log_sum_exp: logits.iter().map(|logit| logit.exp()).sum::<f32>().ln(),
             entropy: probabilities.iter().filter(|p| **p > 0.0).map(|p| -p * p.ln()).sum(),
+            top_unit: top as u32,
             top_probability: probabilities[top],
             evidence: -3.0 - member as f32,
-            weight: 1.0 / MEMBERS as f32,
-            name_len: NAMES[member].len() as u32,
-            name: NAMES[member].as_ptr(),
         }
     });
-    read(&Rows {
-        struct_size: size_of::<Rows>() as u32,
-        count: MEMBERS as u32,
-        units: sample.logits[0].len() as u32,
-        reserved: 0,
-        rows: rows.as_ptr(),
-    })
+    read(&Rows::new(&rows))
 }

@@ -61,7 +61,7 @@ type Outcome<T> = Result<T, Box<EvalAltResult>>;
 /// What the handles of one call lead to.
 struct Frame<'a> {
     call: u64,
-    rows: &'a Rows,
+    rows: &'a Rows<'a>,
     fused: &'a mut [f32],
     clock: &'a Clock,
     passes: &'a Cell<u32>,
@@ -150,7 +150,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_iterator::<RowsHandle>()
         .register_get("len", |rows: &mut RowsHandle| rows.count as i64)
         .register_fn("len", |rows: &mut RowsHandle| rows.count as i64)
-        .register_get("units", |rows: &mut RowsHandle| frame(rows.call, |frame| Ok(i64::from(frame.rows.units))))
+        .register_get("units", |rows: &mut RowsHandle| frame(rows.call, |frame| Ok(frame.rows.units() as i64)))
         .register_indexer_get(|rows: &mut RowsHandle, member: i64| match usize::try_from(member) {
             Ok(index) if index < rows.count => Ok(RowHandle { call: rows.call, index }),
             _ => Err(no_member(member, rows.count)),

@@ -76,17 +76,17 @@ struct TokenFields {
 }
 
 impl TokenView {
-    pub(super) fn new(step: &Step, token: &Token) -> Self {
+    pub(super) fn new(token: &Token) -> Self {
         Self(Arc::new(TokenFields {
             unit: token.unit.into(),
-            text: String::from_utf8_lossy(token.bytes()).into_owned().into(),
-            bytes: token.bytes().to_vec(),
+            text: String::from_utf8_lossy(token.bytes).into_owned().into(),
+            bytes: token.bytes.to_vec(),
             probability: token.probability.into(),
             entropy: token.entropy.into(),
             agreement: token.agreement.into(),
             leader: token.leader.into(),
-            is_end: token.is_end != 0,
-            member_probabilities: token.member_probabilities(step).to_vec(),
+            is_end: token.is_end,
+            member_probabilities: token.member_probabilities.to_vec(),
         }))
     }
 }
@@ -130,9 +130,9 @@ impl AssessmentView {
             unique_of: assessment.unique_of.into(),
             repeated: assessment.repeated.into(),
             period: assessment.period.into(),
-            window: assessment.window.into(),
-            confidences: assessment.confidences().to_vec(),
-            units: assessment.units().to_vec(),
+            window: assessment.units.len() as i64,
+            confidences: assessment.confidences.to_vec(),
+            units: assessment.units.to_vec(),
         }))
     }
 }
@@ -152,7 +152,7 @@ impl RetractionView {
         Self(Arc::new(RetractionFields {
             units: retraction.units.into(),
             position: retraction.position.into(),
-            policy: retraction.policy().into(),
+            policy: retraction.policy.into(),
         }))
     }
 }

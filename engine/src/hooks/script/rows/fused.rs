@@ -15,7 +15,7 @@ pub(super) fn register(engine: &mut Engine) {
         .register_type_with_name::<FusedHandle>("Fused")
         .register_fn("mix", |fused: &mut FusedHandle, rows: RowsHandle, weights: Array| {
             combine(*fused, rows, &weights, |rows, weights, fused| {
-                let rows: Vec<&[f32]> = rows.iter().map(|row| row.probabilities()).collect();
+                let rows: Vec<&[f32]> = rows.iter().map(|row| row.probabilities).collect();
                 crate::fuse::mix(&rows, weights, fused);
             })
         })

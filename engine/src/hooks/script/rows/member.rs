@@ -15,7 +15,7 @@ impl RowHandle {
     fn pass<T>(&self, read: impl FnOnce(&[f32], &Row) -> T) -> Outcome<T> {
         pass(self.call, |frame| {
             let row = frame.rows.get(self.index);
-            Ok(read(row.logits(), &row))
+            Ok(read(row.logits, &row))
         })
     }
 }
@@ -24,7 +24,7 @@ pub(super) fn register(engine: &mut Engine) {
     engine
         .register_type_with_name::<RowHandle>("Row")
         .register_get("name", |row: &mut RowHandle| {
-            frame(row.call, |frame| Ok(frame.rows.get(row.index).name().to_owned()))
+            frame(row.call, |frame| Ok(frame.rows.get(row.index).name.to_owned()))
         })
         .register_get("weight", |row: &mut RowHandle| row.field(|row| f64::from(row.weight)))
         .register_get("evidence", |row: &mut RowHandle| row.field(|row| f64::from(row.evidence)))
@@ -35,14 +35,14 @@ pub(super) fn register(engine: &mut Engine) {
         .register_get("log_sum_exp", |row: &mut RowHandle| row.field(|row| f64::from(row.log_sum_exp)))
         .register_fn("probability", |row: &mut RowHandle, unit: i64| {
             frame(row.call, |frame| {
-                let probabilities = frame.rows.get(row.index).probabilities();
+                let probabilities = frame.rows.get(row.index).probabilities;
                 Ok(f64::from(probabilities[place(unit, probabilities.len())?]))
             })
         })
         .register_fn("log_probability", |row: &mut RowHandle, unit: i64| {
             frame(row.call, |frame| {
                 let row = frame.rows.get(row.index);
-                Ok(f64::from(row.logits()[place(unit, row.logits().len())?] - row.log_sum_exp))
+                Ok(f64::from(row.logits[place(unit, row.logits.len())?] - row.log_sum_exp))
             })
         })
         .register_fn("top", |row: &mut RowHandle, count: i64| {
@@ -59,14 +59,14 @@ pub(super) fn register(engine: &mut Engine) {
         .register_fn("rank", |row: &mut RowHandle, unit: i64| {
             pass(row.call, |frame| {
                 let row = frame.rows.get(row.index);
-                let logit = row.logits()[place(unit, row.logits().len())?];
-                Ok(arithmetic::rank(row.logits(), logit) as i64)
+                let logit = row.logits[place(unit, row.logits.len())?];
+                Ok(arithmetic::rank(row.logits, logit) as i64)
             })
         })
         .register_fn("mass", |row: &mut RowHandle, units: Array| {
             frame(row.call, |frame| {
                 let row = frame.rows.get(row.index);
-                let probabilities = row.probabilities();
+                let probabilities = row.probabilities;
                 let places = places(&units, probabilities.len())?;
                 Ok(places.iter().map(|place| f64::from(probabilities[*place])).sum::<f64>())
             })
@@ -90,7 +90,7 @@ fn two_rows(one: RowHandle, other: RowHandle, compare: impl FnOnce(&Rows) -> f64
 }
 
 /// A row as the arithmetic takes it: logits with their log-sum-exp.
-pub(super) fn scores(rows: &Rows, member: usize) -> (&[f32], f32) {
+pub(super) fn scores<'a>(rows: &Rows<'a>, member: usize) -> (&'a [f32], f32) {
     let row = rows.get(member);
-    (row.logits(), row.log_sum_exp)
+    (row.logits, row.log_sum_exp)
 }
