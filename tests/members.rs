@@ -67,7 +67,7 @@ fn engine(models: &[PathBuf]) -> Engine {
 }
 
 fn rows(engine: &mut Engine) -> Vec<MemberRow> {
-    engine.decoder().ensemble.rows().cloned().collect()
+    engine.decoder().reading().unwrap().rows().into_iter().cloned().collect()
 }
 
 /// Largest difference of two rows' logits, in units of their spread; infinite when other units can be emitted.

@@ -85,13 +85,13 @@ fn a_forced_unit_stands_in_place_of_the_candidate() {
 #[test]
 fn a_resampled_candidate_does_not_come_again_and_costs_no_forward_pass() {
     let member = Scripted::new("m", alphabet(0.9));
-    let calls = member.calls.clone();
+    let decoded = member.decoded.clone();
     let resample = Policy::new("no c")
         .token(|_, token| Ok(if token.bytes == b"c" { Verdict::resample("no c") } else { Verdict::proceed() }));
     let (outcome, _) = run(&mut decoder(vec![member], vec![resample]), &request());
     assert!(!outcome.reply.text.contains('c'), "{}", outcome.reply.text);
     // The last unit is never decoded: nothing follows it.
-    assert_eq!(calls.lock().unwrap().len(), 15);
+    assert_eq!(decoded.lock().unwrap().len(), 1 + 15, "the prompt and the reply");
 }
 
 // Rule 2

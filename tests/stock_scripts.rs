@@ -13,7 +13,7 @@ use llama_selfmod::{Engine, trace};
 use plugin_api::testing::step;
 use plugin_api::{Action, Parameters, Step};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 const GREEDY: Parameters = Parameters { temperature: 0.0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, top_k: 0 };
 
@@ -35,6 +35,7 @@ fn reply(engine: &mut Engine, prompt: &str, parameters: Parameters, seed: u64) -
         seed,
         stop: Vec::new(),
         context_shift: true,
+        draft: Default::default(),
     };
     for _ in 0..5 {
         let mut is_delayed = false;
@@ -46,7 +47,7 @@ fn reply(engine: &mut Engine, prompt: &str, parameters: Parameters, seed: u64) -
                 is_delayed = true;
             }
         };
-        let outcome = engine.decoder().reply(&request, &AtomicBool::new(false), &mut observer).unwrap();
+        let outcome = engine.decoder().reply(&request, &Arc::default(), &mut observer).unwrap();
         if !is_delayed {
             return outcome;
         }

@@ -11,7 +11,7 @@ use llama_selfmod::trace::{self, Line, Trace, TraceError};
 use plugin_api::{Parameters, Verdict};
 use scripted::{PIECES, Policy, Scripted, alphabet, decoder, request, run};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 const OPENINGS: [&str; 4] = ["Once upon a time", "The dog and the cat", "Lily was sad because", "One day"];
 
@@ -47,7 +47,7 @@ fn recorded(settings: Settings, prompts: &[&str]) -> (Trace, usize) {
                 assert!(text.contains("--max-retractions"), "{text}");
             }
         };
-        let reply = engine.reply(&Prompt::Text((*prompt).into()), &AtomicBool::new(false), &mut observer).unwrap();
+        let reply = engine.reply(&Prompt::Text((*prompt).into()), &Arc::default(), &mut observer).unwrap();
         retractions += reply.retractions.len();
     }
     drop(engine);

@@ -8,7 +8,7 @@ use llama_selfmod::member::MemberRow;
 use llama_selfmod::settings::{Align, ModelSource, Prompt, Settings};
 use plugin_api::{Parameters, Step};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 const GREEDY: Parameters = Parameters { temperature: 0.0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, top_k: 0 };
 
@@ -31,8 +31,9 @@ fn text(engine: &mut Engine, prompt: &str, units: u32) -> String {
         seed: 1,
         stop: Vec::new(),
         context_shift: false,
+        draft: Default::default(),
     };
-    engine.decoder().reply(&request, &AtomicBool::new(false), &mut |_| {}).unwrap().reply.text
+    engine.decoder().reply(&request, &Arc::default(), &mut |_| {}).unwrap().reply.text
 }
 
 fn step(members: u32) -> Step {
@@ -41,7 +42,7 @@ fn step(members: u32) -> Step {
 
 /// Probabilities by the bytes that they stand for, the end of the text as nothing.
 fn by_bytes(engine: &mut Engine, row: &MemberRow) -> std::collections::BTreeMap<Vec<u8>, f64> {
-    let vocabulary = engine.decoder().ensemble.shared_vocabulary();
+    let vocabulary = engine.decoder().scheduler.ensemble.shared_vocabulary();
     let mut sums = std::collections::BTreeMap::new();
     for (unit, &probability) in (0..).zip(&row.probabilities) {
         *sums.entry(vocabulary.bytes(unit).to_vec()).or_insert(0.0) += f64::from(probability);
@@ -66,12 +67,14 @@ fn with_the_same_vocabulary_units_and_tokens_have_the_same_distribution() {
     let mut units = load(Settings { align: Align::Always, heads: Some(4), ..settings(&["260k", "280k"]) });
     for prompt in story::prompts(5) {
         let prompt = Prompt::Text(prompt);
-        direct.decoder().ensemble.prime(&prompt).unwrap();
-        units.decoder().ensemble.prime(&prompt).unwrap();
+        direct.decoder().reading().unwrap().prime(&prompt).unwrap();
+        units.decoder().reading().unwrap().prime(&prompt).unwrap();
         for _ in 0..40 {
             let rows: Vec<[MemberRow; 2]> = (0..2)
                 .map(|member| {
-                    let row = |engine: &mut Engine| engine.decoder().ensemble.rows().nth(member).unwrap().clone();
+                    let row = |engine: &mut Engine| {
+                        engine.decoder().reading().unwrap().rows().into_iter().nth(member).unwrap().clone()
+                    };
                     [row(&mut direct), row(&mut units)]
                 })
                 .collect();
@@ -84,14 +87,14 @@ fn with_the_same_vocabulary_units_and_tokens_have_the_same_distribution() {
             }
             // What the direct way thinks likeliest, of what is text.
             let top = rows[0][0].statistics.top_unit;
-            let bytes = direct.decoder().ensemble.vocabulary().bytes(top).to_vec();
+            let bytes = direct.decoder().scheduler.ensemble.vocabulary().bytes(top).to_vec();
             if bytes.is_empty() {
                 break;
             }
-            let vocabulary = units.decoder().ensemble.shared_vocabulary();
+            let vocabulary = units.decoder().scheduler.ensemble.shared_vocabulary();
             let same = (0..vocabulary.len() as u32).find(|&unit| vocabulary.bytes(unit) == bytes).unwrap();
-            direct.decoder().ensemble.extend(top).unwrap();
-            units.decoder().ensemble.extend(same).unwrap();
+            direct.decoder().reading().unwrap().extend(top).unwrap();
+            units.decoder().reading().unwrap().extend(same).unwrap();
         }
     }
 }
@@ -106,20 +109,21 @@ fn all_weight_on_one_member_reproduces_that_member() {
                 model.weight = f32::from(u8::from(other == index));
             }
             let mut engine = load(Settings { fusion_mode: "average".into(), heads: Some(heads), ..weighted });
-            engine.decoder().ensemble.prime(&Prompt::Text("Once upon a time".into())).unwrap();
+            engine.decoder().reading().unwrap().prime(&Prompt::Text("Once upon a time".into())).unwrap();
             for _ in 0..60 {
-                let decoder = engine.decoder();
-                let fused: Vec<f32> = decoder.fuse(&step(3)).row.iter().map(|score| score.exp()).collect();
-                let row = decoder.ensemble.rows().nth(index).unwrap();
+                let mut reading = engine.decoder().reading().unwrap();
+                let len = reading.len();
+                let fused: Vec<f32> = reading.fuse(len, &step(3)).row.iter().map(|score| score.exp()).collect();
+                let row = reading.rows()[index];
                 assert!(!row.abstains);
                 for (fused, own) in fused.iter().zip(&row.probabilities) {
                     assert!((fused - own).abs() < 1e-5, "{fused} for {own}");
                 }
                 let top = row.statistics.top_unit;
-                if top == decoder.ensemble.vocabulary().end() {
+                if top == reading.vocabulary().end() {
                     break;
                 }
-                decoder.ensemble.extend(top).unwrap();
+                reading.extend(top).unwrap();
             }
         }
     }
@@ -184,7 +188,7 @@ fn extending_and_rewinding_in_any_order_leaves_the_rows_of_a_fresh_start() {
         let loaded = || load(Settings { heads: Some(heads), ..settings(ensembles[seed as usize % ensembles.len()]) });
         let prompt = Prompt::Text("One day".into());
         let mut engine = loaded();
-        let ensemble = &mut engine.decoder().ensemble;
+        let ensemble = &mut engine.decoder().reading().unwrap();
         ensemble.prime(&prompt).unwrap();
         let mut units: Vec<u32> = Vec::new();
         for _ in 0..40 {
@@ -197,9 +201,9 @@ fn extending_and_rewinding_in_any_order_leaves_the_rows_of_a_fresh_start() {
                 ensemble.rewind(units.len()).unwrap();
             }
         }
-        let found: Vec<MemberRow> = ensemble.rows().cloned().collect();
+        let found: Vec<MemberRow> = ensemble.rows().into_iter().cloned().collect();
         let mut fresh = loaded();
-        let ensemble = &mut fresh.decoder().ensemble;
+        let ensemble = &mut fresh.decoder().reading().unwrap();
         ensemble.prime(&prompt).unwrap();
         units.iter().for_each(|&unit| ensemble.extend(unit).unwrap());
         for (found, expected) in found.iter().zip(ensemble.rows()) {

@@ -5,14 +5,14 @@ use llama_selfmod::events::Event;
 use llama_selfmod::settings::{ModelSource, Prompt, Settings};
 use llama_selfmod::{Engine, Error};
 use std::io::Write;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 fn main() -> Result<(), Error> {
     let models = std::env::args_os().skip(1).map(ModelSource::new).collect();
     let mut engine = Engine::load(Settings { models, ..Settings::default() }, &|_member, _part| {})?;
     let mut text = String::new();
     let prompt = Prompt::Text("Once upon a time".into());
-    let reply = engine.reply(&prompt, &AtomicBool::new(false), &mut |event| {
+    let reply = engine.reply(&prompt, &Arc::default(), &mut |event| {
         match event {
             Event::Token { text: new, .. } => {
                 text.push_str(new);

@@ -16,7 +16,7 @@ use crate::member::schedule::Schedule;
 use crate::resident::resident;
 use crate::settings::Prompt;
 use serde::Serialize;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Medians in milliseconds.
@@ -92,7 +92,7 @@ impl Engine {
         let prompt = Prompt::Text("Once upon a time there was".into());
         let threads = self.threads();
         let names: Vec<String> = self.members().iter().map(|member| member.name.clone()).collect();
-        let costs = self.decoder().ensemble.costs();
+        let costs = self.decoder().scheduler.ensemble.costs();
         let in_turn = Schedule::in_turn(names.len(), threads);
         let side_by_side = Schedule::side_by_side(&costs, threads);
         let mut alone = vec![Vec::new(); names.len()];
@@ -107,7 +107,7 @@ impl Engine {
             self.decode_block(&prompt, in_turn.clone(), &mut sequential)?;
             self.decode_block(&prompt, side_by_side.clone(), &mut parallel)?;
             for (schedule, times) in [(&in_turn, &mut steps_in_turn), (&side_by_side, &mut steps_side_by_side)] {
-                self.decoder().ensemble.fix_schedule(schedule.clone());
+                self.decoder().scheduler.ensemble.fix_schedule(schedule.clone());
                 seed = seed.wrapping_add(1);
                 self.set_seed(seed);
                 self.step_block(&prompt, times)?;
@@ -157,7 +157,7 @@ impl Engine {
     fn step_block(&mut self, prompt: &Prompt, times: &mut Vec<f64>) -> Result<(), Error> {
         let mut last: Option<Instant> = None;
         let mut count = 0;
-        self.reply(prompt, &AtomicBool::new(false), &mut |event| {
+        self.reply(prompt, &Arc::default(), &mut |event| {
             if let Event::Token { .. } = event {
                 // The first two steps wake threads up, here as in `decode_block`.
                 if let (Some(last), true) = (last, count >= WARM_UP) {
@@ -173,16 +173,18 @@ impl Engine {
     /// Decodes a block of tokens after the prompt under a schedule, without rows, and notes the time of each.
     fn decode_block(&mut self, prompt: &Prompt, schedule: Schedule, times: &mut Vec<f64>) -> Result<(), Error> {
         let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
-        let ensemble = &mut self.decoder().ensemble;
+        let mut reading = self.decoder().reading().map_err(failed)?;
+        let (ensemble, _) = reading.bare();
         let units = ensemble.vocabulary().len() as u32;
-        ensemble.fix_schedule(Schedule::in_turn(ensemble.count(), schedule.groups[0][0].1));
-        ensemble.prime(prompt).map_err(failed)?;
+        ensemble.fix_schedule(Schedule::in_turn(ensemble.costs().len(), schedule.groups[0][0].1));
+        reading.prime(prompt).map_err(failed)?;
+        let (ensemble, text) = reading.bare();
         ensemble.fix_schedule(schedule);
         for index in 0..BLOCK + WARM_UP {
             // Which token it is does not matter to its cost.
             let unit = (300 + index % 64) as u32 % units;
             let start = Instant::now();
-            ensemble.decode_only(unit).map_err(failed)?;
+            ensemble.decode_only(text, unit).map_err(failed)?;
             if index >= WARM_UP {
                 times.push(start.elapsed().as_secs_f64() * 1e3);
             }

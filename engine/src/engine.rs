@@ -12,6 +12,7 @@ use crate::trace::{self, NewTrace};
 use plugin_api::Parameters;
 use std::io;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 pub use crate::member::load::{
@@ -147,11 +148,11 @@ impl Engine {
         lines
     }
 
-    /// Writes a reply. `interrupted` ends it after the current step. An error means that nothing was written.
+    /// Writes a reply. `interrupted` ends it, also while the prompt is read. An error means that nothing was written.
     pub fn reply(
         &mut self,
         prompt: &Prompt,
-        interrupted: &AtomicBool,
+        interrupted: &Arc<AtomicBool>,
         observer: &mut dyn FnMut(&Event),
     ) -> Result<Reply, Error> {
         let settings = &self.settings;
@@ -166,6 +167,7 @@ impl Engine {
             seed: settings.seed,
             stop: settings.stop.clone(),
             context_shift: settings.context_shift,
+            draft: settings.draft,
         };
         let outcome = self.decoder.reply(&request, interrupted, observer);
         let outcome = outcome.map_err(|error| match error {
@@ -207,14 +209,14 @@ impl Engine {
         let reply = trace::Reply {
             trace: 1,
             members: members.names.iter().cloned().zip(members.weights.iter().copied()).collect(),
-            units: self.decoder.ensemble.vocabulary().len() as u32,
+            units: self.decoder.scheduler.ensemble.vocabulary().len() as u32,
             fusion: self.decoder.chain.fusion().to_string(),
             horizon: self.settings.horizon,
             max_retractions: self.settings.max_retractions,
             confidence_threshold: self.settings.confidence_threshold,
             aggressive: self.settings.aggressive,
         };
-        let vocabulary = self.decoder.ensemble.shared_vocabulary();
+        let vocabulary = self.decoder.scheduler.ensemble.shared_vocabulary();
         let bytes = Box::new(move |unit| vocabulary.bytes(unit).to_vec());
         self.decoder.chain.record(trace.recorder(trace::Source { reply, bytes })?);
         Ok(())

@@ -52,6 +52,13 @@ pub mod trace;
 #[path = "../../tests/support/timing.rs"]
 mod timing;
 
+#[cfg(test)]
+#[path = "../../tests/support/double.rs"]
+mod double;
+
+#[cfg(test)]
+extern crate self as llama_selfmod;
+
 pub use engine::Engine;
 pub use error::Error;
 /// What hooks are told and what they answer, for a [`Hook`](hooks::Hook) of your own.

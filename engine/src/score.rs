@@ -4,6 +4,7 @@ use crate::decode::window::Window;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::member::Unit;
+use crate::member::reader::{LEAST_ROWS, Wanted};
 use crate::member::sampler::seed_for;
 use crate::settings::Prompt;
 use plugin_api::Step;
@@ -38,6 +39,9 @@ pub struct Score {
 /// Contexts of units that a context of tokens may be.
 const HISTORY: usize = 8;
 
+/// Units that are read in one batch.
+const AHEAD: usize = LEAST_ROWS - 2;
+
 /// The last place before `end` at which a word begins, so that no tokenizer has to read half of one; `end` where there is
 /// none in the second half.
 fn word_start<'a>(units: &[Unit], start: usize, end: usize, bytes: impl Fn(Unit) -> &'a [u8]) -> usize {
@@ -57,28 +61,32 @@ impl Engine {
         let names: Vec<String> = self.members().iter().map(|member| member.name.clone()).collect();
         let (parameters, seed) = (self.settings().parameters, self.settings().seed);
         let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
-        let decoder = self.decoder();
+        let mut reading = self.decoder().reading().map_err(failed)?;
         let (mut fused, mut oracle, mut members) = (0.0f64, 0.0f64, vec![0.0f64; names.len()]);
         let (mut bytes, mut tokens) = (0, 0);
         let mut window = Window::new(names.len(), units.len());
-        decoder.chain.reset();
+        reading.chain.reset();
         let mut start = 0;
         while start < units.len() {
             // Half a context is for what is scored. Each member takes as much of the text before it as fits into the other.
-            let history = if decoder.ensemble.vocabulary().letters() > 0 { HISTORY * context } else { context / 2 };
+            let history = if reading.vocabulary().letters() > 0 { HISTORY * context } else { context / 2 };
             let before = start.min(history);
             let end = units.len().min(start + context - start.min(context / 2));
-            let end = word_start(&units, start, end, |unit| decoder.ensemble.vocabulary().bytes(unit));
-            match decoder.ensemble.prime(&Prompt::Tokens(units[start - before..start].to_vec())) {
+            let end = word_start(&units, start, end, |unit| reading.vocabulary().bytes(unit));
+            match reading.prime(&Prompt::Tokens(units[start - before..start].to_vec())) {
                 Ok(_) => {}
                 // Without a beginning-of-text token nothing predicts the first unit: it is given.
                 Err(crate::member::MemberError::EmptyPrompt(_)) => {
-                    decoder.ensemble.prime(&Prompt::Tokens(units[..1].to_vec())).map_err(failed)?;
+                    reading.prime(&Prompt::Tokens(units[..1].to_vec())).map_err(failed)?;
                     start = 1;
                 }
                 Err(error) => return Err(failed(error)),
             }
             for (position, &unit) in units[start..end].iter().enumerate() {
+                if position > reading.len() {
+                    let next = start + reading.len();
+                    reading.read(&units[next..(next + AHEAD).min(end - 1)], Wanted::All).map_err(failed)?;
+                }
                 let step = Step {
                     position: window.len() as u32,
                     attempt: 0,
@@ -90,20 +98,17 @@ impl Engine {
                     base: parameters,
                 };
                 let bits = |probability: f32| -f64::from(probability.max(f32::MIN_POSITIVE)).log2();
-                fused += bits(decoder.fuse(&step).probability(unit));
+                fused += bits(reading.fuse(position, &step).probability(unit));
                 let mut best = f64::INFINITY;
-                for (total, row) in members.iter_mut().zip(decoder.ensemble.rows()) {
+                for (total, row) in members.iter_mut().zip(reading.rows_after(position).unwrap_or_default()) {
                     let own = bits(row.probabilities[unit as usize]);
                     *total += own;
                     best = best.min(own);
                 }
                 oracle += best;
-                decoder.witness(&step, unit, &mut window);
-                bytes += decoder.ensemble.vocabulary().bytes(unit).len();
+                reading.witness(position, &step, unit, &mut window);
+                bytes += reading.vocabulary().bytes(unit).len();
                 tokens += 1;
-                if start + position + 1 < end {
-                    decoder.ensemble.extend(unit).map_err(failed)?;
-                }
             }
             start = end;
             progress(start as f64 / units.len() as f64);

@@ -3,8 +3,6 @@
 use crate::hooks::Watching;
 use crate::hooks::native::PluginConfig;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 
 /// Where a member's file comes from.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,6 +48,45 @@ pub enum Align {
     Boundary,
     /// In common units also where all have the same tokens: for comparing the two ways.
     Always,
+}
+
+/// What a model's keys and values are kept as in its KV cache.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum CacheType {
+    /// Two bytes each: F16; on the CPU values are BF16, so that a row does not depend on what else is in its batch.
+    #[default]
+    F16,
+    /// Two bytes each: BF16.
+    Bf16,
+    /// A little over one byte each. A model's heads have to be a multiple of 32 wide.
+    Q8_0,
+}
+
+/// Who proposes what is likely to come, so that members decode it in one batch.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum DraftBy {
+    /// Whoever pays: the text itself where it repeats, or the cheapest member; nobody where neither does, where a model is
+    /// recurrent, and from four texts at once on.
+    #[default]
+    Auto,
+    /// Nobody.
+    Off,
+    /// This member.
+    Member(usize),
+    /// The text itself: what came after the same units before.
+    Ngram,
+}
+
+/// How to read ahead. A draft changes how fast a text comes and nothing else.
+#[derive(Debug, Clone, Copy, PartialEq, Default)]
+pub struct Drafting {
+    /// Who proposes.
+    pub by: DraftBy,
+    /// So many units each time, 1 to 7; `None` for what pays, by how much was right lately.
+    pub length: Option<usize>,
+    /// Takes what was proposed for what was drawn with this probability: to measure what drafts would bring. The text is
+    /// nonsense then.
+    pub pretend: Option<f32>,
 }
 
 /// The whole configuration of an engine.
@@ -103,8 +140,12 @@ pub struct Settings {
     pub raw: bool,
     /// When the context is full, drop the oldest turn and go on.
     pub context_shift: bool,
-    /// While it is true, members do not decode: a prompt is read no further, and a reply ends in the middle of a step.
-    pub interrupted: Arc<AtomicBool>,
+    /// What keys and values are kept as.
+    pub cache_type: CacheType,
+    /// What is read ahead.
+    pub draft: Drafting,
+    /// How many texts can be written at once. Each has a KV cache of its own in every member; the weights are there once.
+    pub texts: usize,
 }
 
 impl Default for Settings {
@@ -140,7 +181,9 @@ impl Default for Settings {
             chat_template: None,
             raw: false,
             context_shift: false,
-            interrupted: Arc::default(),
+            cache_type: CacheType::F16,
+            draft: Drafting::default(),
+            texts: 1,
         }
     }
 }

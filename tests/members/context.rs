@@ -4,7 +4,7 @@ use super::*;
 use llama_selfmod::member::schedule::Schedule;
 use llama_selfmod::settings::{Message, Prompt, Speaker};
 use plugin_api::abi::EVIDENCE_DECAY;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 #[test]
 fn a_prompt_of_any_length_is_read_as_if_token_by_token() {
@@ -14,13 +14,14 @@ fn a_prompt_of_any_length_is_read_as_if_token_by_token() {
     let mut by_unit = engine(&paths);
     let mut by_prompt = engine(&paths);
     // One token is the beginning of the text, which all have in front.
-    by_unit.decoder().ensemble.prime(&Prompt::Tokens(Vec::new())).unwrap();
+    by_unit.decoder().reading().unwrap().prime(&Prompt::Tokens(Vec::new())).unwrap();
     let mut log_probabilities = vec![Vec::new(); paths.len()];
     for len in 1..=200 {
         if [1, 2, 7, 8, 9, 10, 63, 64, 65, 66, 72, 73, 127, 128, 129, 192, 200].contains(&len) {
             let other = Prompt::Tokens(units(500..503));
-            by_prompt.decoder().ensemble.prime(&other).unwrap();
-            let primed = by_prompt.decoder().ensemble.prime(&Prompt::Tokens(all[..len - 1].to_vec())).unwrap();
+            by_prompt.decoder().reading().unwrap().prime(&other).unwrap();
+            let primed =
+                by_prompt.decoder().reading().unwrap().prime(&Prompt::Tokens(all[..len - 1].to_vec())).unwrap();
             assert!(primed.iter().all(|primed| primed.tokens == len && primed.decoded <= len));
             let (found, expected) = (rows(&mut by_prompt), rows(&mut by_unit));
             for member in 0..paths.len() {
@@ -35,10 +36,10 @@ fn a_prompt_of_any_length_is_read_as_if_token_by_token() {
                 assert!(difference < 0.5, "{len} tokens, member {member}: {} for {evidence}", found[member].evidence);
             }
         }
-        for (log_probabilities, row) in log_probabilities.iter_mut().zip(by_unit.decoder().ensemble.rows()) {
+        for (log_probabilities, row) in log_probabilities.iter_mut().zip(by_unit.decoder().reading().unwrap().rows()) {
             log_probabilities.push(row.probabilities[all[len - 1] as usize].ln());
         }
-        by_unit.decoder().ensemble.extend(all[len - 1]).unwrap();
+        by_unit.decoder().reading().unwrap().extend(all[len - 1]).unwrap();
     }
 }
 
@@ -52,7 +53,7 @@ fn the_context_is_used_to_its_last_position_and_being_full_loses_nothing() {
     };
     let mut engine = engine(&[small(Architecture::Llama, 1), small(Architecture::Mamba, 2)]);
     assert_eq!(engine.context(), 48);
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     let message = ensemble.prime(&Prompt::Tokens(units(0..47))).unwrap_err().to_string();
     assert!(message.contains("48 tokens") && message.contains("room for 47"), "{message}");
     ensemble.prime(&Prompt::Tokens(units(0..46))).unwrap();
@@ -63,11 +64,11 @@ fn the_context_is_used_to_its_last_position_and_being_full_loses_nothing() {
         ensemble.extend(unit).unwrap();
     }
     let full = rows(&mut engine);
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     assert!(ensemble.extend(300).unwrap_err().to_string().contains("is full"));
     assert_eq!((ensemble.len(), ensemble.room()), (38, 0));
     assert_same(&rows(&mut engine), &full, "after the error");
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     ensemble.rewind(30).unwrap();
     for unit in units(39..47) {
         ensemble.extend(unit).unwrap();
@@ -81,24 +82,24 @@ fn when_a_member_cannot_decode_all_stay_where_they_were() {
     // Token 530 is padding: the one has it, for the other llama.cpp reports an error.
     let of_length = |name: &str, length| models.with_vocabulary(name, stories_vocabulary().padded_to(length));
     let mut engine = engine(&[of_length("long", 544), of_length("short", 512)]);
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     ensemble.prime(&Prompt::Tokens(units(0..5))).unwrap();
     for unit in units(5..9) {
         ensemble.extend(unit).unwrap();
     }
     let before = rows(&mut engine);
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     let message = ensemble.extend(530).unwrap_err().to_string();
     assert!(message.contains("`short` failed to decode"), "{message}");
     assert_eq!(ensemble.len(), 4);
     assert_same(&rows(&mut engine), &before, "after the error");
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     ensemble.extend(300).unwrap();
     ensemble.rewind(4).unwrap();
     assert_same(&rows(&mut engine), &before, "written and taken back");
 
     // In a prompt too; what comes next reads what is missing.
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     ensemble.prime(&Prompt::Tokens([units(20..100), vec![530]].concat())).unwrap_err();
     ensemble.prime(&Prompt::Tokens(units(0..9))).unwrap();
     for (found, expected) in rows(&mut engine).iter().zip(&before) {
@@ -110,7 +111,7 @@ fn when_a_member_cannot_decode_all_stay_where_they_were() {
 fn a_prompt_that_is_too_long_leaves_the_conversation_as_it_was() {
     let mut engine = engine(&[stories("260k")]);
     let start = "Once upon a time";
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     let first = ensemble.prime(&Prompt::Text(start.into())).unwrap();
     ensemble.extend(300).unwrap();
     let text = String::from_utf8(ensemble.vocabulary().bytes(300).to_vec()).unwrap();
@@ -126,7 +127,7 @@ fn after_a_context_shift_the_next_prompt_is_read_for_what_it_is() {
     let paths = [Architecture::Llama, Architecture::Mamba].map(|architecture| models.random(architecture, 7));
     let mut engine = engine(&paths);
     let (prompt, reply) = (units(0..10), units(10..160));
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     ensemble.prime(&Prompt::Tokens(prompt.clone())).unwrap();
     // The first 60 units of the reply are out of the members' sight.
     for &unit in &reply[60..] {
@@ -136,7 +137,7 @@ fn after_a_context_shift_the_next_prompt_is_read_for_what_it_is() {
     let next = Prompt::Tokens([&prompt, &reply[..110]].concat());
     ensemble.prime(&next).unwrap();
     let mut fresh = super::engine(&paths);
-    fresh.decoder().ensemble.prime(&next).unwrap();
+    fresh.decoder().reading().unwrap().prime(&next).unwrap();
     assert_same(&rows(&mut engine), &rows(&mut fresh), "the first units of the reply");
 }
 
@@ -148,8 +149,8 @@ fn a_long_text_is_the_same_on_every_schedule() {
     let schedules = [Schedule::in_turn(2, 1), Schedule::in_turn(2, 2), Schedule::side_by_side(&[1, 1], 2)];
     let texts = schedules.map(|schedule| {
         let mut engine = Engine::load(Settings { seed: 3, n_predict: 60, ..settings(&paths) }, &|_, _| {}).unwrap();
-        engine.decoder().ensemble.fix_schedule(schedule);
-        let reply = engine.reply(&Prompt::Chat(prompt.clone()), &AtomicBool::new(false), &mut |_| {}).unwrap();
+        engine.decoder().scheduler.ensemble.fix_schedule(schedule);
+        let reply = engine.reply(&Prompt::Chat(prompt.clone()), &Arc::default(), &mut |_| {}).unwrap();
         assert!(reply.timings.prompt_tokens > 520, "{:?}", reply.timings);
         reply.text
     });

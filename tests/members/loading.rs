@@ -23,7 +23,7 @@ fn the_same_file_twice_is_two_members_of_one_mind() {
     let mut engine = engine(&[stories("260k"), stories("260k")]);
     let names: Vec<&str> = engine.members().iter().map(|member| member.name.as_str()).collect();
     assert_eq!(names, ["stories-260k", "stories-260k#2"]);
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     ensemble.prime(&Prompt::Text("Once upon a time".into())).unwrap();
     ensemble.extend(300).unwrap();
     let rows = rows(&mut engine);
@@ -38,8 +38,8 @@ fn the_context_is_what_the_least_trained_member_can_do() {
     let mut engine = Engine::load(asked, &|_, _| {}).unwrap();
     assert_eq!(engine.context(), 40);
     assert!(engine.notes().iter().any(|note| note.contains("40 tokens") && note.contains("`small`")));
-    let primed = engine.decoder().ensemble.prime(&Prompt::Tokens(units(0..38))).unwrap();
-    assert_eq!((primed[0].tokens, engine.decoder().ensemble.room()), (39, 1));
+    let primed = engine.decoder().reading().unwrap().prime(&Prompt::Tokens(units(0..38))).unwrap();
+    assert_eq!((primed[0].tokens, engine.decoder().reading().unwrap().room()), (39, 1));
 }
 
 /// Rows, bit for bit, after more tokens than flash attention on the CPU takes in one piece: it divides them by threads.
@@ -52,12 +52,12 @@ fn late_rows(path: &std::path::Path, gpu_layers: i32, threads: usize) -> Option<
         return None;
     }
     assert_eq!(is_told, gpu_layers != 0, "{:?}", engine.notes());
-    let ensemble = &mut engine.decoder().ensemble;
-    ensemble.fix_schedule(Schedule::in_turn(1, threads));
+    let ensemble = &mut engine.decoder().reading().unwrap();
+    ensemble.bare().0.fix_schedule(Schedule::in_turn(1, threads));
     ensemble.prime(&Prompt::Tokens(units(0..700))).unwrap();
     let row = |unit| {
         ensemble.extend(unit).unwrap();
-        ensemble.rows().next().unwrap().logits.clone()
+        ensemble.rows().into_iter().next().unwrap().logits.clone()
     };
     Some(units(700..720).into_iter().map(row).collect())
 }

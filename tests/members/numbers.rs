@@ -24,13 +24,13 @@ fn a_member_that_failed_over_its_numbers_goes_on_with_another_text() {
     for architecture in [Architecture::Llama, Architecture::Mamba, Architecture::Jamba] {
         let path = with_an_ill_token(&models, architecture);
         let mut fresh = engine(std::slice::from_ref(&path));
-        let ensemble = &mut fresh.decoder().ensemble;
+        let ensemble = &mut fresh.decoder().reading().unwrap();
         ensemble.prime(&Prompt::Tokens(units(0..20))).unwrap();
         units(20..24).iter().for_each(|&unit| ensemble.extend(unit).unwrap());
         let expected = rows(&mut fresh);
 
         let mut member = engine(std::slice::from_ref(&path));
-        let ensemble = &mut member.decoder().ensemble;
+        let ensemble = &mut member.decoder().reading().unwrap();
         // In a prompt, of which the context then holds more than of the next one.
         let ill = [units(0..12), vec![ILL], units(12..60)].concat();
         let error = ensemble.prime(&Prompt::Tokens(ill)).unwrap_err().to_string();

@@ -3,7 +3,7 @@
 use super::*;
 use gguf::{Gguf, PieceType, Value};
 use llama_selfmod::settings::{Message, Prompt, Speaker};
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}\
                       {% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}";
@@ -52,9 +52,9 @@ fn user(content: &str) -> Prompt {
 /// That the members read a prompt as these tokens.
 fn assert_reads(settings: Settings, prompt: &Prompt, text: &str) {
     let mut engine = Engine::load(settings.clone(), &|_, _| {}).unwrap();
-    let found = engine.decoder().ensemble.prime(prompt).unwrap();
+    let found = engine.decoder().reading().unwrap().prime(prompt).unwrap();
     let mut by_tokens = Engine::load(settings, &|_, _| {}).unwrap();
-    let expected = by_tokens.decoder().ensemble.prime(&tokens(text)).unwrap();
+    let expected = by_tokens.decoder().reading().unwrap().prime(&tokens(text)).unwrap();
     assert_eq!(found[0].tokens, expected[0].tokens, "{prompt:?}");
     assert_same(&rows(&mut engine), &rows(&mut by_tokens), text);
 }
@@ -119,7 +119,7 @@ fn a_base_model_reads_one_text_raw_and_a_chat_in_the_plain_form() {
     assert_reads(base.clone(), &user("Hi"), "User: Hi\nAssistant:");
     assert_reads(with_system, &user("Hi"), "A play.\n\nUser: Hi\nAssistant:");
     let mut engine = Engine::load(base, &|_, _| {}).unwrap();
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     assert!(ensemble.prime(&Prompt::Text("Hi".into())).unwrap()[0].stop.is_empty());
     assert_eq!(ensemble.prime(&user("Hi")).unwrap()[0].stop, ["\nUser:"]);
 }
@@ -144,7 +144,7 @@ fn later_turns_decode_what_is_new_and_nothing_else() {
     for members in [vec![path.clone()], vec![path, models.random(Architecture::Mamba, 1)]] {
         let mut engine = Engine::load(Settings { n_predict: 24, ..settings(&members) }, &|_, _| {}).unwrap();
         let mut reply =
-            |messages: &[Message]| engine.reply(&Prompt::Chat(messages.to_vec()), &AtomicBool::new(false), &mut |_| {});
+            |messages: &[Message]| engine.reply(&Prompt::Chat(messages.to_vec()), &Arc::default(), &mut |_| {});
         let first = vec![say(Speaker::User, "Tell me of Lily and the red ball.")];
         let one = reply(&first).unwrap();
         assert_eq!(one.timings.prompt_tokens_decoded, one.timings.prompt_tokens);

@@ -8,6 +8,7 @@ use llama_selfmod::member::MemberError;
 use llama_selfmod::settings::{Align, Prompt};
 use plugin_api::{Parameters, Verdict};
 use proptest::prelude::*;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
@@ -36,7 +37,7 @@ fn rewinds_leave_no_trace(models: &[PathBuf], horizon: u32) {
     proptest!(config, |(prompt in prop::collection::vec(0..9usize, 0..30), actions in actions())| {
         let prompt = Prompt::Tokens(units(prompt));
         let mut used = used.borrow_mut();
-        let ensemble = &mut used.decoder().ensemble;
+        let ensemble = &mut used.decoder().reading().unwrap();
         ensemble.prime(&prompt).unwrap();
         let mut standing = Vec::new();
         for action in &actions {
@@ -52,14 +53,14 @@ fn rewinds_leave_no_trace(models: &[PathBuf], horizon: u32) {
             }
         }
         let mut fresh = load();
-        fresh.decoder().ensemble.prime(&prompt).unwrap();
+        fresh.decoder().reading().unwrap().prime(&prompt).unwrap();
         for &unit in &standing {
-            fresh.decoder().ensemble.extend(unit).unwrap();
+            fresh.decoder().reading().unwrap().extend(unit).unwrap();
         }
         assert_same(&rows(&mut used), &rows(&mut fresh), "after the last action");
         // And what follows is right too.
-        used.decoder().ensemble.extend(300).unwrap();
-        fresh.decoder().ensemble.extend(300).unwrap();
+        used.decoder().reading().unwrap().extend(300).unwrap();
+        fresh.decoder().reading().unwrap().extend(300).unwrap();
         assert_same(&rows(&mut used), &rows(&mut fresh), "one unit later");
     });
 }
@@ -99,18 +100,22 @@ fn a_recurrent_member_goes_back_to_the_start_of_the_reply_again_and_again() {
     let models = Models::new();
     for architecture in [Architecture::Mamba, Architecture::Jamba] {
         let mut engine = engine(&[models.random(architecture, 3)]);
-        let ensemble = &mut engine.decoder().ensemble;
+        let ensemble = &mut engine.decoder().reading().unwrap();
         ensemble.prime(&Prompt::Tokens(units(0..70))).unwrap();
-        let start = ensemble.rows().next().unwrap().clone();
+        let start = ensemble.rows().into_iter().next().unwrap().clone();
         for attempt in 0..4 {
             for unit in units(attempt * 100..attempt * 100 + 90) {
                 ensemble.extend(unit).unwrap();
             }
-            assert!(deviation(ensemble.rows().next().unwrap(), &start) > 0.5, "the test can fail");
+            assert!(deviation(ensemble.rows().into_iter().next().unwrap(), &start) > 0.5, "the test can fail");
             ensemble.rewind(0).unwrap();
             ensemble.extend(300).unwrap();
             ensemble.rewind(0).unwrap();
-            assert_same(&[ensemble.rows().next().unwrap().clone()], std::slice::from_ref(&start), "attempt");
+            assert_same(
+                &[ensemble.rows().into_iter().next().unwrap().clone()],
+                std::slice::from_ref(&start),
+                "attempt",
+            );
         }
         let again = ensemble.prime(&Prompt::Tokens(units(0..70))).unwrap();
         assert_eq!(again[0].decoded, 0, "the state at the end of the prompt is kept");
@@ -139,8 +144,9 @@ fn reply_with_retractions(models: &[PathBuf], horizon: u32) -> (Engine, Vec<u32>
         seed: 1,
         stop: Vec::new(),
         context_shift: false,
+        draft: Default::default(),
     };
-    let outcome = engine.decoder().reply(&request, &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let outcome = engine.decoder().reply(&request, &Arc::default(), &mut |_| {}).unwrap();
     assert_eq!(outcome.reply.retractions.len(), 3);
     (engine, prompt, outcome.units)
 }
@@ -155,10 +161,10 @@ fn a_reply_of_recurrent_members_is_the_same_whatever_was_kept_of_their_states() 
     }
     // What the members hold is what stands.
     let all = Prompt::Tokens([prompt, written].concat());
-    let primed = engine.decoder().ensemble.prime(&all).unwrap();
+    let primed = engine.decoder().reading().unwrap().prime(&all).unwrap();
     assert!(primed.iter().all(|primed| primed.decoded == 1), "{primed:?}");
     let mut fresh = super::engine(&paths);
-    fresh.decoder().ensemble.prime(&all).unwrap();
+    fresh.decoder().reading().unwrap().prime(&all).unwrap();
     for (found, expected) in rows(&mut engine).iter().zip(&rows(&mut fresh)) {
         assert!(deviation(found, expected) < 0.02);
     }
@@ -171,25 +177,25 @@ fn a_prompt_whose_reading_was_interrupted_is_read_as_if_nothing_had_been() {
         let settings = settings(&[models.random(architecture, 5)]);
         let long = Prompt::Tokens(units(0..400));
         let mut engine = Engine::load(settings.clone(), &|_, _| {}).unwrap();
-        let interrupted = settings.interrupted.clone();
+        let interrupted = Arc::new(AtomicBool::new(false));
+        engine.decoder().reading().unwrap().heed(&interrupted);
         for delay in 0..12 {
             // What was read before is a beginning of it, so that there is something to keep.
-            engine.decoder().ensemble.prime(&Prompt::Tokens(units(0..100))).unwrap();
+            engine.decoder().reading().unwrap().prime(&Prompt::Tokens(units(0..100))).unwrap();
             std::thread::scope(|scope| {
                 scope.spawn(|| {
                     std::thread::sleep(Duration::from_micros(delay * 300));
                     interrupted.store(true, Ordering::SeqCst);
                 });
                 // In time or too late, as it happens.
-                let _ = engine.decoder().ensemble.prime(&long);
+                let _ = engine.decoder().reading().unwrap().prime(&long);
             });
-            let refused = engine.decoder().ensemble.prime(&Prompt::Tokens(units(7..90)));
+            let refused = engine.decoder().reading().unwrap().prime(&Prompt::Tokens(units(7..90)));
             assert!(matches!(refused, Err(MemberError::Interrupted(_))), "{architecture:?}: {refused:?}");
             interrupted.store(false, Ordering::SeqCst);
-            engine.decoder().ensemble.prime(&long).unwrap();
-            let mut fresh =
-                Engine::load(Settings { interrupted: Default::default(), ..settings.clone() }, &|_, _| {}).unwrap();
-            fresh.decoder().ensemble.prime(&long).unwrap();
+            engine.decoder().reading().unwrap().prime(&long).unwrap();
+            let mut fresh = Engine::load(settings.clone(), &|_, _| {}).unwrap();
+            fresh.decoder().reading().unwrap().prime(&long).unwrap();
             assert_same(&rows(&mut engine), &rows(&mut fresh), &format!("{architecture:?} after {delay}"));
         }
     }
@@ -200,15 +206,15 @@ fn a_reply_that_is_interrupted_before_its_first_token_is_empty_and_the_next_one_
     let settings = settings(&[stories("260k")]);
     let mut engine = Engine::load(settings.clone(), &|_, _| {}).unwrap();
     let prompt = Prompt::Text("Once upon a time".into());
-    settings.interrupted.store(true, Ordering::SeqCst);
-    let reply = engine.reply(&prompt, &settings.interrupted, &mut |_| {}).unwrap();
+    let interrupted = Arc::new(AtomicBool::new(true));
+    let reply = engine.reply(&prompt, &interrupted, &mut |_| {}).unwrap();
     assert_eq!((reply.reason, reply.text.as_str(), reply.tokens), (EndReason::Interrupted, "", 0));
     // Not −0, which prints with its sign.
     assert!(reply.avg_confidence.is_sign_positive());
-    settings.interrupted.store(false, Ordering::SeqCst);
-    let after = engine.reply(&prompt, &settings.interrupted, &mut |_| {}).unwrap();
-    let mut fresh = Engine::load(Settings { interrupted: Default::default(), ..settings }, &|_, _| {}).unwrap();
-    assert_eq!(after.text, fresh.reply(&prompt, &AtomicBool::new(false), &mut |_| {}).unwrap().text);
+    interrupted.store(false, Ordering::SeqCst);
+    let after = engine.reply(&prompt, &interrupted, &mut |_| {}).unwrap();
+    let mut fresh = Engine::load(settings, &|_, _| {}).unwrap();
+    assert_eq!(after.text, fresh.reply(&prompt, &Arc::default(), &mut |_| {}).unwrap().text);
 }
 
 #[test]
@@ -223,7 +229,7 @@ fn replies_that_are_interrupted_at_any_moment_leave_members_that_go_on() {
             Ok(if goes_back { Verdict::retract(3, "") } else { Verdict::proceed() })
         });
         engine.decoder().chain.add(Box::new(policy), true);
-        let interrupted = settings.interrupted.clone();
+        let interrupted = Arc::new(AtomicBool::new(false));
         for delay in 0..40 {
             engine.set_seed(delay);
             let mut told = String::new();

@@ -4,7 +4,7 @@ use super::*;
 use gguf::{PieceType, Value};
 use llama_selfmod::Error;
 use llama_selfmod::settings::Prompt;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 /// Letters and the space; no bytes to fall back on.
 fn letters() -> Vec<(String, f32, PieceType)> {
@@ -23,12 +23,12 @@ fn a_character_that_no_token_says_is_a_sentence_to_the_user() {
     let models = Models::new();
     let mut engine = engine(&[models.with_vocabulary("letters", Vocabulary::of_pieces(&letters()))]);
     for (text, character) in [("über", 'ü'), ("a\nb", '\n'), ("the <unk>", '<'), ("0", '0'), ("a語", '語')] {
-        let error = engine.reply(&Prompt::Text(text.into()), &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+        let error = engine.reply(&Prompt::Text(text.into()), &Arc::default(), &mut |_| {}).unwrap_err();
         assert!(matches!(&error, Error::Input(message) if message.contains(&format!("`{character}`"))), "{error}");
         let error = engine.score(text, &mut |_| {}).unwrap_err();
         assert!(matches!(&error, Error::Input(message) if message.contains(&format!("`{character}`"))), "{error}");
     }
-    let reply = engine.reply(&Prompt::Text("the  end".into()), &AtomicBool::new(false), &mut |_| {}).unwrap();
+    let reply = engine.reply(&Prompt::Text("the  end".into()), &Arc::default(), &mut |_| {}).unwrap();
     assert_eq!(reply.timings.prompt_tokens, 7, "the beginning, `the`, two spaces and three letters");
     assert!(engine.score("the end", &mut |_| {}).unwrap().fused.is_finite());
 }
@@ -39,7 +39,7 @@ fn without_a_token_for_the_space_no_text_can_be_said() {
     let mut pieces = letters();
     pieces.retain(|(text, ..)| text != "▁");
     let mut engine = engine(&[models.with_vocabulary("no space", Vocabulary::of_pieces(&pieces))]);
-    let error = engine.reply(&Prompt::Text("a b".into()), &AtomicBool::new(false), &mut |_| {}).unwrap_err();
+    let error = engine.reply(&Prompt::Text("a b".into()), &Arc::default(), &mut |_| {}).unwrap_err();
     assert!(matches!(error, Error::Input(_)), "{error}");
 }
 
@@ -71,7 +71,7 @@ fn tokenizers_of_every_kind_load_and_take_any_text() {
                     .unwrap();
             for text in ["the end", "über\u{0}\u{feff}語\u{1f600}\r\n\t", "a", " ", "\u{e000}\u{10ffff}"] {
                 // An error is fine where nothing of the text can be said; the end of the process is not.
-                match engine.reply(&Prompt::Text(text.into()), &AtomicBool::new(false), &mut |_| {}) {
+                match engine.reply(&Prompt::Text(text.into()), &Arc::default(), &mut |_| {}) {
                     Ok(_) | Err(Error::Input(_)) => {}
                     Err(error) => panic!("{name}, {text:?}: {error}"),
                 }
@@ -87,7 +87,7 @@ fn text_that_a_file_takes_for_its_beginning_is_no_end() {
     // What llama.cpp assumes of a file that names no beginning is such a token: 11, a comma in many vocabularies.
     let vocabulary = Vocabulary::of_bytes("gpt-2").with("tokenizer.ggml.bos_token_id", Value::U32(b','.into()));
     let mut engine = engine(&[models.with_vocabulary("comma", vocabulary)]);
-    let vocabulary = engine.decoder().ensemble.vocabulary();
+    let vocabulary = engine.decoder().scheduler.ensemble.vocabulary();
     assert_eq!(vocabulary.end(), 256);
     assert!(vocabulary.can_emit(b','.into()));
     assert_eq!(vocabulary.bytes(b','.into()), b",");

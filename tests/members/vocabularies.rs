@@ -4,7 +4,7 @@ use super::*;
 use gguf::{PieceType, Value};
 use llama_selfmod::events::{EndReason, Event};
 use llama_selfmod::settings::{Align, Prompt};
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 
 fn pieces(vocabulary: &Vocabulary) -> Vec<String> {
     vocabulary.pieces().to_vec()
@@ -22,10 +22,10 @@ fn padding_goes_with_none_and_is_never_written() {
         let hot = plugin_api::Parameters { temperature: 5.0, top_p: 1.0, min_p: 0.0, repeat_penalty: 1.0, top_k: 0 };
         let mut engine =
             Engine::load(Settings { parameters: hot, n_predict: 400, ..settings(&members) }, &|_, _| {}).unwrap();
-        assert_eq!(engine.decoder().ensemble.vocabulary().len(), 512);
-        engine.decoder().ensemble.prime(&Prompt::Text("One day".into())).unwrap();
+        assert_eq!(engine.decoder().scheduler.ensemble.vocabulary().len(), 512);
+        engine.decoder().reading().unwrap().prime(&Prompt::Text("One day".into())).unwrap();
         assert!(rows(&mut engine).iter().all(|row| row.logits.len() == 512));
-        let reply = engine.reply(&Prompt::Text("One day".into()), &AtomicBool::new(false), &mut |_| {}).unwrap();
+        let reply = engine.reply(&Prompt::Text("One day".into()), &Arc::default(), &mut |_| {}).unwrap();
         assert!(!reply.text.contains("PAD"), "{}", reply.text);
     }
 }
@@ -39,14 +39,14 @@ fn each_members_end_counts_under_the_one_end() {
         let other = models.with_vocabulary(&format!("ends with {own}"), vocabulary);
         let prompt = Prompt::Text("One day".into());
         let mut alone = engine(std::slice::from_ref(&other));
-        alone.decoder().ensemble.prime(&prompt).unwrap();
-        let end = alone.decoder().ensemble.vocabulary().end();
+        alone.decoder().reading().unwrap().prime(&prompt).unwrap();
+        let end = alone.decoder().scheduler.ensemble.vocabulary().end();
         let expected = rows(&mut alone)[0].probabilities[end as usize];
         for members in [[other.clone(), stories("260k")], [stories("260k"), other]] {
             let theirs = usize::from(members[0] == stories("260k"));
             let mut both = engine(&members);
-            both.decoder().ensemble.prime(&prompt).unwrap();
-            let vocabulary = both.decoder().ensemble.vocabulary();
+            both.decoder().reading().unwrap().prime(&prompt).unwrap();
+            let vocabulary = both.decoder().scheduler.ensemble.vocabulary();
             let end = vocabulary.end();
             assert!(vocabulary.can_emit(end) && vocabulary.bytes(end).is_empty());
             assert!(!vocabulary.can_emit(own));
@@ -67,20 +67,20 @@ fn decode_together(members: &[PathBuf]) {
         let parameters = plugin_api::Parameters { temperature, ..Settings::default().parameters };
         let together = Settings { heads: Some(heads), parameters, n_predict: 64, ..settings(members) };
         let mut engine = Engine::load(together, &|_, _| {}).unwrap();
-        let reply = engine.reply(&Prompt::Text("One day".into()), &AtomicBool::new(false), &mut |_| {}).unwrap();
+        let reply = engine.reply(&Prompt::Text("One day".into()), &Arc::default(), &mut |_| {}).unwrap();
         assert!(reply.tokens > 0 || reply.reason == EndReason::End, "{reply:?}");
-        let ensemble = &mut engine.decoder().ensemble;
+        let ensemble = &mut engine.decoder().reading().unwrap();
         assert!(ensemble.vocabulary().letters() > 0, "they speak units");
         // Some text, back over a part of it, and once more: as if it had never been.
         let text: Vec<u32> = "a nice day, é".bytes().map(u32::from).collect();
         ensemble.prime(&Prompt::Text("One day".into())).unwrap();
         text.iter().for_each(|&unit| ensemble.extend(unit).unwrap());
-        let expected: Vec<MemberRow> = ensemble.rows().cloned().collect();
+        let expected: Vec<MemberRow> = ensemble.rows().into_iter().cloned().collect();
         ensemble.rewind(3).unwrap();
         ensemble.extend(u32::from(b'x')).unwrap();
         ensemble.rewind(3).unwrap();
         text[3..].iter().for_each(|&unit| ensemble.extend(unit).unwrap());
-        for (found, expected) in ensemble.rows().zip(&expected) {
+        for (found, expected) in ensemble.rows().into_iter().zip(&expected) {
             assert_eq!(found.abstains, expected.abstains);
             let differences = found.probabilities.iter().zip(&expected.probabilities).map(|(a, b)| (a - b).abs());
             assert!(expected.abstains || differences.fold(0.0, f32::max) < 1e-3);
@@ -119,7 +119,7 @@ fn a_control_token_is_not_the_same_as_text() {
     let control = models.with_vocabulary("control", vocabulary);
     let bytes = pieces(&stories_vocabulary())[299].replace('▁', " ").into_bytes();
     let mut engine = engine(&[stories("260k"), control.clone()]);
-    let vocabulary = engine.decoder().ensemble.shared_vocabulary();
+    let vocabulary = engine.decoder().scheduler.ensemble.shared_vocabulary();
     assert!((0..vocabulary.len() as u32).all(|unit| vocabulary.bytes(unit) != bytes), "both have to have it as text");
     decode_together(&[stories("260k"), control]);
 }
@@ -192,7 +192,7 @@ fn control_tokens_at_the_end_of_a_vocabulary_stand_in_prompts() {
                 let mut engine = Engine::load(together, &|_, _| {}).unwrap();
                 // The template is for whoever has one.
                 let prompt = Prompt::Text("Once upon a time".into());
-                let reply = engine.reply(&prompt, &AtomicBool::new(false), &mut |_| {}).unwrap();
+                let reply = engine.reply(&prompt, &Arc::default(), &mut |_| {}).unwrap();
                 let what = format!("{last:?}, {align:?}, {members:?}: {reply:?}");
                 assert!(matches!(reply.reason, EndReason::End | EndReason::Length), "{what}");
                 let writes_it = last.contains(&("<|im_start|>", UserDefined));
@@ -228,9 +228,9 @@ fn a_vocabulary_without_bytes_has_no_say_where_it_has_no_token() {
     let poor = models.with_vocabulary("poor", Vocabulary::of_pieces(&pieces));
     decode_together(&[stories("260k"), poor.clone()]);
     let mut engine = engine(&[poor, stories("260k")]);
-    let ensemble = &mut engine.decoder().ensemble;
+    let ensemble = &mut engine.decoder().reading().unwrap();
     ensemble.prime(&Prompt::Text("One day".into())).unwrap();
-    let abstains = |ensemble: &llama_selfmod::member::Ensemble| ensemble.rows().next().unwrap().abstains;
+    let abstains = |ensemble: &llama_selfmod::decode::Reading| ensemble.rows().into_iter().next().unwrap().abstains;
     assert!(!abstains(ensemble));
     for (index, byte) in "é".bytes().enumerate() {
         ensemble.extend(byte.into()).unwrap();
@@ -249,7 +249,7 @@ fn a_leader_and_its_followers_write_and_go_back() {
         let mut engine = Engine::load(led, &|_, _| {}).unwrap();
         let mut seen = [0, 0];
         let reply = engine
-            .reply(&Prompt::Text("One day".into()), &AtomicBool::new(false), &mut |event| {
+            .reply(&Prompt::Text("One day".into()), &Arc::default(), &mut |event| {
                 if let Event::Token { members, .. } = event {
                     // A follower that was not asked gives nothing.
                     seen[usize::from(members[1].probability > 0.0)] += 1;
@@ -258,12 +258,13 @@ fn a_leader_and_its_followers_write_and_go_back() {
             .unwrap();
         assert!(reply.tokens > 10, "{reply:?}");
         assert!(seen[0] > 0 && seen[1] > 0, "asked now and then: {seen:?}");
-        let ensemble = &mut engine.decoder().ensemble;
-        let rows =
-            |ensemble: &llama_selfmod::member::Ensemble| -> Vec<MemberRow> { ensemble.rows().cloned().collect() };
+        let ensemble = &mut engine.decoder().reading().unwrap();
+        let rows = |ensemble: &llama_selfmod::decode::Reading| -> Vec<MemberRow> {
+            ensemble.rows().into_iter().cloned().collect()
+        };
         ensemble.prime(&Prompt::Text("One day".into())).unwrap();
         let favourite =
-            |ensemble: &llama_selfmod::member::Ensemble| ensemble.rows().next().unwrap().statistics.top_unit;
+            |ensemble: &llama_selfmod::decode::Reading| ensemble.rows().into_iter().next().unwrap().statistics.top_unit;
         let text: Vec<u32> = (0..12)
             .map(|_| {
                 let unit = favourite(ensemble);

@@ -1,5 +1,6 @@
 //! What tests of several kinds share.
 
+pub mod double;
 pub mod gguf;
 pub mod program;
 #[cfg(target_os = "linux")]

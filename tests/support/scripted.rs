@@ -1,15 +1,17 @@
 //! Members and hooks that do what a test says, for testing the loop's logic in milliseconds.
 #![allow(dead_code, reason = "every test file uses a part of it")]
 
+use crate::support::double::{Double, OneToken};
 use llama_selfmod::decode::{Decoder, Limits, Outcome, Request};
 use llama_selfmod::events::Event;
-use llama_selfmod::fuse;
 use llama_selfmod::hooks::chain::Chain;
 use llama_selfmod::hooks::{Hook, HookError, Origin};
-use llama_selfmod::member::{Ensemble, Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
-use llama_selfmod::settings::Prompt;
+use llama_selfmod::member::ensemble::Member;
+use llama_selfmod::member::model::Model;
+use llama_selfmod::member::reader::{Plain, Reader};
+use llama_selfmod::member::{Ensemble, Unit, Vocabulary};
+use llama_selfmod::settings::{DraftBy, Drafting, Prompt};
 use plugin_api::{Assessment, Parameters, Retraction, Role, Rows, Step, Token, Verdict};
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex};
 
 /// Unit 0 ends the text; then `a` to `h`, a newline, and the two bytes of `é` one by one.
@@ -17,103 +19,19 @@ pub const PIECES: [&[u8]; 12] = [b"", b"a", b"b", b"c", b"d", b"e", b"f", b"g", 
 
 type Rule = Arc<dyn Fn(&[Unit]) -> Vec<f32> + Send + Sync>;
 
-/// A member whose logits are a function of the units it has decoded.
+/// A member whose logits are a function of the units of the reply.
 pub struct Scripted {
     name: String,
     rule: Rule,
-    sequence: Vec<Unit>,
-    row: MemberRow,
-    room: usize,
-    refuses: bool,
-    /// What it was asked to do, as text.
-    pub calls: Arc<Mutex<Vec<String>>>,
+    /// From this batch on it fails.
+    pub fails_from: u64,
+    /// The tokens that were decoded, with the numbers of their texts; those of prompts too.
+    pub decoded: Arc<Mutex<Vec<(usize, llama_selfmod::member::Token)>>>,
 }
 
 impl Scripted {
     pub fn new(name: &str, rule: impl Fn(&[Unit]) -> Vec<f32> + Send + Sync + 'static) -> Self {
-        let row = MemberRow {
-            logits: vec![0.0; PIECES.len()],
-            probabilities: vec![0.0; PIECES.len()],
-            ..MemberRow::default()
-        };
-        Self {
-            name: name.into(),
-            rule: Arc::new(rule),
-            sequence: Vec::new(),
-            row,
-            room: 4096,
-            refuses: false,
-            calls: Arc::default(),
-        }
-    }
-
-    pub fn with_room(mut self, room: usize) -> Self {
-        self.room = room;
-        self
-    }
-
-    pub fn refusing_to_rewind(mut self) -> Self {
-        self.refuses = true;
-        self
-    }
-
-    fn show(&mut self) {
-        self.row.logits = (self.rule)(&self.sequence);
-        self.row.statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities).unwrap();
-    }
-
-    fn note(&self, call: String) {
-        self.calls.lock().unwrap().push(call);
-    }
-}
-
-impl Member for Scripted {
-    fn name(&self) -> &str {
-        &self.name
-    }
-    fn prime(&mut self, _: &Prompt) -> Result<Primed, MemberError> {
-        self.sequence.clear();
-        self.show();
-        Ok(Primed { tokens: 1, decoded: 1, stop: Vec::new() })
-    }
-    fn extend(&mut self, units: &[Unit]) -> Result<(), MemberError> {
-        if self.sequence.len() + units.len() > self.room {
-            return Err(MemberError::Full(self.name.clone()));
-        }
-        self.note(format!("extend {units:?}"));
-        self.sequence.extend(units);
-        self.show();
-        Ok(())
-    }
-    fn decode_only(&mut self, _: Unit) -> Result<(), MemberError> {
-        Ok(())
-    }
-    fn len(&self) -> usize {
-        self.sequence.len()
-    }
-    fn room(&self) -> usize {
-        self.room - self.sequence.len()
-    }
-    fn can_rewind(&self, len: usize) -> Result<(), MemberError> {
-        if self.refuses {
-            let units = self.sequence.len() - len;
-            return Err(MemberError::CannotRewind { member: self.name.clone(), units, why: "it was told so".into() });
-        }
-        Ok(())
-    }
-    fn rewind(&mut self, len: usize) -> Result<(), MemberError> {
-        self.note(format!("rewind {len}"));
-        self.sequence.truncate(len);
-        self.show();
-        Ok(())
-    }
-    fn row(&self) -> &MemberRow {
-        &self.row
-    }
-    fn adopt(&mut self, _: &[Unit], _: &str) {}
-    fn set_threads(&mut self, _: usize) {}
-    fn cost(&self) -> u64 {
-        1
+        Self { name: name.into(), rule: Arc::new(rule), fails_from: u64::MAX, decoded: Arc::default() }
     }
 }
 
@@ -197,16 +115,37 @@ impl Hook for Policy {
     }
 }
 
-/// A decoder over doubles.
-pub fn decoder(members: Vec<Scripted>, policies: Vec<Policy>) -> Decoder {
-    let weights = vec![1.0; members.len()];
-    let members = members.into_iter().map(|member| Box::new(member) as Box<dyn Member>).collect();
+/// An ensemble over doubles, with places for `texts` texts.
+pub fn ensemble(members: Vec<Scripted>, texts: usize) -> Ensemble {
     let vocabulary = Arc::new(Vocabulary::from_pieces(&PIECES, &[0]));
+    let mut models: Vec<Box<dyn Model>> = Vec::new();
+    let mut made = Vec::new();
+    for (model, Scripted { name, rule, fails_from, decoded }) in members.into_iter().enumerate() {
+        let mut double = Double::new(texts, 0, move |asked| rule(&asked.tokens[1..]));
+        (double.decoded, double.fails_from) = (decoded, fails_from);
+        models.push(Box::new(double));
+        let (own, vocabulary) = (name.clone(), vocabulary.clone());
+        let reader = move |sequence| -> Box<dyn Reader> {
+            Box::new(Plain::new(own.clone(), vocabulary.clone(), Box::new(OneToken), sequence, 4096, 32))
+        };
+        made.push(Member { name, model, reader: Box::new(reader) });
+    }
+    Ensemble::new(models, made, vocabulary, 1)
+}
+
+/// A chain of these policies.
+pub fn chain(policies: Vec<Policy>) -> Chain {
     let mut chain = Chain::default();
     for policy in policies {
         chain.add(Box::new(policy), true);
     }
-    Decoder::new(Ensemble::new(members, vocabulary, 1), chain, &weights)
+    chain
+}
+
+/// A decoder over doubles.
+pub fn decoder(members: Vec<Scripted>, policies: Vec<Policy>) -> Decoder {
+    let weights = vec![1.0; members.len()];
+    Decoder::new(ensemble(members, 1), chain(policies), &weights)
 }
 
 /// Greedy, without penalty, 16 units, three retractions.
@@ -218,6 +157,7 @@ pub fn request() -> Request {
         seed: 1,
         stop: Vec::new(),
         context_shift: false,
+        draft: Drafting { by: DraftBy::Off, ..Drafting::default() },
     }
 }
 
@@ -235,7 +175,7 @@ pub enum Seen {
 pub fn run(decoder: &mut Decoder, request: &Request) -> (Outcome, Vec<Seen>) {
     let mut seen = Vec::new();
     let outcome = decoder
-        .reply(request, &AtomicBool::new(false), &mut |event| match event {
+        .reply(request, &Arc::default(), &mut |event| match event {
             Event::Token { index, text, confidence, committed, .. } => seen.push(Seen::Token {
                 index: *index,
                 text: (*text).into(),

@@ -10,7 +10,6 @@ use crate::registry::policy_columns;
 use crate::settings::{PolicySource, Prompt, Settings};
 use plugin_api::{Assessment, NoSettings, Plugin, Retraction, Role, Rows, Step, Token, Verdict};
 use serde::Serialize;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Instant;
 
@@ -72,7 +71,7 @@ impl Engine {
             }
             self.set_seed(seed);
             self.set_n_predict(left.min(REPLY) as u32);
-            let reply = self.reply(prompt, &AtomicBool::new(false), &mut |_| {})?;
+            let reply = self.reply(prompt, &Arc::default(), &mut |_| {})?;
             left = left.saturating_sub(reply.tokens as usize);
         }
         Ok(())

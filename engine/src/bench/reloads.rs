@@ -11,6 +11,7 @@ use crate::settings::{PluginSource, Prompt, Settings};
 use serde::Serialize;
 use std::io::Write;
 use std::path::Path;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
@@ -60,7 +61,7 @@ impl Engine {
         let mut outcome = Ok(());
         self.set_n_predict(u32::from(u8::MAX));
         while outcome.is_ok() && times.len() < TIMES && begin.elapsed() < PATIENCE {
-            let done = AtomicBool::new(false);
+            let done = Arc::new(AtomicBool::new(false));
             let reply = self.reply(prompt, &done, &mut |event| match (event, saved) {
                 (Event::Reload { .. }, _) => is_new = true,
                 (Event::Token { .. }, Some(since)) if is_new => {

@@ -8,7 +8,7 @@ use crate::member::schedule::Schedule;
 use crate::settings::Prompt;
 use plugin_api::Parameters;
 use serde::Serialize;
-use std::sync::atomic::AtomicBool;
+use std::sync::Arc;
 use std::time::Instant;
 
 /// Rounds that medians are taken over.
@@ -39,7 +39,7 @@ pub struct HeadBench {
 impl Engine {
     /// `None` where units are tokens.
     pub(super) fn bench_units(&mut self, prompt: &Prompt) -> Result<Option<UnitBench>, Error> {
-        if self.decoder().ensemble.vocabulary().letters() == 0 {
+        if self.decoder().scheduler.ensemble.vocabulary().letters() == 0 {
             return Ok(None);
         }
         let (threads, count) = (self.threads(), self.members().len());
@@ -49,22 +49,23 @@ impl Engine {
         let before = self.settings().parameters;
         self.set_parameters(Parameters { temperature: 0.0, ..before });
         self.set_n_predict(UNITS);
-        self.decoder().ensemble.fix_schedule(Schedule::in_turn(count, threads));
+        self.decoder().scheduler.ensemble.fix_schedule(Schedule::in_turn(count, threads));
         let mut own = Vec::new();
         let mut generated = vec![Vec::new(); counts.len()];
         for _ in 0..ROUNDS {
             for (heads, times) in counts.iter().zip(&mut generated) {
-                self.decoder().ensemble.set_heads(*heads);
-                let (text, milliseconds) = self.generate(prompt)?;
+                self.set_heads(*heads)?;
+                let (written, milliseconds) = self.generate(prompt)?;
                 times.push(milliseconds);
                 let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
-                let ensemble = &mut self.decoder().ensemble;
-                ensemble.prime(prompt).map_err(failed)?;
-                let time = ensemble.decode_own(&text).map_err(failed)?;
-                own.push(time.as_secs_f64() * 1e3 / text.len().max(1) as f64);
+                let mut reading = self.decoder().reading().map_err(failed)?;
+                reading.prime(prompt).map_err(failed)?;
+                let (ensemble, text) = reading.bare();
+                let time = ensemble.decode_own(text, &written).map_err(failed)?;
+                own.push(time.as_secs_f64() * 1e3 / written.len().max(1) as f64);
             }
         }
-        self.decoder().ensemble.set_heads(most);
+        self.set_heads(most)?;
         self.set_parameters(before);
         let own = median(&own);
         let head = |(heads, times): (usize, Vec<f64>)| {
@@ -74,12 +75,18 @@ impl Engine {
         Ok(Some(UnitBench { own, generated: counts.into_iter().zip(generated).map(head).collect() }))
     }
 
+    fn set_heads(&mut self, heads: usize) -> Result<(), Error> {
+        let mut reading = self.decoder().reading().map_err(|error| Error::Failure(error.to_string()))?;
+        reading.bare().1.set_heads(heads);
+        Ok(())
+    }
+
     /// A text, and the milliseconds of each of its bytes but the first ones, which wait for the prompt.
     fn generate(&mut self, prompt: &Prompt) -> Result<(String, f64), Error> {
         let mut first: Option<(Instant, usize)> = None;
         let mut last = (Instant::now(), 0);
         let mut bytes = 0;
-        let reply = self.reply(prompt, &AtomicBool::new(false), &mut |event| {
+        let reply = self.reply(prompt, &Arc::default(), &mut |event| {
             if let Event::Token { text, .. } = event {
                 bytes += text.len();
                 last = (Instant::now(), bytes);

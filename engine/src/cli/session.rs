@@ -30,7 +30,6 @@ impl Session {
         interrupt: Interrupt,
         admission: Admission,
     ) -> Result<Self, Error> {
-        let settings = Settings { interrupted: interrupt.flag().clone(), ..settings };
         let memory = memory.map(|path| Log::open(&path)).transpose()?;
         let engine = progress::load(settings, look, admission)?;
         let log = memory.map(|memory| Log::new(memory, engine.settings()));

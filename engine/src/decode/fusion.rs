@@ -2,7 +2,7 @@
 
 use crate::fuse;
 use crate::hooks::chain::Chain;
-use crate::member::{Ensemble, MemberRow, Unit};
+use crate::member::{MemberRow, Unit, Vocabulary};
 use plugin_api::{Row, Rows, Step};
 
 /// What the loop knows of the members beside their rows.
@@ -30,13 +30,17 @@ pub struct Fusion {
 }
 
 /// The members' rows. One that abstains gets the mean of the others, so that no fusion is drawn anywhere by it.
-fn voting_rows<'a>(ensemble: &'a Ensemble, members: &Members, stand_in: &'a mut MemberRow) -> Vec<&'a MemberRow> {
-    let voters = || ensemble.rows().zip(&members.weights).filter(|(row, _)| !row.abstains);
-    let count = voters().count();
-    if count == ensemble.count() {
-        return ensemble.rows().collect();
+fn voting_rows<'a>(
+    own: &[&'a MemberRow],
+    vocabulary: &Vocabulary,
+    members: &Members,
+    stand_in: &'a mut MemberRow,
+) -> Vec<&'a MemberRow> {
+    if own.iter().all(|row| !row.abstains) {
+        return own.to_vec();
     }
-    let units = ensemble.vocabulary().len();
+    let voters = || own.iter().zip(&members.weights).filter(|(row, _)| !row.abstains);
+    let units = vocabulary.len();
     stand_in.logits.clear();
     stand_in.probabilities.resize(units, 0.0);
     // Where nobody has a say, or nobody that counts, everything is as likely.
@@ -46,28 +50,34 @@ fn voting_rows<'a>(ensemble: &'a Ensemble, members: &Members, stand_in: &'a mut 
         let probabilities: Vec<&[f32]> = voters().map(|(row, _)| row.probabilities.as_slice()).collect();
         fuse::mix(&probabilities, &weights, &mut stand_in.logits);
     } else {
-        let vocabulary = ensemble.vocabulary();
         let score = |unit| if vocabulary.can_emit(unit) { 0.0 } else { f32::NEG_INFINITY };
         stand_in.logits.extend((0..units as Unit).map(score));
     }
     stand_in.statistics = fuse::softmax(&stand_in.logits, &mut stand_in.probabilities).unwrap_or_default();
     let stand_in = &*stand_in;
-    ensemble.rows().map(|row| if row.abstains { stand_in } else { row }).collect()
+    own.iter().map(|row| if row.abstains { stand_in } else { row }).collect()
 }
 
 impl Fusion {
     /// Fuses the members' rows: the weighted mean, then whatever the chain makes of it.
-    pub fn make(&mut self, ensemble: &Ensemble, members: &Members, chain: &mut Chain, step: &Step) {
-        let units = ensemble.vocabulary().len();
+    pub fn make(
+        &mut self,
+        own: &[&MemberRow],
+        vocabulary: &Vocabulary,
+        members: &Members,
+        chain: &mut Chain,
+        step: &Step,
+    ) {
+        let units = vocabulary.len();
         self.row.resize(units, 0.0);
         let Self { stand_in, .. } = self;
-        let rows = voting_rows(ensemble, members, stand_in);
+        let rows = voting_rows(own, vocabulary, members, stand_in);
         let probabilities: Vec<&[f32]> = rows.iter().map(|row| row.probabilities.as_slice()).collect();
         let mean = |row: &mut [f32]| fuse::mix(&probabilities, &members.weights, row);
         mean(&mut self.row);
         let table: Vec<Row> = rows
             .iter()
-            .zip(ensemble.rows())
+            .zip(own)
             .zip(members.names.iter().zip(&members.weights))
             .map(|((row, own), (name, &weight))| Row {
                 name,

@@ -2,13 +2,17 @@
 //! their scripts only as traits.
 
 mod attempts;
+mod draft;
 mod fusion;
 mod parameters;
 mod record;
-mod run;
+mod scheduler;
+mod session;
 mod shift;
 pub mod text;
+mod transcript;
 pub mod window;
 
 pub use fusion::{Fusion, Members};
-pub use run::{Decoder, Limits, Outcome, Request};
+pub use scheduler::{Decoder, Reading, Scheduler};
+pub use session::{Limits, Outcome, Parts, Progress, Request, Session, Workspace};

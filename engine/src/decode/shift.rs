@@ -1,7 +1,8 @@
 //! Making room when the context is full: the oldest turns go, and when there is only one, the older half of the reply goes
 //! from the members' view. The text that the user sees stays.
 
-use crate::member::{Ensemble, MemberError, Primed, Unit};
+use crate::member::reader::Wanted;
+use crate::member::{MemberError, Primed, Text, Unit};
 use crate::settings::{Message, Prompt, Speaker};
 
 /// Room that a shift must make at least, in units: less is not worth reading the prompt again.
@@ -16,17 +17,13 @@ pub(super) struct Shifted {
     pub units: usize,
 }
 
-/// Reads the prompt; with `shift`, drops the oldest turns until it fits.
-pub(super) fn prime(
-    ensemble: &mut Ensemble,
-    prompt: &mut Prompt,
-    shift: bool,
-) -> Result<(Vec<Primed>, usize), MemberError> {
+/// Takes the prompt; with `shift`, drops the oldest turns until it fits.
+pub(super) fn prime(text: &mut Text, prompt: &mut Prompt, shift: bool) -> Result<(Vec<Primed>, usize), MemberError> {
     let mut dropped = 0;
     loop {
-        match ensemble.prime(prompt) {
+        match text.prime(prompt) {
             Err(MemberError::PromptTooLong { .. }) if shift => match drop_oldest_turn(prompt) {
-                0 => return ensemble.prime(prompt).map(|primed| (primed, dropped)),
+                0 => return text.prime(prompt).map(|primed| (primed, dropped)),
                 messages => dropped += messages,
             },
             outcome => return outcome.map(|primed| (primed, dropped)),
@@ -35,22 +32,16 @@ pub(super) fn prime(
 }
 
 /// Makes room in the middle of a reply of `units`. `None` when there is nothing left to drop.
-pub(super) fn make_room(
-    ensemble: &mut Ensemble,
-    prompt: &mut Prompt,
-    units: &[Unit],
-) -> Result<Option<Shifted>, MemberError> {
+pub(super) fn make_room(text: &mut Text, prompt: &mut Prompt, units: &[Unit]) -> Result<Option<Shifted>, MemberError> {
     let mut messages = 0;
     loop {
         let dropped = drop_oldest_turn(prompt);
         messages += dropped;
         let keep = if dropped > 0 { units.len() } else { units.len() / 2 };
-        ensemble.prime(prompt)?;
-        if ensemble.room() >= keep + LEAST_ROOM {
+        text.prime(prompt)?;
+        if text.room() >= keep + LEAST_ROOM {
             let hidden = units.len() - keep;
-            for &unit in &units[hidden..] {
-                ensemble.extend(unit)?;
-            }
+            text.extend(&units[hidden..], Wanted::Last);
             return Ok(Some(Shifted { messages, units: hidden }));
         }
         if dropped == 0 {

@@ -1,56 +1,55 @@
-//! All members together. Each has a thread of its own for the steps in which they decode side by side; a step hands the
-//! members over and takes them back, so that between steps everything belongs to the loop and needs no lock.
+//! Models and members together: what all texts need of a model goes into one batch, and models decode side by side or in
+//! turn.
 
+use super::model::{Model, Sequence};
+use super::reader::{Primed, Reader, Wanted};
 use super::schedule::{Schedule, Tuner};
-use super::{Member, MemberError, MemberRow, Primed, Unit, Vocabulary};
+use super::worker::{Job, Outcome, Worker, serve_guarded};
+use super::{MemberError, MemberRow, Token, Unit, Vocabulary};
 use crate::fuse;
-use crate::panics::guarded;
 use crate::settings::Prompt;
-use std::sync::atomic::{AtomicU32, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
-use std::thread::{JoinHandle, Thread};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
-/// What members are asked to do.
-#[derive(Clone)]
-enum Command {
-    Prime(Arc<Prompt>),
-    Extend(Unit),
-    Rewind(usize),
-    Consult(Arc<MemberRow>, Arc<[Unit]>),
-    DecodeOnly(Unit),
+/// One of those that decode a text: a model with a prompt of its own. Several may have one model.
+pub struct Member {
+    /// Unique in the ensemble.
+    pub name: String,
+    /// Which of the models computes for it.
+    pub model: usize,
+    /// Its view of a text whose place in the model is this.
+    pub reader: Box<dyn Fn(Sequence) -> Box<dyn Reader> + Send>,
 }
 
-impl Command {
-    /// A member that panics has failed; the text does not go with it.
-    fn run(&self, member: &mut dyn Member) -> Result<Primed, MemberError> {
-        guarded(|| self.run_unguarded(member)).unwrap_or_else(|panic| {
-            Err(MemberError::Decode { member: member.name().to_string(), why: format!("it panicked: {panic}") })
-        })
-    }
-
-    fn run_unguarded(&self, member: &mut dyn Member) -> Result<Primed, MemberError> {
-        match self {
-            Self::Prime(prompt) => member.prime(prompt),
-            Self::Extend(unit) => member.extend(&[*unit]).map(|()| Primed::default()),
-            Self::DecodeOnly(unit) => member.decode_only(*unit).map(|()| Primed::default()),
-            Self::Consult(leader, candidates) => member.consult(leader, candidates).map(|()| Primed::default()),
-            Self::Rewind(len) => member.rewind(*len).map(|()| Primed::default()),
-        }
-    }
+/// A text as all members see it. Lengths are counted in units from the start of the reply.
+pub struct Text {
+    readers: Vec<Option<Box<dyn Reader>>>,
+    /// So long it was when everything was there that was wanted of it.
+    stood: usize,
 }
 
-/// The members of one text.
+/// Which members get on.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Who {
+    /// All of them.
+    All,
+    /// One, on all threads.
+    Member(usize),
+}
+
+/// All that decodes.
 pub struct Ensemble {
-    members: Vec<Option<Box<dyn Member>>>,
+    models: Vec<Option<Box<dyn Model>>>,
+    members: Vec<Member>,
     vocabulary: Arc<Vocabulary>,
     workers: Vec<Worker>,
     tuner: Tuner,
-    /// Threads as last set, by member.
+    /// CPU threads in all, and those of each model as last set.
+    all_threads: usize,
     threads: Vec<usize>,
-    outcomes: Vec<Result<Primed, MemberError>>,
-    /// All members but the first are [`super::follower::Follower`]s.
-    has_followers: bool,
+    /// All members but the first follow it.
+    is_led: bool,
 }
 
 /// How many of the leader's best units followers are asked about.
@@ -59,68 +58,153 @@ const CANDIDATES: usize = 8;
 /// The leader decides alone where its favourite has this probability.
 const SURE: f32 = 0.9;
 
-impl Ensemble {
-    /// Members that share `vocabulary`, on `threads` threads in all.
-    pub fn new(members: Vec<Box<dyn Member>>, vocabulary: Arc<Vocabulary>, threads: usize) -> Self {
-        let costs: Vec<u64> = members.iter().map(|member| member.cost()).collect();
-        // The first one also reads the first prompt: side by side does it as fast, and needs nobody to wait at a barrier.
-        let mut candidates = Vec::new();
-        if members.len() > 1 && threads > 1 {
-            candidates.push(Schedule::side_by_side(&costs, threads));
-        }
-        candidates.push(Schedule::in_turn(members.len(), threads));
-        if threads > 1 {
-            // For small models, and where another program has the other cores.
-            candidates.push(Schedule::in_turn(members.len(), 1));
-        }
-        Self::with_schedules(members, vocabulary, candidates)
+impl Text {
+    fn readers(&self) -> impl Iterator<Item = &dyn Reader> {
+        // One is away only while `Ensemble::advance` is at work, which holds the text.
+        self.readers.iter().flatten().map(|reader| &**reader)
     }
 
-    /// As [`Ensemble::new`], with the schedules to choose from.
-    pub fn with_schedules(
-        members: Vec<Box<dyn Member>>,
-        vocabulary: Arc<Vocabulary>,
-        schedules: Vec<Schedule>,
-    ) -> Self {
-        let parallel = schedules.iter().any(Schedule::is_parallel);
+    fn readers_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Reader>> {
+        self.readers.iter_mut().flatten()
+    }
+
+    /// Every member takes the prompt. What it costs comes with [`Ensemble::advance`].
+    pub fn prime(&mut self, prompt: &Prompt) -> Result<Vec<Primed>, MemberError> {
+        self.stood = 0;
+        self.readers_mut().map(|reader| reader.prime(prompt)).collect()
+    }
+
+    /// Adds units to what stands, in all members that have fewer. Rows come with [`Ensemble::advance`].
+    pub fn extend(&mut self, units: &[Unit], rows: Wanted) {
+        let len = self.len() + units.len();
+        for reader in self.readers_mut() {
+            let known = units.len().saturating_sub(len - reader.len().min(len));
+            reader.extend(&units[known..], rows);
+        }
+    }
+
+    /// The same in one member, that goes ahead of the others.
+    pub fn extend_one(&mut self, member: usize, units: &[Unit], rows: Wanted) {
+        if let Some(reader) = &mut self.readers[member] {
+            reader.extend(units, rows);
+        }
+    }
+
+    /// Goes back to the first `len` units, in all members that have more.
+    pub fn rewind(&mut self, len: usize) {
+        self.stood = self.stood.min(len);
+        for reader in self.readers_mut().filter(|reader| reader.len() > len) {
+            reader.rewind(len);
+        }
+    }
+
+    /// Units of the reply that all members have.
+    pub fn len(&self) -> usize {
+        self.readers().map(Reader::len).min().unwrap_or(0)
+    }
+
+    /// True at the start of a reply.
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    /// How many more units fit into every member.
+    pub fn room(&self) -> usize {
+        self.readers().map(Reader::room).min().unwrap_or(0)
+    }
+
+    /// Every member's row after `len` units; `None` where one has it no more, or not yet.
+    pub fn rows(&self, len: usize) -> Option<Vec<&MemberRow>> {
+        self.readers().map(|reader| reader.row(len)).collect()
+    }
+
+    /// One member's.
+    pub fn row(&self, member: usize, len: usize) -> Option<&MemberRow> {
+        self.readers[member].as_ref()?.row(len)
+    }
+
+    /// The first member's prompt in units.
+    pub fn prompt(&self) -> Vec<Unit> {
+        self.readers().next().map(Reader::prompt).unwrap_or_default()
+    }
+
+    /// The reply is over and is exactly these units with this text.
+    pub fn adopt(&mut self, units: &[Unit], text: &str) {
+        self.readers_mut().for_each(|reader| reader.adopt(units, text));
+    }
+
+    /// Nothing is decoded for it while this is true.
+    pub fn heed(&mut self, interrupted: &Arc<AtomicBool>) {
+        self.readers_mut().for_each(|reader| reader.heed(Arc::clone(interrupted)));
+    }
+
+    /// In how many ways a member of another vocabulary may read it, from the next prompt on.
+    pub fn set_heads(&mut self, heads: usize) {
+        self.readers_mut().for_each(|reader| reader.set_heads(heads));
+    }
+}
+
+impl Ensemble {
+    /// Members that share `vocabulary` over `models`, on `threads` threads in all.
+    pub fn new(models: Vec<Box<dyn Model>>, members: Vec<Member>, vocabulary: Arc<Vocabulary>, threads: usize) -> Self {
+        let costs: Vec<u64> = models.iter().map(|model| model.cost()).collect();
+        // The first one also reads the first prompt: side by side does it as fast, and needs nobody to wait at a barrier.
+        let mut candidates = Vec::new();
+        if models.len() > 1 && threads > 1 {
+            candidates.push(Schedule::side_by_side(&costs, threads));
+        }
+        candidates.push(Schedule::in_turn(models.len(), threads));
+        if threads > 1 {
+            // For small models, and where another program has the other cores.
+            candidates.push(Schedule::in_turn(models.len(), 1));
+        }
         Self {
-            threads: vec![0; members.len()],
-            // The first member of a group runs on the loop's own thread.
-            workers: if parallel {
-                members.iter().map(|member| Worker::new(member.name())).collect()
+            threads: vec![0; models.len()],
+            all_threads: threads.max(1),
+            // The first model of a group runs on the loop's own thread.
+            workers: if candidates.iter().any(Schedule::is_parallel) {
+                (0..models.len()).map(Worker::new).collect()
             } else {
                 Vec::new()
             },
-            outcomes: Vec::with_capacity(members.len()),
-            members: members.into_iter().map(Some).collect(),
+            models: models.into_iter().map(Some).collect(),
+            members,
             vocabulary,
-            tuner: Tuner::new(schedules),
-            has_followers: false,
+            tuner: Tuner::new(candidates),
+            is_led: false,
         }
     }
 
     /// The first member leads, and the others are consulted now and then.
     pub(super) fn led(self) -> Self {
-        Self { has_followers: true, ..self }
+        Self { is_led: true, ..self }
     }
 
-    /// Asks the followers where a word begins and the leader is unsure of it.
-    fn consult(&mut self) -> Result<(), MemberError> {
-        let Some(row) = self.rows().next().filter(|_| self.has_followers) else { return Ok(()) };
-        let fuse::RowStatistics { top_unit, top_probability, .. } = row.statistics;
-        // The end of the text has no bytes, and is one of the places where all meet.
-        let first = self.vocabulary.bytes(top_unit).first();
-        if top_probability >= SURE || first.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80) {
-            return Ok(());
-        }
-        let best = fuse::top(&row.logits, CANDIDATES);
-        let (leader, best) = (Arc::new(row.clone()), best.into_iter().map(|(unit, _)| unit).collect());
-        self.run(&Command::Consult(leader, best))
+    /// A text. `None` when a model has no place for another.
+    pub fn open(&mut self) -> Option<Text> {
+        let Self { models, members, .. } = self;
+        let open = |member: &Member| {
+            let sequence = models[member.model].as_mut()?.open()?;
+            Some(Some((member.reader)(sequence)))
+        };
+        let readers = members.iter().map(open).collect::<Option<Vec<_>>>()?;
+        Some(Text { readers, stood: 0 })
     }
 
     /// How many members.
     pub fn count(&self) -> usize {
         self.members.len()
+    }
+
+    /// Which model computes for a member.
+    pub fn model_of(&self, member: usize) -> usize {
+        self.members[member].model
+    }
+
+    /// Whether rows of units that may not come can be asked for: not of followers, who answer for one place at a time, and
+    /// recurrent models go back from there by reading again.
+    pub fn can_read_ahead(&self) -> bool {
+        !self.is_led && self.models.iter().flatten().all(|model| !model.is_recurrent())
     }
 
     /// What the units are.
@@ -133,38 +217,9 @@ impl Ensemble {
         Arc::clone(&self.vocabulary)
     }
 
-    fn iter(&self) -> impl Iterator<Item = &dyn Member> {
-        // A member is away only while `run` is at work, which holds `&mut self`.
-        self.members.iter().flatten().map(|member| &**member)
-    }
-
-    fn iter_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Member>> {
-        self.members.iter_mut().flatten()
-    }
-
     /// Every member's name.
     pub fn names(&self) -> Vec<String> {
-        self.iter().map(|member| member.name().to_string()).collect()
-    }
-
-    /// Every member's row for the next unit.
-    pub fn rows(&self) -> impl Iterator<Item = &MemberRow> {
-        self.iter().map(Member::row)
-    }
-
-    /// How many more units fit into every member.
-    pub fn room(&self) -> usize {
-        self.iter().map(Member::room).min().unwrap_or(0)
-    }
-
-    /// How many units of the reply are decoded.
-    pub fn len(&self) -> usize {
-        self.iter().map(Member::len).min().unwrap_or(0)
-    }
-
-    /// True at the start of a reply.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
+        self.members.iter().map(|member| member.name.clone()).collect()
     }
 
     /// The schedule in force.
@@ -177,221 +232,174 @@ impl Ensemble {
         self.tuner.is_settled()
     }
 
-    /// Keeps to one schedule from now on.
+    /// Uses this schedule from now on.
     pub fn fix_schedule(&mut self, schedule: Schedule) {
-        if schedule.is_parallel() && self.workers.is_empty() {
-            self.workers = self.iter().map(|member| Worker::new(member.name())).collect();
-        }
         self.tuner = Tuner::new(vec![schedule]);
-    }
-
-    /// Every member decodes `unit` and makes no row; for measurements.
-    pub fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError> {
-        self.run(&Command::DecodeOnly(unit))
-    }
-
-    /// Every member decodes a text in its own tokens and makes no row, one after the other; how long that took. For
-    /// measurements, after [`Ensemble::prime`].
-    pub fn decode_own(&mut self, text: &str) -> Result<Duration, MemberError> {
-        let mut time = Duration::ZERO;
-        for member in self.iter_mut() {
-            let tokens = member.tokens_of(text)?;
-            let start = Instant::now();
-            for token in tokens {
-                member.decode_only(token)?;
-            }
-            time += start.elapsed();
+        if self.workers.is_empty() && self.tuner.schedule().is_parallel() {
+            self.workers = (0..self.models.len()).map(Worker::new).collect();
         }
-        Ok(time)
     }
 
-    /// In how many ways a member of another vocabulary may read the text, from the next prompt on.
-    pub fn set_heads(&mut self, heads: usize) {
-        self.iter_mut().for_each(|member| member.set_heads(heads));
-    }
-
-    /// What a step costs each member, in relation.
+    /// What a token costs each model, in relation.
     pub fn costs(&self) -> Vec<u64> {
-        self.iter().map(Member::cost).collect()
+        self.models.iter().flatten().map(|model| model.cost()).collect()
     }
 
-    /// Every member reads the prompt.
-    pub fn prime(&mut self, prompt: &Prompt) -> Result<Vec<Primed>, MemberError> {
-        self.run(&Command::Prime(Arc::new(prompt.clone())))?;
-        let primed = self.outcomes.drain(..).collect();
-        self.consult()?;
-        primed
+    /// Batches of each model so far.
+    pub fn batches(&self) -> Vec<u64> {
+        self.models.iter().flatten().map(|model| model.batches()).collect()
     }
 
-    /// Every member decodes `unit`. When one fails, the others go back to where all stand.
-    pub fn extend(&mut self, unit: Unit) -> Result<(), MemberError> {
-        let before = self.len();
+    /// Decodes until every text has the rows that are wanted of it: true. Where texts have long prompts to read and others
+    /// do not wait for that, false: call again. A text that fails stands where it stood.
+    pub fn advance(&mut self, texts: &mut [&mut Text], who: Who) -> Vec<Result<bool, MemberError>> {
+        let work =
+            texts.iter().map(|text| text.readers().map(Reader::len).max().unwrap_or(0) - text.stood.min(text.len()));
+        let work: usize = work.sum();
         let start = Instant::now();
-        let outcome = self.run(&Command::Extend(unit)).and_then(|()| self.consult());
-        self.tuner.report(start.elapsed());
-        if outcome.is_err() {
-            for member in self.iter_mut() {
-                if member.len() > before {
-                    let _ = member.rewind(before);
+        let mut outcomes = vec![Ok(true); texts.len()];
+        self.run(texts, who, &mut outcomes);
+        if self.is_led && who == Who::All {
+            self.consult(texts, &mut outcomes);
+        }
+        if who == Who::All && outcomes.iter().all(Result::is_ok) {
+            self.tuner.report(start.elapsed(), work);
+        }
+        for (text, outcome) in texts.iter_mut().zip(&outcomes) {
+            match outcome {
+                Ok(true) if who == Who::All => text.stood = text.len(),
+                Ok(_) => {}
+                Err(_) => text.rewind(text.stood),
+            }
+        }
+        outcomes
+    }
+
+    /// [`Ensemble::advance`] for one text, to the end.
+    pub fn advance_one(&mut self, text: &mut Text) -> Result<(), MemberError> {
+        self.advance(&mut [text], Who::All).into_iter().try_for_each(|outcome| outcome.map(|_| ()))
+    }
+
+    /// Asks the followers where a word begins and the leader is unsure of it.
+    fn consult(&mut self, texts: &mut [&mut Text], outcomes: &mut [Result<bool, MemberError>]) {
+        let mut asked = false;
+        for (text, outcome) in texts.iter_mut().zip(outcomes.iter()) {
+            let len = text.len();
+            let Some(row) = text.row(0, len).filter(|_| *outcome == Ok(true)) else { continue };
+            let fuse::RowStatistics { top_unit, top_probability, .. } = row.statistics;
+            // The end of the text has no bytes, and is one of the places where all meet.
+            let first = self.vocabulary.bytes(top_unit).first();
+            if top_probability >= SURE || first.is_some_and(|byte| byte.is_ascii_alphanumeric() || *byte >= 0x80) {
+                continue;
+            }
+            let best: Vec<Unit> = fuse::top(&row.logits, CANDIDATES).into_iter().map(|(unit, _)| unit).collect();
+            let leader = Arc::new(row.clone());
+            text.readers_mut().skip(1).for_each(|reader| reader.consult(&leader, &best));
+            asked = true;
+        }
+        if asked {
+            self.run(texts, Who::All, outcomes);
+        }
+    }
+
+    /// Runs the models by the schedule in force.
+    fn run(&mut self, texts: &mut [&mut Text], who: Who, outcomes: &mut [Result<bool, MemberError>]) {
+        let mut jobs: Vec<Vec<Job>> = self.models.iter().map(|_| Vec::new()).collect();
+        for (member, Member { model, .. }) in self.members.iter().enumerate() {
+            if who != Who::All && who != Who::Member(member) {
+                continue;
+            }
+            for (number, text) in texts.iter_mut().enumerate().filter(|(number, _)| outcomes[*number].is_ok()) {
+                if let Some(reader) = text.readers[member].take() {
+                    jobs[*model].push(Job { text: number, member, reader, outcome: Outcome::Waits });
                 }
             }
         }
-        outcome
-    }
-
-    /// Every member goes back to `len` decoded units, or none: all are asked before the first one moves.
-    pub fn rewind(&mut self, len: usize) -> Result<(), MemberError> {
-        for member in self.iter() {
-            member.can_rewind(len)?;
-        }
-        self.run(&Command::Rewind(len))?;
-        self.consult()
-    }
-
-    /// The reply is over and is exactly these units with this text.
-    pub fn adopt(&mut self, units: &[Unit], text: &str) {
-        for member in self.iter_mut() {
-            member.adopt(units, text);
-        }
-    }
-
-    /// Runs a command in all members by the schedule in force; the first error in the members' order.
-    fn run(&mut self, command: &Command) -> Result<(), MemberError> {
-        let Self { members, workers, tuner, threads, outcomes, .. } = self;
-        outcomes.clear();
-        outcomes.resize(members.len(), Ok(Primed::default()));
-        for group in &tuner.schedule().groups {
+        let mut done = |jobs: Vec<Job>| {
+            for Job { text, member, reader, outcome } in jobs {
+                texts[text].readers[member] = Some(reader);
+                match outcome {
+                    Outcome::Ready => {}
+                    Outcome::Waits => outcomes[text] = outcomes[text].clone().map(|_| false),
+                    Outcome::Failed(error) if outcomes[text].is_ok() => outcomes[text] = Err(error),
+                    Outcome::Failed(_) => {}
+                }
+            }
+        };
+        let Self { models, workers, tuner, threads, all_threads, members, .. } = self;
+        let alone;
+        let groups = match who {
+            Who::All => &tuner.schedule().groups,
+            Who::Member(member) => {
+                alone = vec![vec![(members[member].model, *all_threads)]];
+                &alone
+            }
+        };
+        for group in groups {
+            let mut first: Option<usize> = None;
+            let mut sent = Vec::new();
             for &(index, wanted) in group {
-                if threads[index] != wanted {
-                    if let Some(member) = &mut members[index] {
-                        member.set_threads(wanted);
-                    }
+                if jobs[index].is_empty() {
+                    continue;
+                }
+                if let (true, Some(model)) = (threads[index] != wanted, &mut models[index]) {
+                    model.set_threads(wanted);
                     threads[index] = wanted;
                 }
-            }
-            for &(index, _) in &group[1..] {
-                if let Some(member) = members[index].take() {
-                    workers[index].send(member, command.clone());
+                if first.is_none() {
+                    first = Some(index);
+                } else if let (Some(worker), Some(model)) = (workers.get_mut(index), models[index].take()) {
+                    worker.send(model, std::mem::take(&mut jobs[index]));
+                    sent.push(index);
                 }
             }
-            if let Some(member) = &mut members[group[0].0] {
-                outcomes[group[0].0] = command.run(&mut **member);
+            if let Some((index, model)) = first.and_then(|index| models[index].as_mut().map(|model| (index, model))) {
+                let mut own = std::mem::take(&mut jobs[index]);
+                serve_guarded(&mut **model, &mut own);
+                done(own);
             }
-            for &(index, _) in &group[1..] {
-                let (member, outcome) = workers[index].receive();
-                members[index] = Some(member);
-                outcomes[index] = outcome;
-            }
-        }
-        match outcomes.iter().find_map(|outcome| outcome.as_ref().err()) {
-            Some(error) => Err(error.clone()),
-            None => Ok(()),
-        }
-    }
-}
-
-/// How long a thread watches for news before it sleeps. Waking one costs 50 µs and more; between two steps the loop needs
-/// 150 µs with a vocabulary of 32,000. With a larger one threads sleep, and a step is so long that waking does not count.
-const WATCH: Duration = Duration::from_micros(250);
-
-/// A member's thread.
-struct Worker {
-    desk: Arc<Desk>,
-    thread: Option<JoinHandle<()>>,
-}
-
-/// Where a member is handed over.
-struct Desk {
-    state: AtomicU32,
-    parcel: Mutex<Option<Parcel>>,
-}
-
-struct Parcel {
-    member: Box<dyn Member>,
-    command: Command,
-    outcome: Result<Primed, MemberError>,
-    sender: Thread,
-}
-
-const IDLE: u32 = 0;
-const SENT: u32 = 1;
-const DONE: u32 = 2;
-const CLOSED: u32 = 3;
-
-impl Desk {
-    /// Waits until the state is one of two: first watching, then asleep.
-    fn wait(&self, one: u32, other: u32) -> u32 {
-        let start = Instant::now();
-        loop {
-            let state = self.state.load(Ordering::Acquire);
-            if state == one || state == other {
-                return state;
-            }
-            if start.elapsed() < WATCH {
-                std::hint::spin_loop();
-            } else {
-                std::thread::park();
+            for index in sent {
+                let (model, jobs) = workers[index].receive();
+                models[index] = Some(model);
+                done(jobs);
             }
         }
     }
 
-    fn parcel(&self) -> std::sync::MutexGuard<'_, Option<Parcel>> {
-        self.parcel.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-}
-
-impl Worker {
-    fn new(name: &str) -> Self {
-        let desk = Arc::new(Desk { state: AtomicU32::new(IDLE), parcel: Mutex::new(None) });
-        let own = desk.clone();
-        let work = move || {
-            while own.wait(SENT, CLOSED) == SENT {
-                let mut guard = own.parcel();
-                let Some(parcel) = guard.as_mut() else { continue };
-                let Parcel { member, command, outcome, sender } = parcel;
-                *outcome = command.run(&mut **member);
-                let sender = sender.clone();
-                drop(guard);
-                own.state.store(DONE, Ordering::Release);
-                sender.unpark();
-            }
-        };
-        // Without a thread the member is run by `send` itself.
-        let thread = std::thread::Builder::new().name(format!("member {name}")).spawn(work).ok();
-        Self { desk, thread }
+    /// Every member of the schedule in force decodes one token, and makes no row: what the engine's own work is measured
+    /// against. Afterwards only [`Text::prime`] makes sense.
+    pub fn decode_only(&mut self, text: &mut Text, token: Token) -> Result<(), MemberError> {
+        let scheduled = |model: usize| self.tuner.schedule().groups.iter().flatten().any(|&(index, _)| index == model);
+        let away: Vec<Option<Box<dyn Reader>>> = (0..self.members.len())
+            .map(|member| if scheduled(self.members[member].model) { None } else { text.readers[member].take() })
+            .collect();
+        text.readers_mut().for_each(|reader| reader.push_own(token));
+        let mut outcomes = [Ok(true)];
+        self.run(&mut [text], Who::All, &mut outcomes);
+        for (place, reader) in text.readers.iter_mut().zip(away) {
+            *place = place.take().or(reader);
+        }
+        let [outcome] = outcomes;
+        outcome.map(|_| ())
     }
 
-    fn send(&mut self, mut member: Box<dyn Member>, command: Command) {
-        let sender = std::thread::current();
-        let Some(thread) = &self.thread else {
-            let outcome = command.run(&mut *member);
-            *self.desk.parcel() = Some(Parcel { member, command, outcome, sender });
-            self.desk.state.store(DONE, Ordering::Release);
-            return;
-        };
-        *self.desk.parcel() = Some(Parcel { member, command, outcome: Ok(Primed::default()), sender });
-        self.desk.state.store(SENT, Ordering::Release);
-        thread.thread().unpark();
-    }
-
-    /// Only after `send`.
-    fn receive(&mut self) -> (Box<dyn Member>, Result<Primed, MemberError>) {
-        loop {
-            self.desk.wait(DONE, DONE);
-            if let Some(parcel) = self.desk.parcel().take() {
-                self.desk.state.store(IDLE, Ordering::Release);
-                return (parcel.member, parcel.outcome);
+    /// The time in which all members decode a text in their own tokens, one token after the other.
+    pub fn decode_own(&mut self, text: &mut Text, written: &str) -> Result<Duration, MemberError> {
+        let mut time = Duration::ZERO;
+        for member in 0..self.members.len() {
+            let Some(reader) = &text.readers[member] else { continue };
+            for token in reader.tokens_of(written)? {
+                if let Some(reader) = &mut text.readers[member] {
+                    reader.push_own(token);
+                }
+                let start = Instant::now();
+                let mut outcomes = [Ok(true)];
+                self.run(&mut [&mut *text], Who::Member(member), &mut outcomes);
+                time += start.elapsed();
+                let [outcome] = outcomes;
+                outcome?;
             }
         }
-    }
-}
-
-impl Drop for Worker {
-    fn drop(&mut self) {
-        self.desk.state.store(CLOSED, Ordering::Release);
-        if let Some(thread) = self.thread.take() {
-            thread.thread().unpark();
-            let _ = thread.join();
-        }
+        Ok(time)
     }
 }

@@ -1,5 +1,6 @@
 //! From files to an ensemble.
 
+mod attention;
 mod devices;
 mod language;
 mod said;
@@ -10,16 +11,19 @@ pub use devices::{Device, devices};
 pub use shared::{SharedVocabulary, read_vocabulary, shared_vocabulary};
 pub use trial::{model_files, try_model, without_debugger};
 
-use super::context::Context;
+use super::ensemble::Member;
 use super::inspect::{self, GgufSummary};
-use super::llama::LlamaMember;
 use super::mapped::Mapped;
-use super::prompt::PromptForm;
+use super::model::Model;
+use super::model::context::{Context, Shape};
+use super::model::llama::Llama;
+use super::reader::tokens::{text_of, tokenise_text};
+use super::reader::{LlamaTokenizer, Plain, PromptForm, Tongue};
 use super::template::ChatTemplate;
-use super::tokens::{text_of, tokenise_text};
-use super::{Ensemble, Member, Unit, Vocabulary, weights};
+use super::{Ensemble, Unit, Vocabulary, weights};
 use crate::error::Error;
-use crate::settings::{ModelSource, Settings};
+use crate::settings::{CacheType, ModelSource, Settings};
+use attention::Layers;
 use devices::layers_on_devices;
 use language::Language;
 use llama_cpp_2::LlamaModelLoadError;
@@ -98,8 +102,9 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     if settings.models.is_empty() {
         return Err(Error::Input("no model is given; name a GGUF file with --model, or try --demo".into()));
     }
+    let files_of = Files::of(&settings.models);
     let look = |source: &ModelSource| inspect::inspect(&source.path).map_err(|error| Error::Input(error.to_string()));
-    let files: Vec<GgufSummary> = settings.models.iter().map(look).collect::<Result<_, _>>()?;
+    let files: Vec<GgufSummary> = files_of.sources.iter().map(look).collect::<Result<_, _>>()?;
     let names = unique_names(&settings.models);
     let mut notes = Vec::new();
     let backend = backend()?;
@@ -107,14 +112,16 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     if settings.models.iter().any(|model| model.gpu_layers != 0) && devices.is_empty() {
         notes.push(devices::why_on_the_cpu().into());
     }
-    let models = read_models(backend, &settings.models, &files, progress)?;
+    let models = read_models(backend, &files_of.sources, &files, progress)?;
     let resident = crate::resident::resident("VmRSS:");
 
     let trained = models.iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
     let context = if trained > 0 { settings.ctx_size.min(trained) } else { settings.ctx_size };
     // The default is a bound, and nobody asked for all of it.
     if context < settings.ctx_size && settings.ctx_size != Settings::default().ctx_size {
-        let shortest = models.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
+        let shortest =
+            settings.models.iter().position(|source| models[files_of.place(source)].n_ctx_train() == trained);
+        let shortest = shortest.map_or("", |index| &names[index]);
         notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
     }
     let vocabularies: Vec<Vocabulary> = models.iter().map(|model| Vocabulary::of(model)).collect();
@@ -122,22 +129,33 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         return Err(Error::Input(format!(
             "`{}` has no token that writes text: its file marks all of them as control tokens or as unused; fetch another \
              conversion of the model",
-            settings.models[silent].path.display()
+            files_of.sources[silent].path.display()
         )));
     }
+    let own = |source: &ModelSource| vocabularies[files_of.place(source)].clone();
+    let vocabularies: Vec<Vocabulary> = settings.models.iter().map(own).collect();
     let language = Language::of(vocabularies, settings);
 
     let threads = settings.threads.unwrap_or_else(default_threads).max(1);
-    let mut members: Vec<Box<dyn Member>> = Vec::new();
+    let mut members: Vec<Member> = Vec::new();
     let mut infos = Vec::new();
-    for (index, ((source, model), name)) in settings.models.iter().zip(&models).zip(names).enumerate() {
+    let own: Vec<usize> = settings.models.iter().map(|source| files_of.place(source)).collect();
+    let mut computing: Vec<Box<dyn Model>> = Vec::new();
+    for (place, (source, model)) in files_of.sources.iter().zip(&models).enumerate() {
+        let name = own.iter().position(|&own| own == place).map_or("", |member| names[member].as_str());
+        let (layers, on_gpu) = layers(source, model, &files[place].architecture, devices.len());
+        let where_layers = Layers::of(layers, on_gpu);
+        let readers = own.iter().filter(|&&own| own == place).count();
+        let shape = Room { context, texts: settings.texts.max(1) * readers, branches: language.branches(), threads };
+        let mut llama = new_context(model, name, &shape, settings.cache_type, where_layers)?;
+        llama.rely_on(Mapped::of(&source.path));
+        computing.push(Box::new(Llama::new(llama, settings.horizon as usize)));
+    }
+    for (index, (source, name)) in settings.models.iter().zip(names).enumerate() {
+        let model = &models[own[index]];
         let template = if settings.raw { None } else { template(settings, model, &name)? };
         let form = PromptForm { template, raw: settings.raw, system: settings.system.clone() };
-        let (layers, on_gpu) = layers(source, model, &files[index].architecture, devices.len());
-        let all_on_gpu = on_gpu == layers && !devices.is_empty();
-        let mut llama = new_context(model, &name, context, threads, all_on_gpu, language.branches())?;
-        llama.heed(settings.interrupted.clone());
-        llama.rely_on(Mapped::of(&source.path));
+        let (layers, on_gpu) = layers(source, model, &files[own[index]].architecture, devices.len());
         infos.push(MemberInfo {
             name: name.clone(),
             path: source.path.clone(),
@@ -147,13 +165,51 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
             cache_bytes: cache_bytes(model, context),
             on_gpu: f64::from(on_gpu) / f64::from(layers.max(1)),
         });
-        let own = LlamaMember::new(name, llama, language.tokens[index].clone(), form, settings.horizon as usize);
-        members.push(language.member(index, Box::new(own)));
+        let vocabulary = language.tokens[index].clone();
+        let horizon = settings.horizon as usize;
+        let tongue = Arc::new(Tongue::new(name.clone(), model.clone(), vocabulary.clone(), form));
+        let in_units = language.reader(index, horizon);
+        let reader_name = name.clone();
+        let reader = move |sequence| {
+            let tokenizer = Box::new(LlamaTokenizer::new(tongue.clone()));
+            let context = context as usize;
+            in_units(Plain::new(reader_name.clone(), vocabulary.clone(), tokenizer, sequence, context, horizon))
+        };
+        members.push(Member { name, model: own[index], reader: Box::new(reader) });
     }
-    let ensemble = language.ensemble(members, threads);
+    let ensemble = language.ensemble(computing, members, threads);
     let loaded =
-        Loaded { members: infos, notes, context, threads, resident, devices, first: models[0].clone(), language };
+        Loaded { members: infos, notes, context, threads, resident, devices, first: models[own[0]].clone(), language };
     Ok((ensemble, loaded))
+}
+
+/// The files of an ensemble: one that several members have is loaded once.
+struct Files {
+    sources: Vec<ModelSource>,
+}
+
+impl Files {
+    fn of(models: &[ModelSource]) -> Self {
+        let mut files = Self { sources: Vec::new() };
+        for source in models {
+            if files.find(source).is_none() {
+                files.sources.push(source.clone());
+            }
+        }
+        files
+    }
+
+    fn find(&self, source: &ModelSource) -> Option<usize> {
+        let same = |known: &ModelSource| {
+            known.gpu_layers == source.gpu_layers
+                && (known.path == source.path || same_file::is_same_file(&known.path, &source.path).unwrap_or(false))
+        };
+        self.sources.iter().position(same)
+    }
+
+    fn place(&self, source: &ModelSource) -> usize {
+        self.find(source).unwrap_or(0)
+    }
 }
 
 /// Reads the weights of all files side by side.
@@ -216,22 +272,34 @@ fn layers(source: &ModelSource, model: &LlamaModel, architecture: &str, devices:
     (layers, layers_on_devices(source.gpu_layers, layers, devices))
 }
 
+/// What a context has room for.
+struct Room {
+    context: u32,
+    texts: usize,
+    branches: usize,
+    threads: usize,
+}
+
 /// A context, with llama.cpp's own reason where it makes none.
 fn new_context(
     model: &Arc<LlamaModel>,
     name: &str,
-    size: u32,
-    threads: usize,
-    all_on_gpu: bool,
-    branches: usize,
+    room: &Room,
+    cache: CacheType,
+    layers: Layers,
 ) -> Result<Context, Error> {
-    let make = || Context::new(model.clone(), size, threads, all_on_gpu, branches);
+    let &Room { context: size, texts, branches, threads } = room;
+    let (batch, micro_batch) = attention::batches(layers);
+    let attention = attention::attention(cache, layers);
+    let make = || Context::new(model.clone(), Shape { size, texts, branches, batch, micro_batch, attention, threads });
     let (context, reason) = said::listen(make);
     context.ok_or_else(|| {
         let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
+        let cure =
+            if cache == CacheType::Q8_0 { "--cache-type f16, or a smaller --ctx-size" } else { "a smaller --ctx-size" };
         Error::Failure(format!(
-            "llama.cpp could not make a context of {size} tokens for `{name}`{reason}; try a smaller --ctx-size, or see why \
-             with LLAMA_SELFMOD_LOG=info"
+            "llama.cpp could not make a context of {size} tokens for `{name}`{reason}; try {cure}, or see why with \
+             LLAMA_SELFMOD_LOG=info"
         ))
     })
 }

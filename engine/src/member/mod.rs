@@ -1,37 +1,34 @@
 //! Members: what decodes. Everything outside this folder speaks units and lengths in units.
 //!
-//! The only code that names llama-cpp-2. [`Member`] is the seam: an attention model, a recurrent one or a scripted double
-//! look the same from outside. [`ensemble`] runs several of them side by side.
+//! The only code that names llama-cpp-2. A [`model::Model`] computes, in tokens, for as many texts as it has places; a
+//! [`reader::Reader`] is one member's view of one text, and says what it needs computed. [`ensemble`] brings the two
+//! together.
 
-mod aligned;
-mod context;
 pub mod ensemble;
-mod follower;
 pub mod inspect;
-pub(crate) mod llama;
 pub(crate) mod load;
 mod mapped;
-mod prompt;
-mod rows;
+pub mod model;
+pub mod reader;
 pub mod sampler;
 pub mod schedule;
 pub mod template;
-mod tokens;
 pub mod units;
 pub mod vocabulary;
 pub mod weights;
+mod worker;
 
-pub use ensemble::Ensemble;
+pub use ensemble::{Ensemble, Text};
 pub use load::backend;
-pub use rows::MemberRow;
+pub use reader::{MemberRow, Primed};
 pub use vocabulary::Vocabulary;
 
-use crate::settings::Prompt;
-use std::sync::Arc;
-
 /// What the ensemble emits in one step: a token id where all vocabularies are identical byte for byte, otherwise the number
-/// of a byte string that all members can write. Of a member by itself, one of its tokens.
+/// of a byte string that all members can write.
 pub type Unit = u32;
+
+/// A token of one model's vocabulary.
+pub type Token = u32;
 
 /// Why a member could not do what it was asked.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -94,135 +91,4 @@ pub enum MemberError {
         /// What llama.cpp said.
         why: String,
     },
-}
-
-/// What reading a prompt came to, in tokens of the member.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Primed {
-    /// Length of the whole prompt.
-    pub tokens: usize,
-    /// How many of them had to be decoded; the others were known from the turn before.
-    pub decoded: usize,
-    /// Texts after which the reply is over, by the form of the prompt.
-    pub stop: Vec<String>,
-}
-
-/// One model with its context. Lengths are counted from the start of the reply.
-pub trait Member: Send {
-    /// Unique in the ensemble.
-    fn name(&self) -> &str;
-
-    /// Takes a prompt, reusing the longest prefix that is decoded already, and makes the row for the reply's first unit.
-    fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError>;
-
-    /// Decodes `units` after what stands; afterwards [`Member::row`] is the row for the unit that follows.
-    fn extend(&mut self, units: &[Unit]) -> Result<(), MemberError>;
-
-    /// Decodes a unit and makes no row: what the engine's own work is measured against. Afterwards only [`Member::prime`]
-    /// and [`Member::rewind`] make sense.
-    fn decode_only(&mut self, unit: Unit) -> Result<(), MemberError>;
-
-    /// Rows after what stands and each of `tails`; what stands stays. `None` is a row that is no distribution: one of its
-    /// logits is not a number. Where a member can, it decodes the tails side by side.
-    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<Option<MemberRow>>, MemberError> {
-        let len = self.len();
-        let one = |tail: &&[Unit]| {
-            self.extend(tail)?;
-            let row = self.row().clone();
-            self.rewind(len).map(|()| Some(row))
-        };
-        tails.iter().map(one).collect()
-    }
-
-    /// Forgets what is decoded and decodes it again: for what stands when a row was no distribution. By itself a member does
-    /// so once before it fails over such a row.
-    fn read_again(&mut self) -> Result<(), MemberError> {
-        self.rewind(self.len())
-    }
-
-    /// How many tails [`Member::branch`] decodes side by side; 1 where they come one after the other.
-    fn branches(&self) -> usize {
-        1
-    }
-
-    /// A text as this member's own tokenizer reads it, without a beginning-of-text token.
-    fn tokens_of(&self, _text: &str) -> Result<Vec<Unit>, MemberError> {
-        Err(MemberError::Decode { member: self.name().to_string(), why: "it has no tokenizer".into() })
-    }
-
-    /// The same for a text that goes on from the prompt.
-    fn tokens_of_reply(&self, text: &str) -> Result<Vec<Unit>, MemberError> {
-        self.tokens_of(text)
-    }
-
-    /// Makes the row of a member that decodes only when it is asked, from the leader's and its best units; the
-    /// others have theirs.
-    fn consult(&mut self, _leader: &Arc<MemberRow>, _candidates: &[Unit]) -> Result<(), MemberError> {
-        Ok(())
-    }
-
-    /// Its token for the end of the text.
-    fn end(&self) -> Option<Unit> {
-        None
-    }
-
-    /// The last text tokens of the prompt with the log-probabilities it gave them, as far as it was asked; oldest first.
-    fn prompt_evidence(&self) -> Vec<(Unit, f32)> {
-        Vec::new()
-    }
-
-    /// The reply in its own tokens, where these are its units.
-    fn reply_tokens(&self) -> Option<Vec<Unit>> {
-        None
-    }
-
-    /// How many units of the reply are decoded.
-    fn len(&self) -> usize;
-
-    /// True at the start of a reply.
-    fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many of its own tokens fit in all, prompt and reply.
-    fn context(&self) -> usize {
-        usize::MAX
-    }
-
-    /// Takes a prompt whose [`Prompt::Tokens`] are `units` and not its own tokens. Of these it reads the newest, so that half
-    /// of its context is left: a text that is scored may have more before it than fits.
-    fn prime_in(&mut self, prompt: &Prompt, units: &Vocabulary) -> Result<Primed, MemberError> {
-        let Prompt::Tokens(before) = prompt else { return self.prime(prompt) };
-        let bytes: Vec<u8> = before.iter().flat_map(|&unit| units.bytes(unit)).copied().collect();
-        // A part of a text may begin or end inside a character.
-        let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
-        let tokens = self.tokens_of(&text)?;
-        let most = (self.context() / 2).saturating_sub(1);
-        self.prime(&Prompt::Tokens(tokens[tokens.len().saturating_sub(most)..].to_vec()))
-    }
-
-    /// How many more units fit.
-    fn room(&self) -> usize;
-
-    /// Whether [`Member::rewind`] to `len` would work. Changes nothing.
-    fn can_rewind(&self, len: usize) -> Result<(), MemberError>;
-
-    /// Goes back to `len` decoded units, as if the later ones had never been. Afterwards [`Member::row`] is the row for
-    /// the unit at `len`. All or nothing.
-    fn rewind(&mut self, len: usize) -> Result<(), MemberError>;
-
-    /// The row for the next unit.
-    fn row(&self) -> &MemberRow;
-
-    /// The reply is over and is exactly these units with this text: a next prompt that continues it is read from here on.
-    fn adopt(&mut self, units: &[Unit], text: &str);
-
-    /// In how many ways it may read the text, if it speaks other units than its tokens.
-    fn set_heads(&mut self, _heads: usize) {}
-
-    /// CPU threads for the coming steps.
-    fn set_threads(&mut self, threads: usize);
-
-    /// What one step costs in relation to other members; only the ratio counts. Bytes of weights, say.
-    fn cost(&self) -> u64;
 }

@@ -76,7 +76,7 @@ impl Vocabulary {
                 fallback.push(unit);
             }
             if control || unknown {
-                control_texts.push(super::tokens::text_of(model, token));
+                control_texts.push(super::reader::tokens::text_of(model, token));
             }
             ends.push(bytes.len() as u32);
         }
@@ -268,7 +268,8 @@ fn characters_without_fallback(model: &LlamaModel) -> Option<HashSet<char>> {
     if model.meta_val_str("tokenizer.ggml.model").ok()? != "llama" {
         return None;
     }
-    let texts: HashSet<String> = model.vocab().tokens().map(|token| super::tokens::text_of(model, token)).collect();
+    let texts: HashSet<String> =
+        model.vocab().tokens().map(|token| super::reader::tokens::text_of(model, token)).collect();
     if (0..=255u8).all(|byte| texts.contains(&format!("<0x{byte:02X}>"))) {
         return None;
     }

@@ -65,8 +65,8 @@ impl Plugin for Contrast {
         }
         let Settings { alpha, beta } = self.settings;
         let first = rows.get(0);
-        let plausible = first.logits()[first.top_unit as usize] + alpha.ln();
-        for (score, &logit) in fused.iter_mut().zip(first.logits()) {
+        let plausible = first.logits[first.top_unit as usize] + alpha.ln();
+        for (score, &logit) in fused.iter_mut().zip(first.logits) {
             let contrast = (1.0 + beta) * (logit - first.log_sum_exp) - beta * score.max(FLOOR);
             *score = if logit >= plausible { contrast } else { f32::NEG_INFINITY };
         }

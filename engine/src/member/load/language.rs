@@ -1,9 +1,10 @@
 //! What the members of an ensemble speak: tokens where all have the same, units otherwise.
 
-use crate::member::aligned::Aligned;
-use crate::member::follower::Follower;
+use crate::member::ensemble::Member;
+use crate::member::model::Model;
+use crate::member::reader::{Aligned, Follower, Plain, Reader};
 use crate::member::units::{self, TokenMap};
-use crate::member::{Ensemble, Member, Unit, Vocabulary};
+use crate::member::{Ensemble, Unit, Vocabulary};
 use crate::settings::{Align, Settings};
 use std::sync::Arc;
 
@@ -54,21 +55,24 @@ impl Language {
         }
     }
 
-    /// A member that speaks its own tokens as one that speaks units.
-    pub fn member(&self, index: usize, own: Box<dyn Member>) -> Box<dyn Member> {
-        match &self.manner {
-            Manner::Same => own,
-            Manner::Exact { maps, heads } => {
-                Box::new(Aligned::new(own, maps[index].clone(), self.units.clone(), *heads))
-            }
-            Manner::Led if index == 0 => own,
-            Manner::Led => Box::new(Follower::new(own, self.units.clone())),
+    /// A member's view of a text in its own tokens as one in units.
+    pub fn reader(&self, index: usize, horizon: usize) -> impl Fn(Plain) -> Box<dyn Reader> + Send + use<> {
+        let (units, branches) = (self.units.clone(), self.branches());
+        let aligned = match &self.manner {
+            Manner::Exact { maps, heads } => Some((maps[index].clone(), *heads)),
+            Manner::Same | Manner::Led => None,
+        };
+        let follows = matches!(self.manner, Manner::Led) && index > 0;
+        move |own| match &aligned {
+            Some((map, heads)) => Box::new(Aligned::new(own, map.clone(), units.clone(), *heads, branches, horizon)),
+            None if follows => Box::new(Follower::new(own, units.clone())),
+            None => Box::new(own),
         }
     }
 
     /// All members together.
-    pub fn ensemble(&self, members: Vec<Box<dyn Member>>, threads: usize) -> Ensemble {
-        let ensemble = Ensemble::new(members, self.units.clone(), threads);
+    pub fn ensemble(&self, models: Vec<Box<dyn Model>>, members: Vec<Member>, threads: usize) -> Ensemble {
+        let ensemble = Ensemble::new(models, members, self.units.clone(), threads);
         match self.manner {
             Manner::Led => ensemble.led(),
             _ => ensemble,

@@ -1,12 +1,15 @@
 //! One model tried by itself, for a process that may end over it: a file from the internet can hold what llama.cpp does not
 //! survive. Who starts such a process, and what becomes of its end, is not the library's affair.
 
-use super::{Vocabulary, backend, default_threads, devices, layers, new_context, read_models, unique_names};
+use super::attention::Layers;
+use super::{Room, Vocabulary, backend, default_threads, devices, layers, new_context, read_models, unique_names};
 use crate::error::Error;
-use crate::member::llama::LlamaMember;
-use crate::member::prompt::PromptForm;
-use crate::member::{Member, Unit, inspect};
-use crate::settings::{ModelSource, Prompt};
+use crate::member::Token;
+use crate::member::inspect;
+use crate::member::model::llama::Llama;
+use crate::member::model::{Model, Need, Sequence};
+use crate::member::reader::tokens::tokenise_text;
+use crate::settings::{CacheType, ModelSource};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -28,30 +31,56 @@ pub fn try_model(source: &ModelSource, context: u32, threads: Option<usize>, oth
     let threads = threads.unwrap_or_else(default_threads).max(1);
     let branches = if others { super::language::MOST_BRANCHES } else { 0 };
     let name = unique_names(std::slice::from_ref(source)).remove(0);
-    let devices = devices().len();
-    let (layers, on_gpu) = layers(source, &model, &file.architecture, devices);
-    let llama = new_context(&model, &name, context, threads, on_gpu == layers && devices > 0, branches)?;
-    let vocabulary = Arc::new(Vocabulary::of(&model));
-    let form = PromptForm { template: None, raw: true, system: None };
-    let mut member = LlamaMember::new(name, llama, vocabulary.clone(), form, 8);
+    let (layers, on_gpu) = layers(source, &model, &file.architecture, devices().len());
+    let room = Room { context, texts: 1, branches, threads };
+    let llama = new_context(&model, &name, &room, CacheType::F16, Layers::of(layers, on_gpu))?;
+    let vocabulary = Vocabulary::of(&model);
     let text: String =
         TEXT.chars().filter(|character| vocabulary.inexpressible(&character.to_string()).is_none()).collect();
-    let _ = decode(&mut member, &text, others);
+    let tokens = tokenise_text(&model, &vocabulary, &text);
+    let _ = decode(Llama::new(llama, 8), &tokens, context as usize, others);
     Ok(())
 }
 
 /// `None` as soon as something fails in an orderly way.
-fn decode(member: &mut LlamaMember, text: &str, others: bool) -> Option<()> {
-    let mut tokens = member.tokens_of(text).ok()?;
-    tokens.truncate(TOKENS.min(member.context().saturating_sub(4)));
-    let next: [Unit; 2] = [*tokens.first()?, *tokens.last()?];
-    member.prime(&Prompt::Tokens(tokens)).ok()?;
-    member.extend(&next).ok()?;
-    if others {
-        member.branch(&[&next, &next[..1]]).ok()?;
+fn decode(mut model: Llama, tokens: &[i32], context: usize, others: bool) -> Option<()> {
+    let sequence = model.open()?;
+    let mut tokens: Vec<Token> = tokens.iter().filter_map(|&token| Token::try_from(token).ok()).collect();
+    tokens.truncate(TOKENS.min(context.saturating_sub(4)));
+    let prompt = tokens.len();
+    let next = [*tokens.first()?, *tokens.last()?];
+    read(&mut model, &sequence, &tokens, prompt.saturating_sub(8), &[])?;
+    for token in next {
+        tokens.push(token);
+        read(&mut model, &sequence, &tokens, tokens.len(), &[])?;
     }
-    member.rewind(1).ok()?;
-    member.extend(&next[..1]).ok()
+    if others {
+        read(&mut model, &sequence, &tokens, tokens.len() + 1, &[next.to_vec(), next[..1].to_vec()])?;
+    }
+    tokens.pop();
+    read(&mut model, &sequence, &tokens, tokens.len(), &[])
+}
+
+/// Decodes to the end of `tokens`, with rows from a length on, and the tails behind it.
+fn read(model: &mut Llama, sequence: &Sequence, tokens: &[Token], rows: usize, tails: &[Vec<Token>]) -> Option<()> {
+    let interrupted = Arc::default();
+    let (prompt, agreed, rows) = (tokens.len(), tokens.len(), rows.max(1));
+    let mut need = Need { sequence, tokens, agreed, rows, prompt, tails: &[], anew: false, interrupted: &interrupted };
+    loop {
+        let (progress, outputs) = model.decode(std::slice::from_ref(&need));
+        for output in outputs {
+            model.logits(output.index)?;
+        }
+        let progress = progress.first()?;
+        progress.outcome.ok()?;
+        if progress.read < tokens.len() {
+            need.rows = progress.read + 1;
+        } else if need.tails.len() < tails.len() {
+            need = Need { rows: tokens.len() + 1, tails, ..need };
+        } else {
+            return Some(());
+        }
+    }
 }
 
 /// The files that make up a model: one, or all parts of a split one.

@@ -1,7 +1,7 @@
 //! From a rendered prompt to tokens, such that text of a person never becomes a control token.
 
-use super::Vocabulary;
-use super::template::Piece;
+use crate::member::Vocabulary;
+use crate::member::template::Piece;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_2::token::LlamaToken;
 use llama_cpp_2::token_type::LlamaTokenAttr;
@@ -18,7 +18,7 @@ pub(super) fn beginning(model: &LlamaModel) -> Option<i32> {
 }
 
 /// What a special token looks like as text; empty for a model that has no such token, where llama.cpp ends the process.
-pub(super) fn text_of(model: &LlamaModel, token: LlamaToken) -> String {
+pub(in crate::member) fn text_of(model: &LlamaModel, token: LlamaToken) -> String {
     let vocabulary = model.vocab();
     let text = if token.0 < 0 { None } else { vocabulary.text(token) };
     text.map(|text| text.to_string_lossy().into_owned()).unwrap_or_default()
@@ -63,7 +63,7 @@ pub(super) fn tokenise(
 }
 
 /// Tokens of a text of a person alone, without a beginning-of-text token.
-pub(super) fn tokenise_text(model: &LlamaModel, vocabulary: &Vocabulary, text: &str) -> Vec<i32> {
+pub(in crate::member) fn tokenise_text(model: &LlamaModel, vocabulary: &Vocabulary, text: &str) -> Vec<i32> {
     let mut all = Vec::new();
     append_piece(model, vocabulary, &mut all, text, false);
     all

@@ -3,7 +3,7 @@ use crate::member::load::backend;
 use gguf::{Architecture, PieceType, RandomModel, Value};
 use llama_cpp_2::model::params::LlamaModelParams;
 
-#[path = "../../../../tests/support/gguf.rs"]
+#[path = "../../../../../tests/support/gguf.rs"]
 mod gguf;
 
 /// A model with one token for each byte, one for the space, and ChatML's control tokens.

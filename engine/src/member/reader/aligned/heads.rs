@@ -5,8 +5,8 @@
 //! go on with its pending units and v; P(v) is the sum over the heads, divided by what they have together. With all heads
 //! this is exact (lossless vocabulary reduction, arXiv 2510.08102); here the heaviest few are kept.
 
-use crate::member::Unit;
 use crate::member::units::{Node, ROOT, TokenMap};
+use crate::member::{Token, Unit};
 use std::sync::Arc;
 
 /// Heads lighter than this share of the heaviest are dropped.
@@ -28,7 +28,7 @@ pub(super) struct TokenRow {
 #[derive(Debug, Clone)]
 pub(super) struct Head {
     /// Whole tokens after those that all heads share.
-    pub tail: Vec<Unit>,
+    pub tail: Vec<Token>,
     /// Where the units inside the next token lead in the trie; the root at the end of a token.
     pub node: Node,
     /// Probability of its tokens, in relation to the other heads.
@@ -49,7 +49,7 @@ impl Head {
     }
 
     /// The same reading with further whole tokens and nothing pending.
-    pub fn with_tokens(&self, tokens: &[Unit]) -> Self {
+    pub fn with_tokens(&self, tokens: &[Token]) -> Self {
         let mut tail = self.tail.clone();
         tail.extend_from_slice(tokens);
         Self { tail, node: ROOT, weight: self.weight, row: None }

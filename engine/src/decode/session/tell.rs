@@ -1,21 +1,23 @@
 //! What the loop tells of a reply: to the observer while it is written, to the record for the log.
 
-use super::{EndReason, Event, MemberProbability, Merged, Outcome, Parameters, Reply, Timings};
+use super::{Observer, Outcome, Session};
 use crate::decode::record::who_and_why;
-use crate::hooks::{Reloaded, chain::Adjusted};
-use std::time::Instant;
+use crate::events::{EndReason, Event, MemberProbability};
+use crate::hooks::Reloaded;
+use crate::hooks::chain::{Adjusted, Merged};
+use plugin_api::Parameters;
 
-impl Reply<'_> {
+impl Session {
     /// Text that became whole with the unit at `position`; `committed` bytes of the reply are certain.
-    pub(super) fn tell_unit(&mut self, position: usize, text: &str, committed: usize) {
-        let Some(unit) = self.window.get(position) else { return };
-        let names = &self.decoder.members.names;
+    pub(super) fn tell_unit(&self, position: usize, text: &str, committed: usize, out: Observer) {
+        let Some(unit) = self.transcript.window().get(position) else { return };
+        let names = &self.members.names;
         let members: Vec<MemberProbability> = names
             .iter()
             .zip(unit.member_probabilities)
             .map(|(name, &probability)| MemberProbability { name, probability })
             .collect();
-        (self.observer)(&Event::Token {
+        out(&Event::Token {
             index: position as u32,
             text,
             confidence: unit.confidence,
@@ -27,7 +29,7 @@ impl Reply<'_> {
         });
     }
 
-    pub(super) fn adjust(&mut self, merged: &Merged) {
+    pub(super) fn adjust(&mut self, merged: &Merged, out: Observer) {
         for Adjusted { policy, version, adjustment, reason } in &merged.adjustments {
             // What decayed a little since and is set again is no news.
             let before = self.told;
@@ -39,7 +41,7 @@ impl Reply<'_> {
             }
             self.record.adjustments += 1;
             let now = self.parameters.now();
-            (self.observer)(&Event::Adjust {
+            out(&Event::Adjust {
                 policy,
                 version: *version,
                 temperature: now.temperature,
@@ -61,9 +63,9 @@ impl Reply<'_> {
     }
 
     pub(super) fn note(&mut self, kind: &'static str, description: String) {
-        let position = self.window.len() as u32;
-        let decoder = &self.decoder;
-        self.record.modify(kind, position, description, &self.window, &decoder.members, decoder.chain.fusion());
+        let position = self.transcript.len() as u32;
+        let (window, fusion) = (self.transcript.window(), self.chain.fusion());
+        self.record.modify(kind, position, description, window, &self.members, fusion);
     }
 
     pub(super) fn stopped(&mut self, merged: &Merged) -> EndReason {
@@ -71,64 +73,78 @@ impl Reply<'_> {
         EndReason::Policy(if merged.reason.is_empty() { merged.policy.clone() } else { merged.reason.clone() })
     }
 
-    pub(super) fn reload(&mut self) {
-        let observer = &mut self.observer;
-        self.decoder.chain.reload_changed(&mut |reloaded| {
+    pub(super) fn reload(&mut self, out: Observer) {
+        self.chain.reload_changed(&mut |reloaded| {
             let Reloaded { hook, file, version, milliseconds } = reloaded;
-            observer(&Event::Reload { hook, file, version: *version, milliseconds: *milliseconds });
+            out(&Event::Reload { hook, file, version: *version, milliseconds: *milliseconds });
         });
     }
 
-    pub(super) fn tell_notices(&mut self) {
-        for text in self.decoder.chain.take_notices() {
-            (self.observer)(&Event::Notice { text: &text });
+    pub(super) fn tell_notices(&mut self, out: Observer) {
+        for text in self.chain.take_notices() {
+            out(&Event::Notice { text: &text });
         }
     }
 
     /// Once a reply: a policy asks for more than it can have.
-    pub(super) fn tell_budget(&mut self, policy: &str, why: &str) {
+    pub(super) fn tell_budget(&mut self, policy: &str, why: &str, out: Observer) {
         if !std::mem::replace(&mut self.budget_told, true) {
-            (self.observer)(&Event::Notice { text: &format!("a request of `{policy}` is ignored: {why}") });
+            out(&Event::Notice { text: &format!("a request of `{policy}` is ignored: {why}") });
         }
     }
 
-    pub(super) fn tell_dropped(&mut self) {
+    pub(super) fn tell_dropped(&self, out: Observer) {
         let text = "the context is full: the oldest text is out of the members' sight";
-        (self.observer)(&Event::Notice { text });
+        out(&Event::Notice { text });
     }
 
-    pub(super) fn finish(mut self, reason: EndReason, start: Instant) -> Outcome {
-        self.tell_notices();
-        let rest = self.text.finish().to_string();
-        if let (false, Some(newest)) = (rest.is_empty(), self.window.len().checked_sub(1)) {
-            self.tell_unit(newest, &rest, self.text.shown().len());
+    /// The first event.
+    pub(super) fn tell_init(&self, out: Observer) {
+        let policies = self.chain.policies();
+        out(&Event::Init {
+            models: &self.members.names,
+            fusion_mode: self.chain.fusion(),
+            policies: &policies,
+            seed: self.request.seed,
+        });
+        if self.dropped_messages > 0 {
+            self.tell_dropped(out);
         }
-        let leader = self.decoder.members.names[self.window.most_frequent_leader() as usize].as_str();
-        self.record.finish(&self.text);
-        let tokens = self.window.len() as u32;
-        let avg_confidence = self.window.mean_confidence();
-        (self.observer)(&Event::Done {
+    }
+
+    /// The last ones, and the reply as it is.
+    pub(super) fn tell_end(&mut self, reason: EndReason, out: Observer) -> Outcome {
+        self.tell_notices(out);
+        let rest = self.transcript.finish();
+        if let (false, Some(newest)) = (rest.is_empty(), self.transcript.len().checked_sub(1)) {
+            self.tell_unit(newest, &rest, self.transcript.text().shown().len(), out);
+        }
+        self.record.finish(self.transcript.text());
+        let (window, text) = (self.transcript.window(), self.transcript.text().shown());
+        let tokens = self.transcript.len() as u32;
+        let avg_confidence = window.mean_confidence();
+        out(&Event::Done {
             reason: &reason,
-            text: self.text.shown(),
+            text,
             tokens,
             retractions: self.retractions,
             avg_confidence,
-            tokens_per_second: f64::from(tokens) / start.elapsed().as_secs_f64().max(1e-9),
+            tokens_per_second: f64::from(tokens) / self.began.elapsed().as_secs_f64().max(1e-9),
             adjustments: self.record.adjustments,
-            leader,
-            avg_agreement: self.window.mean_agreement(),
+            leader: &self.members.names[window.most_frequent_leader() as usize],
+            avg_agreement: window.mean_agreement(),
         });
         Outcome {
-            units: self.window.units().to_vec(),
+            units: window.units().to_vec(),
             reply: crate::reply::Reply {
-                text: self.text.shown().to_string(),
+                text: text.to_string(),
                 reason,
                 tokens,
-                retractions: self.record.retractions,
-                modifications: self.record.modifications,
+                retractions: std::mem::take(&mut self.record.retractions),
+                modifications: std::mem::take(&mut self.record.modifications),
                 avg_confidence,
                 final_parameters: self.parameters.now(),
-                timings: Timings::default(),
+                timings: self.timings,
                 dropped_messages: self.dropped_messages,
             },
         }

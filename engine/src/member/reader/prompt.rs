@@ -1,6 +1,6 @@
 //! How a member sees a prompt, and what it remembers of the text it has read.
 
-use super::template::{ChatTemplate, Piece, TemplateError};
+use crate::member::template::{ChatTemplate, Piece, TemplateError};
 use crate::settings::{Message, Prompt, Speaker};
 
 /// How a member sees a prompt.

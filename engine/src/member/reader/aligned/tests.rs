@@ -1,7 +1,10 @@
 use super::*;
+use crate::double::{Asked, Double, OneToken};
+use crate::member::model::Model;
 use crate::member::units::reduce;
+use crate::member::worker::serve_one;
 use proptest::prelude::*;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
+use std::sync::Mutex;
 
 /// A dozen tokens: 0 ends the text.
 const TOKENS: [&[u8]; 12] = [b"", b"a", b"b", b"c", b"ab", b"bc", b"abc", b"ca", b"aa", b"bca", b"cab", b"bb"];
@@ -10,115 +13,66 @@ const TWINS: [&[u8]; 7] = [b"", b"a", b"a", b"b", b"b", b"c", b"c"];
 /// Another member's, without byte fallback for `d`.
 const OTHERS: [&[u8]; 6] = [b"", b"a", b"b", b"c", b"d", b"ab"];
 
-/// A member whose probabilities are a function of the tokens before.
-struct Toy {
-    pieces: &'static [&'static [u8]],
-    sequence: Vec<Unit>,
-    row: MemberRow,
-    decoded: usize,
-    fault: Fault,
-    read_again: Arc<AtomicUsize>,
-}
-
-/// Where a [`Toy`] makes rows that are no numbers.
+/// Where the model makes rows that are no numbers.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Fault {
     Nowhere,
-    /// In branches with this token.
-    Token(Unit),
-    /// In all branches of a batch of several, and in all until the text is read again: what stands beside them spoils them.
+    /// Behind tails with this token.
+    Token(Token),
+    /// Behind all tails of a batch of several, and behind all until the text is read again: what stands beside them spoils
+    /// them.
     Neighbours,
-    /// In all branches that are longer with what stands.
+    /// Behind all text that is longer, tails or not.
     After(usize),
 }
 
-impl Toy {
-    fn new(pieces: &'static [&'static [u8]]) -> Self {
-        let row = MemberRow { probabilities: vec![0.0; pieces.len()], ..MemberRow::default() };
-        let (sequence, read_again) = (Vec::new(), Arc::default());
-        let mut toy = Self { pieces, sequence, row, decoded: 0, fault: Fault::Nowhere, read_again };
-        toy.show();
-        toy
+/// Any numbers that depend on every token of the reply.
+fn logits(pieces: usize, reply: &[Token]) -> Vec<f32> {
+    let mut state = 0x9E37_79B9u32;
+    for &token in reply {
+        state = (state ^ (token + 1)).wrapping_mul(0x85EB_CA6B).rotate_left(13);
     }
-
-    /// Any numbers that depend on every token.
-    fn logits(&self, sequence: &[Unit]) -> Vec<f32> {
-        let mut state = 0x9E37_79B9u32;
-        for &token in sequence {
-            state = (state ^ (token + 1)).wrapping_mul(0x85EB_CA6B).rotate_left(13);
-        }
-        let logit = |token: u32| {
-            let mixed = (state ^ token.wrapping_mul(0xC2B2_AE35)).wrapping_mul(0x27D4_EB2F);
-            (mixed >> 16) as f32 / 16384.0
-        };
-        (0..self.pieces.len() as u32).map(logit).collect()
-    }
-
-    fn show(&mut self) {
-        self.row.logits = self.logits(&self.sequence);
-        self.row.statistics = fuse::softmax(&self.row.logits, &mut self.row.probabilities).unwrap();
-    }
+    let logit = |token: u32| {
+        let mixed = (state ^ token.wrapping_mul(0xC2B2_AE35)).wrapping_mul(0x27D4_EB2F);
+        (mixed >> 16) as f32 / 16384.0
+    };
+    (0..pieces as u32).map(logit).collect()
 }
 
-impl Member for Toy {
-    fn name(&self) -> &str {
-        "toy"
+/// A member over a double, decoded as far as it needs after each call.
+struct Toy {
+    model: Double,
+    reader: Aligned,
+}
+
+impl Toy {
+    fn go_on(&mut self) -> Result<(), MemberError> {
+        serve_one(&mut self.model, &mut self.reader)
     }
-    fn prime(&mut self, _: &Prompt) -> Result<Primed, MemberError> {
-        self.sequence.clear();
-        self.show();
-        Ok(Primed::default())
-    }
+
     fn extend(&mut self, units: &[Unit]) -> Result<(), MemberError> {
-        self.decoded += units.len();
-        self.sequence.extend(units);
-        self.show();
+        for unit in units {
+            let len = self.reader.len();
+            self.reader.extend(&[*unit], Wanted::Last);
+            if let Err(error) = self.go_on() {
+                self.reader.rewind(len);
+                return Err(error);
+            }
+        }
         Ok(())
     }
-    fn decode_only(&mut self, _: Unit) -> Result<(), MemberError> {
-        Ok(())
+
+    fn rewind(&mut self, len: usize) {
+        self.reader.rewind(len);
+        self.go_on().unwrap();
     }
-    fn branch(&mut self, tails: &[&[Unit]]) -> Result<Vec<Option<MemberRow>>, MemberError> {
-        let len = self.sequence.len();
-        let one = |tail: &&[Unit]| {
-            self.extend(tail)?;
-            let row = self.row.clone();
-            self.rewind(len)?;
-            let is_ill = match self.fault {
-                Fault::Nowhere => false,
-                Fault::Token(token) => tail.contains(&token),
-                Fault::Neighbours => tails.len() > 1 || self.read_again.load(Relaxed) == 0,
-                Fault::After(most) => len + tail.len() > most,
-            };
-            Ok((!is_ill).then_some(row))
-        };
-        tails.iter().map(one).collect()
-    }
-    fn read_again(&mut self) -> Result<(), MemberError> {
-        self.read_again.fetch_add(1, Relaxed);
-        Ok(())
-    }
-    fn len(&self) -> usize {
-        self.sequence.len()
-    }
-    fn room(&self) -> usize {
-        1000
-    }
-    fn can_rewind(&self, _: usize) -> Result<(), MemberError> {
-        Ok(())
-    }
-    fn rewind(&mut self, len: usize) -> Result<(), MemberError> {
-        self.sequence.truncate(len);
-        self.show();
-        Ok(())
-    }
+
     fn row(&self) -> &MemberRow {
-        &self.row
+        self.reader.row(self.reader.len()).unwrap()
     }
-    fn adopt(&mut self, _: &[Unit], _: &str) {}
-    fn set_threads(&mut self, _: usize) {}
-    fn cost(&self) -> u64 {
-        1
+
+    fn len(&self) -> usize {
+        self.reader.len()
     }
 }
 
@@ -127,24 +81,38 @@ fn vocabulary(pieces: &[&[u8]]) -> Vocabulary {
 }
 
 /// The member of [`TOKENS`] in the units that it shares with [`OTHERS`]: single bytes and `ab`.
-fn toy(most: usize) -> Aligned {
+fn toy(most: usize) -> Toy {
     ill(&TOKENS, most, Fault::Nowhere).0
 }
 
 /// A member of these tokens with a fault, and how often it has read its text again.
-fn ill(tokens: &'static [&'static [u8]], most: usize, fault: Fault) -> (Aligned, Arc<AtomicUsize>) {
-    let common = reduce(&[&vocabulary(tokens), &vocabulary(&OTHERS)]);
+fn ill(tokens: &'static [&'static [u8]], most: usize, fault: Fault) -> (Toy, Arc<Mutex<usize>>) {
+    let own = Arc::new(vocabulary(tokens));
+    let common = reduce(&[&own, &vocabulary(&OTHERS)]);
     let map = Arc::new(common.members.into_iter().next().unwrap());
-    let toy = Toy { fault, ..Toy::new(tokens) };
-    let read_again = toy.read_again.clone();
-    let mut member = Aligned::new(Box::new(toy), map, Arc::new(common.units), most);
-    member.prime(&Prompt::Text("go".into())).unwrap();
-    (member, read_again)
+    let branches = most.min(5);
+    let mut model = Double::new(1, branches, move |asked| {
+        let Asked { tokens: text, tail, tails, anew } = asked;
+        let is_ill = match fault {
+            Fault::Nowhere => false,
+            Fault::Token(token) => text[text.len() - tail..].contains(&token),
+            Fault::Neighbours => tail > 0 && (tails > 1 || anew == 0),
+            Fault::After(most) => text.len() - 1 > most,
+        };
+        if is_ill { vec![f32::NAN; tokens.len()] } else { logits(tokens.len(), &text[1..]) }
+    });
+    let anew = model.anew.clone();
+    let inner = Plain::new("toy".into(), own, Box::new(OneToken), model.open().unwrap(), 1000, 32);
+    let mut reader = Aligned::new(inner, map, Arc::new(common.units), most, branches, 32);
+    reader.prime(&Prompt::Text("go".into())).unwrap();
+    let mut toy = Toy { model, reader };
+    toy.go_on().unwrap();
+    (toy, anew)
 }
 
 /// The units that a byte string is read in.
-fn units(member: &Aligned, bytes: &[u8]) -> Vec<Unit> {
-    let ab = (256..member.units.len() as Unit).find(|&unit| member.units.bytes(unit) == b"ab");
+fn units(member: &Toy, bytes: &[u8]) -> Vec<Unit> {
+    let ab = (256..member.reader.units.len() as Unit).find(|&unit| member.reader.units.bytes(unit) == b"ab");
     let mut units = Vec::new();
     let mut rest = bytes;
     while let Some(&byte) = rest.first() {
@@ -163,11 +131,11 @@ fn units(member: &Aligned, bytes: &[u8]) -> Vec<Unit> {
 }
 
 /// The probability that a text begins with these units, over all ways to write it in tokens.
-fn brute_force(toy: &Toy, map: &TokenMap, units: &[Unit], before: &mut Vec<Unit>) -> f64 {
+fn brute_force(map: &TokenMap, units: &[Unit], before: &mut Vec<Token>) -> f64 {
     if units.is_empty() {
         return 1.0;
     }
-    let logits = toy.logits(before);
+    let logits = logits(TOKENS.len(), before);
     let total: f64 = logits.iter().map(|&logit| f64::from(logit).exp()).sum();
     let mut sum = 0.0;
     for token in 1..TOKENS.len() as Unit {
@@ -178,13 +146,13 @@ fn brute_force(toy: &Toy, map: &TokenMap, units: &[Unit], before: &mut Vec<Unit>
         }
         let probability = f64::from(logits[token as usize]).exp() / total;
         before.push(token);
-        sum += probability * brute_force(toy, map, &units[shared..], before);
+        sum += probability * brute_force(map, &units[shared..], before);
         before.pop();
     }
     sum
 }
 
-fn product(member: &mut Aligned, units: &[Unit]) -> f64 {
+fn product(member: &mut Toy, units: &[Unit]) -> f64 {
     let mut product = 1.0;
     for &unit in units {
         product *= f64::from(member.row().probabilities[unit as usize]);
@@ -195,11 +163,10 @@ fn product(member: &mut Aligned, units: &[Unit]) -> f64 {
 
 #[test]
 fn with_all_heads_a_text_has_the_probability_of_all_its_encodings() {
-    let reference = Toy::new(&TOKENS);
     for text in ["a", "ab", "abc", "abcab", "bcabca", "aaabbb", "cabcab", "abab", "bbcab"] {
         let mut member = toy(usize::MAX);
         let units = units(&member, text.as_bytes());
-        let right = brute_force(&reference, &member.map.clone(), &units, &mut Vec::new());
+        let right = brute_force(&member.reader.map.clone(), &units, &mut Vec::new());
         let found = product(&mut member, &units);
         assert!((found - right).abs() < 1e-6 && (found / right - 1.0).abs() < 1e-4, "{text}: {found} for {right}");
     }
@@ -211,14 +178,16 @@ fn units_inside_a_token_cost_no_forward_pass() {
     let mut member = toy(1);
     let text = units(&member, b"abcabcabcabcabc");
     member.extend(&text).unwrap();
-    assert!(member.inner.len() < text.len(), "{} tokens for {} units", member.inner.len(), text.len());
+    assert!(member.reader.inner.len() < text.len(), "{} tokens for {} units", member.reader.inner.len(), text.len());
 }
 
 #[test]
 fn rows_are_distributions_over_all_units_and_the_end() {
     let mut member = toy(4);
-    let end = member.units.end() as usize;
-    assert!((member.row().probabilities[end] - member.inner.row().probabilities[0]).abs() < 1e-6);
+    let end = member.reader.units.end() as usize;
+    assert!(
+        (member.row().probabilities[end] - member.reader.inner.newest_row().unwrap().probabilities[0]).abs() < 1e-6
+    );
     for unit in units(&member, b"abcaabbca") {
         let row = member.row();
         assert!((row.probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
@@ -242,7 +211,7 @@ fn a_text_without_tokens_is_skipped_and_the_member_goes_on_behind_it() {
         member.extend(&[byte.into()]).unwrap();
         assert_eq!(member.row().abstains, index < 2);
     }
-    member.rewind(text.len()).unwrap();
+    member.rewind(text.len());
     let mut fresh = toy(3);
     fresh.extend(&text).unwrap();
     assert_eq!(member.row().probabilities, fresh.row().probabilities);
@@ -295,7 +264,7 @@ fn where_no_reading_has_numbers_the_text_is_read_again_and_each_decoded_by_itsel
             member.extend(&[unit]).unwrap();
             assert!((member.row().probabilities.iter().sum::<f32>() - 1.0).abs() < 1e-4);
         }
-        assert!(read_again.load(Relaxed) > 0, "it never came to that");
+        assert!(*read_again.lock().unwrap() > 0, "it never came to that");
     }
 }
 
@@ -309,9 +278,10 @@ fn a_member_without_numbers_fails_after_it_has_read_the_text_again_and_stands_wh
             .enumerate()
             .find_map(|(index, &unit)| member.extend(&[unit]).err().map(|error| (index, error)))
             .expect("every reading is longer than eight tokens in the end");
-        assert!(error.to_string().contains("not numbers"), "{error}");
-        assert_eq!((member.len(), read_again.load(Relaxed)), (index, 1));
-        member.rewind(4).unwrap();
+        assert!(error.to_string().contains("its logits are n"), "{error}");
+        assert_eq!(member.len(), index);
+        assert!(*read_again.lock().unwrap() > 0);
+        member.rewind(4);
         member.extend(&units[4..6]).unwrap();
     }
 }
@@ -330,7 +300,7 @@ proptest! {
             text.push(byte.into());
             if back > 1 {
                 text.truncate(text.len().saturating_sub(back));
-                member.rewind(text.len()).unwrap();
+                member.rewind(text.len());
             }
         }
         let mut fresh = toy(most);

@@ -1,0 +1,135 @@
+//! Who computes: a model with all its sequences, in tokens. It knows neither units nor prompts.
+
+pub(crate) mod context;
+pub(crate) mod llama;
+
+use super::Token;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// A text's place in a model's KV cache. Dropping it gives the place up.
+#[derive(Debug)]
+pub struct Sequence {
+    id: usize,
+    given_up: Places,
+}
+
+/// Places that nobody has any more, to be emptied before the next batch.
+pub type Places = Arc<Mutex<Vec<usize>>>;
+
+impl Sequence {
+    /// Of a model that hears in `given_up` when the place is free again.
+    pub fn new(id: usize, given_up: Places) -> Self {
+        Self { id, given_up }
+    }
+
+    /// Which of the model's places it is, from 0.
+    pub fn id(&self) -> usize {
+        self.id
+    }
+}
+
+impl Drop for Sequence {
+    fn drop(&mut self) {
+        self.given_up.lock().unwrap_or_else(PoisonError::into_inner).push(self.id);
+    }
+}
+
+/// Why nothing, or not all, was decoded for a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DecodeError {
+    /// It is longer than the context.
+    Full,
+    /// llama.cpp's status.
+    Fatal(i32),
+    /// It was asked to stop.
+    Interrupted,
+    /// The model's file has lost weights; its rows are nonsense.
+    Lost,
+    /// The batch failed and had other texts in it: who is to blame shows when each is decoded by itself.
+    Together,
+}
+
+/// What a text wants of a model: rows, and all that has to be decoded for them.
+#[derive(Debug)]
+pub struct Need<'a> {
+    /// Its place.
+    pub sequence: &'a Sequence,
+    /// The whole text, from its beginning.
+    pub tokens: &'a [Token],
+    /// The model has read at most so many of the tokens as they stand here.
+    pub agreed: usize,
+    /// Rows are wanted after the first n tokens, for every n from here to the end of the text; more than the text has where
+    /// it is only to be read.
+    pub rows: usize,
+    /// Of the tokens so many are the prompt, to whose end others may come back.
+    pub prompt: usize,
+    /// Rows are wanted after the text and each of these, which do not become part of it. Only of a text that is read.
+    pub tails: &'a [Vec<Token>],
+    /// The place is emptied and all is read again.
+    pub anew: bool,
+    /// Nothing is decoded while it is true.
+    pub interrupted: &'a Arc<AtomicBool>,
+}
+
+/// How far a batch has brought a text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Progress {
+    /// So many of its tokens are read.
+    pub read: usize,
+    /// An error concerns this text alone, unless it says otherwise.
+    pub outcome: Result<(), DecodeError>,
+}
+
+/// Where a row belongs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// After so many of the text's tokens.
+    After(usize),
+    /// After the text and the tail of this number.
+    Tail(usize),
+}
+
+/// A row of the batch before.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Output {
+    /// The number of the need that it was made for.
+    pub need: usize,
+    /// What it comes after.
+    pub place: Place,
+    /// Its number in [`Model::logits`].
+    pub index: usize,
+}
+
+/// A model with the texts that it reads.
+pub trait Model: Send {
+    /// A place for a text. `None` when all are taken.
+    fn open(&mut self) -> Option<Sequence>;
+
+    /// Decodes one batch: of each need as much as fits, of short ones first. Rows come in the order of their places. Nothing
+    /// is left to do for a need whose text is read and whose rows and tails have come.
+    fn decode(&mut self, needs: &[Need]) -> (Vec<Progress>, Vec<Output>);
+
+    /// A row of the last batch: a logit for each token of the model. `None` when llama.cpp has none.
+    fn logits(&mut self, index: usize) -> Option<&[f32]>;
+
+    /// Waits for the last batch: a GPU may still be at it when [`Model::decode`] returns. Reading a row waits as well.
+    fn finish(&mut self) {}
+
+    /// Tails that are decoded side by side; 0 where there is no room for any beside the text.
+    fn branches(&self) -> usize;
+
+    /// Its state cannot be cut: going back means reading again from a checkpoint.
+    fn is_recurrent(&self) -> bool {
+        false
+    }
+
+    /// CPU threads for the batches to come.
+    fn set_threads(&mut self, threads: usize);
+
+    /// What one token costs in relation to other models; only the ratio counts. Bytes of weights, say.
+    fn cost(&self) -> u64;
+
+    /// Batches so far.
+    fn batches(&self) -> u64;
+}

@@ -1,0 +1,373 @@
+//! A member whose tokens are the units.
+
+use super::rows::KeptRows;
+use super::{MemberRow, Primed, Reader, Tokenizer, Wanted};
+use crate::fuse::{self, InvalidRow};
+use crate::member::model::{Need, Place, Sequence};
+use crate::member::{MemberError, Token, Unit, Vocabulary};
+use crate::settings::Prompt;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+/// Over how many of the last prompt tokens the evidence is taken. What lies further back has decayed to 39 %, and each
+/// costs an output layer. Always as many, whatever is known of more: a reply does not depend on what was asked before.
+const EVIDENCE_TOKENS: usize = 31;
+
+/// Tokens of a reply over which it is taken: what lies further back has decayed to 10⁻⁷.
+const MOST_EVIDENCE_TOKENS: usize = 512;
+
+/// Least log-probability that counts: one unit that a member thought impossible must not silence it for the whole text.
+const LEAST_EVIDENCE: f32 = -20.0;
+
+/// A text in tokens of a model, with their rows.
+pub struct Plain {
+    name: String,
+    vocabulary: Arc<Vocabulary>,
+    tokenizer: Box<dyn Tokenizer>,
+    sequence: Sequence,
+    interrupted: Arc<AtomicBool>,
+    /// Tokens that fit, prompt and reply.
+    context: usize,
+    /// Prompt and reply: what stands.
+    tokens: Vec<Token>,
+    prompt: usize,
+    /// The model has read at most so many of them as they stand.
+    read: usize,
+    /// What each token counts as evidence; NaN where the model was not asked.
+    evidence: Vec<f32>,
+    /// The next token of the prompt of which the model is asked what it counts; none are left at the prompt's end.
+    asked: usize,
+    rows: KeptRows,
+    /// Rows are wanted after so many tokens and more.
+    wanted: usize,
+    illness: Illness,
+}
+
+/// Of rows that are no distributions. What is in the context may be the reason, and not the model, so the text is read again
+/// once: a number that is none stays in a KV cache, and spoils the rows of all that is decoded beside it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum Illness {
+    Healthy,
+    /// After so many tokens.
+    Seen(usize, InvalidRow),
+    /// The text is to be read again, or is being read.
+    Treated {
+        begun: bool,
+    },
+    /// Also after that.
+    Chronic(InvalidRow),
+}
+
+impl Plain {
+    /// A text at `sequence` of a model, for prompts and replies of together `context` tokens.
+    pub fn new(
+        name: String,
+        vocabulary: Arc<Vocabulary>,
+        tokenizer: Box<dyn Tokenizer>,
+        sequence: Sequence,
+        context: usize,
+        horizon: usize,
+    ) -> Self {
+        Self {
+            name,
+            rows: KeptRows::new(vocabulary.len(), horizon),
+            vocabulary,
+            tokenizer,
+            sequence,
+            interrupted: Arc::default(),
+            context,
+            tokens: Vec::new(),
+            prompt: 0,
+            read: 0,
+            evidence: Vec::new(),
+            asked: 0,
+            wanted: 0,
+            illness: Illness::Healthy,
+        }
+    }
+
+    /// Takes a prompt whose [`Prompt::Tokens`] are `units` and not its own tokens. Of these it reads the newest, so that half
+    /// of its context is left: a text that is scored may have more before it than fits.
+    pub(super) fn prime_in(&mut self, prompt: &Prompt, units: &Vocabulary) -> Result<Primed, MemberError> {
+        let Prompt::Tokens(before) = prompt else { return self.prime(prompt) };
+        let bytes: Vec<u8> = before.iter().flat_map(|&unit| units.bytes(unit)).copied().collect();
+        // A part of a text may begin or end inside a character.
+        let text: String = bytes.utf8_chunks().map(|chunk| chunk.valid()).collect();
+        let tokens = self.tokenizer.tokens_of(&text)?;
+        let most = (self.context / 2).saturating_sub(1);
+        self.prime(&Prompt::Tokens(tokens[tokens.len().saturating_sub(most)..].to_vec()))
+    }
+
+    /// A text that goes on from the prompt, in tokens.
+    pub(super) fn tokens_of_reply(&self, text: &str) -> Result<Vec<Token>, MemberError> {
+        self.tokenizer.tokens_after(&self.tokens[..self.prompt], text)
+    }
+
+    /// The reply.
+    pub(super) fn reply(&self) -> &[Token] {
+        &self.tokens[self.prompt..]
+    }
+
+    /// Its token for the end of the text.
+    pub(super) fn end(&self) -> Option<Token> {
+        Some(self.vocabulary.end()).filter(|&end| self.vocabulary.can_emit(end))
+    }
+
+    /// The last text tokens of the prompt with the log-probabilities it gave them, as far as it was asked; oldest first.
+    pub(super) fn prompt_evidence(&self) -> impl DoubleEndedIterator<Item = (Token, f32)> + '_ {
+        let first = self.prompt.saturating_sub(EVIDENCE_TOKENS);
+        let known = self.tokens[first..self.prompt].iter().zip(&self.evidence[first..self.prompt]);
+        known.filter(|(_, evidence)| !evidence.is_nan()).map(|(&token, &evidence)| (token, evidence))
+    }
+
+    /// The row that stands.
+    pub(super) fn newest_row(&self) -> Option<&MemberRow> {
+        self.rows.get(self.tokens.len())
+    }
+
+    /// Rows after what stands and each of these.
+    pub(super) fn need_tails<'a>(&'a self, tails: &'a [Vec<Token>]) -> Need<'a> {
+        Need { rows: self.tokens.len() + 1, tails, ..self.whole() }
+    }
+
+    /// A row of the model as one of units; `None` for one that is no distribution.
+    pub(super) fn row_of(&self, logits: &[f32]) -> Option<MemberRow> {
+        let mut row = MemberRow::default();
+        self.vocabulary.row_of_units(logits, &mut row.logits);
+        row.complete().ok().map(|()| row)
+    }
+
+    /// Reads everything again, with the row at the end.
+    pub(super) fn read_again(&mut self) {
+        let len = self.tokens.len();
+        self.rows.drop_after(len.saturating_sub(1));
+        self.wanted = len;
+        self.illness = Illness::Treated { begun: false };
+        self.asked = self.first_unknown();
+    }
+
+    fn whole(&self) -> Need<'_> {
+        Need {
+            sequence: &self.sequence,
+            tokens: &self.tokens,
+            agreed: self.read,
+            rows: self.wanted,
+            prompt: self.prompt,
+            tails: &[],
+            anew: self.illness == Illness::Treated { begun: false },
+            interrupted: &self.interrupted,
+        }
+    }
+
+    /// The first of the prompt's last tokens of which is not known what it counts as evidence; the prompt's length where all
+    /// are known.
+    fn first_unknown(&self) -> usize {
+        let unknown = |&token: &usize| self.evidence[token].is_nan();
+        (self.prompt.saturating_sub(EVIDENCE_TOKENS).max(1)..self.prompt).find(unknown).unwrap_or(self.prompt)
+    }
+
+    /// Of the first `len` tokens.
+    fn evidence(&self, len: usize) -> f32 {
+        let first = self.prompt.saturating_sub(EVIDENCE_TOKENS).max(len.saturating_sub(MOST_EVIDENCE_TOKENS));
+        let known = self.evidence[first.min(len)..len].iter().map(|own| if own.is_nan() { 0.0 } else { *own });
+        known.fold(0.0, |sum, own| plugin_api::abi::EVIDENCE_DECAY * sum + own)
+    }
+
+    /// What `token` counts after the first `len` tokens, by the kept row; NaN when none is kept there.
+    fn kept_evidence(&self, len: usize, token: Token) -> f32 {
+        let Some(row) = self.rows.get(len) else { return f32::NAN };
+        self.counted(token, || row.probabilities.get(token as usize).map_or(f32::NEG_INFINITY, |p| p.ln()))
+    }
+
+    /// What a token counts as evidence; NaN by a row that is no distribution. One that is never emitted counts nothing: it is
+    /// the prompt's form.
+    fn counted(&self, token: Token, log_probability: impl FnOnce() -> f32) -> f32 {
+        let is_text = self.vocabulary.can_emit(token) && token != self.vocabulary.end();
+        let own = if is_text { log_probability() } else { 0.0 };
+        if own < LEAST_EVIDENCE { LEAST_EVIDENCE } else { own }
+    }
+
+    /// Adds a token; what it counts may be known by a row that is kept.
+    fn push(&mut self, token: Token) {
+        self.evidence.push(self.kept_evidence(self.tokens.len(), token));
+        self.tokens.push(token);
+    }
+
+    /// Keeps the first `len` tokens.
+    fn forget_after(&mut self, len: usize) {
+        self.tokens.truncate(len);
+        self.evidence.truncate(len);
+        self.rows.drop_after(len);
+        self.read = self.read.min(len);
+        self.wanted = len;
+        self.illness = Illness::Healthy;
+    }
+
+    fn failed(&self, why: String) -> MemberError {
+        MemberError::Decode { member: self.name.clone(), why }
+    }
+}
+
+/// Log-probability of a token; NaN under a row that is no distribution.
+fn log_probability(row: &[f32], token: Token) -> f32 {
+    let own = fuse::log_probability(row, token as usize);
+    if own == f32::NEG_INFINITY && fuse::check(row).is_err() { f32::NAN } else { own }
+}
+
+impl Reader for Plain {
+    fn name(&self) -> &str {
+        &self.name
+    }
+
+    fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError> {
+        let room = self.context.saturating_sub(1);
+        let (tokens, stop) = self.tokenizer.read(prompt, &self.tokens, room)?;
+        let len = tokens.len();
+        if len == 0 {
+            return Err(MemberError::EmptyPrompt(self.name.clone()));
+        }
+        if len > room {
+            return Err(MemberError::PromptTooLong { member: self.name.clone(), tokens: len, or_more: false, room });
+        }
+        let common = self.tokens.iter().zip(&tokens).take_while(|(a, b)| a == b).count();
+        self.forget_after(common);
+        for &token in &tokens[common..] {
+            self.push(token);
+        }
+        self.prompt = len;
+        self.wanted = len;
+        self.asked = self.first_unknown();
+        let again = if self.asked < len || self.rows.get(len).is_none() { self.asked - 1 } else { len };
+        Ok(Primed { tokens: len, decoded: len - self.read.min(again), stop })
+    }
+
+    fn extend(&mut self, units: &[Unit], rows: Wanted) {
+        let before = self.tokens.len();
+        if self.wanted > before || self.rows.get(before).is_some() {
+            self.wanted = before + 1;
+        }
+        for &unit in units {
+            self.push(unit);
+        }
+        let len = self.tokens.len();
+        if rows == Wanted::Last {
+            self.wanted = len;
+        }
+        // More rows than can be kept would be asked for again and again.
+        self.wanted = self.wanted.max((len + 1).saturating_sub(self.rows.capacity()));
+    }
+
+    fn rewind(&mut self, len: usize) {
+        let len = (self.prompt + len).min(self.tokens.len());
+        self.tokenizer.forget_after(len);
+        self.forget_after(len);
+    }
+
+    fn len(&self) -> usize {
+        self.tokens.len() - self.prompt
+    }
+
+    fn need(&mut self) -> Result<Option<Need<'_>>, MemberError> {
+        let len = self.tokens.len();
+        if len > self.context {
+            return Err(MemberError::Full(self.name.clone()));
+        }
+        match self.illness {
+            Illness::Seen(at, _) => {
+                self.rows.drop_after(at.saturating_sub(1));
+                self.illness = Illness::Treated { begun: false };
+                self.asked = self.first_unknown();
+            }
+            Illness::Chronic(error) => return Err(self.failed(format!("its logits are no distribution: {error}"))),
+            Illness::Healthy | Illness::Treated { .. } => {}
+        }
+        let missing = (self.wanted..=len).find(|&len| self.rows.get(len).is_none()).unwrap_or(len + 1);
+        let rows = if self.asked < self.prompt { missing.min(self.asked) } else { missing };
+        if rows <= len || self.wanted > len && self.read < len {
+            return Ok(Some(Need { rows, ..self.whole() }));
+        }
+        self.illness = Illness::Healthy;
+        for at in self.wanted..=len {
+            let evidence = self.evidence(at);
+            if let Some(row) = self.rows.get_mut(at) {
+                row.evidence = evidence;
+            }
+        }
+        // A regenerate decodes nothing.
+        if self.wanted <= self.prompt {
+            self.rows.pin(self.prompt);
+        }
+        Ok(None)
+    }
+
+    fn absorb(&mut self, place: Place, logits: &[f32]) {
+        let Place::After(at) = place else { return };
+        if let Some(&token) = self.tokens.get(at)
+            && self.evidence[at].is_nan()
+        {
+            // A later token of the batch may have spoiled the row; then it stays unknown.
+            self.evidence[at] = self.counted(token, || log_probability(logits, token));
+        }
+        if at == self.asked {
+            self.asked += 1;
+        }
+        if at < self.wanted || self.rows.get(at).is_some() {
+            return;
+        }
+        let vocabulary = &self.vocabulary;
+        let kept = self.rows.keep(at, |row| {
+            vocabulary.row_of_units(logits, &mut row.logits);
+            row.complete()
+        });
+        if let Err(error) = kept {
+            self.illness = match self.illness {
+                Illness::Healthy => Illness::Seen(at, error),
+                Illness::Treated { .. } => Illness::Chronic(error),
+                other => other,
+            };
+        }
+    }
+
+    fn progress(&mut self, read: usize) {
+        self.read = read.min(self.tokens.len());
+        if let Illness::Treated { begun } = &mut self.illness {
+            *begun = true;
+        }
+    }
+
+    fn row(&self, len: usize) -> Option<&MemberRow> {
+        self.rows.get(self.prompt + len)
+    }
+
+    fn room(&self) -> usize {
+        self.context.saturating_sub(self.tokens.len())
+    }
+
+    fn adopt(&mut self, units: &[Unit], text: &str) {
+        let same = self.reply().iter().zip(units).take_while(|(token, unit)| token == unit).count();
+        // After a context shift the members have seen the end of the reply alone.
+        self.forget_after(self.prompt + same);
+        for &unit in &units[same..] {
+            self.push(unit);
+        }
+        self.tokenizer.ended(text, self.tokens.len());
+    }
+
+    fn heed(&mut self, interrupted: Arc<AtomicBool>) {
+        self.interrupted = interrupted;
+    }
+
+    fn tokens_of(&self, text: &str) -> Result<Vec<Token>, MemberError> {
+        self.tokenizer.tokens_of(text)
+    }
+
+    fn prompt(&self) -> Vec<Unit> {
+        self.tokens[..self.prompt].to_vec()
+    }
+
+    fn push_own(&mut self, token: Token) {
+        self.tokens.push(token);
+        self.evidence.push(f32::NAN);
+        self.wanted = self.tokens.len() + 1;
+    }
+}
