@@ -172,7 +172,7 @@ fn what_a_script_reads_of_rows_is_what_was_recorded() {
              let row = rows[0];\n    \
              let best = row.top(2);\n    \
              this.seen = `${row.name} ${row.entropy} ${row.log_sum_exp} ${row.evidence} ${row.top_unit}`\n        \
-                 + ` ${best[0].unit} ${fixed(best[0].probability, 3)} ${best[1].unit} ${fixed(best[1].probability, 3)}`;\n\
+                 + ` ${best[0].unit} ${fixed(best[0].probability, 2)} ${best[1].unit} ${fixed(best[1].probability, 2)}`;\n\
          }\n\
          fn on_assessment(step, a) { adjust(#{ temperature: 0.5 + 0.001 * step.position, reason: this.seen }) }\n",
     );

@@ -3,7 +3,7 @@
 //! ```
 //! use llama_selfmod::settings::{ModelSource, Prompt, Settings};
 //! use llama_selfmod::{events::Event, Engine, Error};
-//! use std::sync::atomic::AtomicBool;
+//! use std::sync::Arc;
 //!
 //! fn main() -> Result<(), Error> {
 //!     let models = ["models/tale.gguf", "models/fable.gguf"].map(ModelSource::new).to_vec();
@@ -11,7 +11,7 @@
 //!     let mut engine = Engine::load(settings, &|_member, _part| {})?;
 //!     let mut text = String::new();
 //!     let prompt = Prompt::Text("Once upon a time".into());
-//!     let reply = engine.reply(&prompt, &AtomicBool::new(false), &mut |event| match event {
+//!     let reply = engine.reply(&prompt, &Arc::default(), &mut |event| match event {
 //!         Event::Token { text: new, .. } => text.push_str(new),
 //!         Event::Retract { bytes, .. } => text.truncate(text.len() - bytes),
 //!         _ => {}

@@ -75,6 +75,8 @@ pub enum DraftBy {
     Member(usize),
     /// The text itself: what came after the same units before.
     Ngram,
+    /// The text itself where it repeats, otherwise [`Settings::draft_model`].
+    Model,
 }
 
 /// How to read ahead. A draft changes how fast a text comes and nothing else.
@@ -144,6 +146,8 @@ pub struct Settings {
     pub cache_type: CacheType,
     /// What is read ahead.
     pub draft: Drafting,
+    /// A model that proposes what is likely to come and has no say; its tokens are those of a member.
+    pub draft_model: Option<ModelSource>,
     /// How many texts can be written at once. Each has a KV cache of its own in every member; the weights are there once.
     pub texts: usize,
 }
@@ -183,6 +187,7 @@ impl Default for Settings {
             context_shift: false,
             cache_type: CacheType::F16,
             draft: Drafting::default(),
+            draft_model: None,
             texts: 1,
         }
     }

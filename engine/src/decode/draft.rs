@@ -35,7 +35,7 @@ const MATCHING_LETTERS: usize = 10;
 /// Who proposes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum Drafter {
-    /// A member, which decodes what it proposes before the others do.
+    /// A member, which decodes what it proposes before the others do, or a model behind the members that has no say.
     Member(usize),
     /// The text itself: what came after the same units before.
     Ngram,
@@ -53,6 +53,8 @@ pub(super) struct Plan {
 pub(super) struct Costs<'a> {
     /// Of each member's token, in relation.
     pub members: &'a [f32],
+    /// Of a token of the model that has no say, if it can read the text.
+    pub drafter: Option<f32>,
     /// Texts that are decoded together.
     pub texts: usize,
 }
@@ -120,11 +122,13 @@ impl Drafts {
             return None;
         }
         let fixed = self.how.length.map(|units| units.min(LONGEST - 1).min(most)).filter(|&units| units > 0);
+        let behind = Drafter::Member(costs.members.len());
         let candidates = match self.how.by {
             DraftBy::Off => return None,
             DraftBy::Member(member) => vec![Drafter::Member(member)],
             DraftBy::Ngram => vec![Drafter::Ngram],
-            DraftBy::Auto if costs.texts >= CROWD => return None,
+            _ if costs.texts >= CROWD => return None,
+            DraftBy::Model => [Drafter::Ngram].into_iter().chain(costs.drafter.map(|_| behind)).collect(),
             DraftBy::Auto => {
                 let cheapest =
                     (0..costs.members.len()).min_by(|&a, &b| costs.members[a].total_cmp(&costs.members[b]))?;
@@ -157,10 +161,10 @@ impl Drafts {
         // Rows for `positions`, for one unit and `positions − 1` that are proposed.
         let gain = |positions: usize| {
             let cost = match by {
-                Drafter::Member(member) => {
-                    let own = costs.members.get(member).copied().unwrap_or(0.0);
-                    own * positions as f32 + (all - own) * of_batch(positions)
-                }
+                Drafter::Member(member) => match costs.members.get(member) {
+                    Some(own) => own * positions as f32 + (all - own) * of_batch(positions),
+                    None => costs.drafter.unwrap_or(all) * positions as f32 + all * of_batch(positions),
+                },
                 Drafter::Ngram => all * of_batch(positions),
             };
             let expected: f32 = (0..positions as i32).map(|reached| share.powi(reached)).sum();

@@ -43,7 +43,7 @@ impl Scheduler {
         parts: Parts,
         request: Request,
         interrupted: Arc<AtomicBool>,
-    ) -> Result<Session, (Parts, MemberError)> {
+    ) -> Result<Session, Box<(Parts, MemberError)>> {
         Session::begin(parts, self.members.clone(), self.ensemble.shared_vocabulary(), request, interrupted)
     }
 
@@ -77,17 +77,20 @@ impl Scheduler {
     fn draft(&mut self, active: &mut [(usize, &mut Session)]) {
         let texts = active.len();
         let costs = self.relative_costs();
-        let mut plans: Vec<Option<(Plan, Vec<Unit>)>> = active
-            .iter_mut()
-            .map(|(_, session)| session.plan_draft(&Costs { members: &costs, texts }).map(|plan| (plan, Vec::new())))
-            .collect();
+        let (members, drafter) =
+            (&costs[..self.ensemble.count()], self.ensemble.drafter().map(|drafter| costs[drafter]));
+        let plan = |(_, session): &mut (usize, &mut Session)| {
+            let drafter = drafter.filter(|_| session.text().has_help());
+            session.plan_draft(&Costs { members, drafter, texts }).map(|plan| (plan, Vec::new()))
+        };
+        let mut plans: Vec<Option<(Plan, Vec<Unit>)>> = active.iter_mut().map(plan).collect();
         for ((_, session), plan) in active.iter().zip(&mut plans) {
             if let Some((Plan { by: Drafter::Ngram, units }, proposed)) = plan {
                 *proposed = session.look_up(*units);
             }
         }
         let end = self.ensemble.vocabulary().end();
-        for member in 0..self.ensemble.count() {
+        for member in 0..costs.len() {
             let is_its = |plan: &Option<(Plan, Vec<Unit>)>| match plan {
                 Some((plan, proposed)) => {
                     plan.by == Drafter::Member(member) && proposed.len() < plan.units && proposed.last() != Some(&end)
@@ -134,12 +137,12 @@ impl Scheduler {
         }
     }
 
-    /// Of each member's token; they sum to the number of members.
+    /// Of each member's token, and of one of the model that has no say; those of the members sum to their number.
     fn relative_costs(&self) -> Vec<f32> {
-        let models = self.ensemble.costs();
-        let costs: Vec<f32> =
-            (0..self.ensemble.count()).map(|member| models[self.ensemble.model_of(member)] as f32).collect();
-        let mean = costs.iter().sum::<f32>() / costs.len().max(1) as f32;
+        let (models, members) = (self.ensemble.costs(), self.ensemble.count());
+        let all = members + usize::from(self.ensemble.drafter().is_some());
+        let costs: Vec<f32> = (0..all).map(|member| models[self.ensemble.model_of(member)] as f32).collect();
+        let mean = costs[..members].iter().sum::<f32>() / members.max(1) as f32;
         costs.iter().map(|cost| cost / mean.max(1.0)).collect()
     }
 }
@@ -192,7 +195,8 @@ impl Decoder {
         let parts = Parts { text, chain: std::mem::take(&mut self.chain) };
         let mut session = match self.scheduler.begin(parts, request.clone(), interrupted.clone()) {
             Ok(session) => session,
-            Err((parts, error)) => {
+            Err(refused) => {
+                let (parts, error) = *refused;
                 self.take_back(parts);
                 return Err(error);
             }

@@ -148,14 +148,14 @@ impl Session {
         vocabulary: Arc<Vocabulary>,
         request: Request,
         interrupted: Arc<AtomicBool>,
-    ) -> Result<Self, (Parts, MemberError)> {
+    ) -> Result<Self, Box<(Parts, MemberError)>> {
         let began = Instant::now();
         let Parts { mut text, chain } = parts;
         let mut prompt = request.prompt.clone();
         text.heed(&interrupted);
         let (primed, dropped_messages) = match shift::prime(&mut text, &mut prompt, request.context_shift) {
             Ok(primed) => primed,
-            Err(error) => return Err((Parts { text, chain }, error)),
+            Err(error) => return Err(Box::new((Parts { text, chain }, error))),
         };
         let mut timings = Timings::default();
         if let Some(first) = primed.first() {

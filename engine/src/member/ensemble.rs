@@ -24,7 +24,12 @@ pub struct Member {
 
 /// A text as all members see it. Lengths are counted in units from the start of the reply.
 pub struct Text {
+    /// Of the members, and behind them of a model that proposes what is likely to come and has no say.
     readers: Vec<Option<Box<dyn Reader>>>,
+    /// How many members there are.
+    members: usize,
+    /// The prompt is not for the one that proposes.
+    is_without_help: bool,
     /// So long it was when everything was there that was wanted of it.
     stood: usize,
 }
@@ -50,6 +55,8 @@ pub struct Ensemble {
     threads: Vec<usize>,
     /// All members but the first follow it.
     is_led: bool,
+    /// The last of `members` is none: it proposes what is likely to come.
+    has_drafter: bool,
 }
 
 /// How many of the leader's best units followers are asked about.
@@ -59,9 +66,10 @@ const CANDIDATES: usize = 8;
 const SURE: f32 = 0.9;
 
 impl Text {
+    /// The members'.
     fn readers(&self) -> impl Iterator<Item = &dyn Reader> {
         // One is away only while `Ensemble::advance` is at work, which holds the text.
-        self.readers.iter().flatten().map(|reader| &**reader)
+        self.readers[..self.members].iter().flatten().map(|reader| &**reader)
     }
 
     fn readers_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Reader>> {
@@ -71,7 +79,10 @@ impl Text {
     /// Every member takes the prompt. What it costs comes with [`Ensemble::advance`].
     pub fn prime(&mut self, prompt: &Prompt) -> Result<Vec<Primed>, MemberError> {
         self.stood = 0;
-        self.readers_mut().map(|reader| reader.prime(prompt)).collect()
+        let mut primed: Vec<_> = self.readers_mut().map(|reader| reader.prime(prompt)).collect();
+        // What has no say may have no token for it, or too little room.
+        self.is_without_help = primed.split_off(self.members.min(primed.len())).iter().any(Result::is_err);
+        primed.into_iter().collect()
     }
 
     /// Adds units to what stands, in all members that have fewer. Rows come with [`Ensemble::advance`].
@@ -85,7 +96,7 @@ impl Text {
 
     /// The same in one member, that goes ahead of the others.
     pub fn extend_one(&mut self, member: usize, units: &[Unit], rows: Wanted) {
-        if let Some(reader) = &mut self.readers[member] {
+        if let Some(Some(reader)) = self.readers.get_mut(member) {
             reader.extend(units, rows);
         }
     }
@@ -120,7 +131,12 @@ impl Text {
 
     /// One member's.
     pub fn row(&self, member: usize, len: usize) -> Option<&MemberRow> {
-        self.readers[member].as_ref()?.row(len)
+        self.readers.get(member)?.as_ref()?.row(len)
+    }
+
+    /// Whether the model that proposes can read the prompt, if there is one.
+    pub fn has_help(&self) -> bool {
+        self.readers.len() > self.members && !self.is_without_help
     }
 
     /// The first member's prompt in units.
@@ -172,7 +188,13 @@ impl Ensemble {
             vocabulary,
             tuner: Tuner::new(candidates),
             is_led: false,
+            has_drafter: false,
         }
+    }
+
+    /// With one more model, which has no say: the last of the members that it was made of.
+    pub(super) fn with_drafter(self) -> Self {
+        Self { has_drafter: true, ..self }
     }
 
     /// The first member leads, and the others are consulted now and then.
@@ -188,12 +210,17 @@ impl Ensemble {
             Some(Some((member.reader)(sequence)))
         };
         let readers = members.iter().map(open).collect::<Option<Vec<_>>>()?;
-        Some(Text { readers, stood: 0 })
+        Some(Text { readers, members: self.count(), is_without_help: false, stood: 0 })
     }
 
     /// How many members.
     pub fn count(&self) -> usize {
-        self.members.len()
+        self.members.len() - usize::from(self.has_drafter)
+    }
+
+    /// The number of the model that proposes and has no say, behind the members.
+    pub fn drafter(&self) -> Option<usize> {
+        self.has_drafter.then(|| self.count())
     }
 
     /// Which model computes for a member.
@@ -219,7 +246,7 @@ impl Ensemble {
 
     /// Every member's name.
     pub fn names(&self) -> Vec<String> {
-        self.members.iter().map(|member| member.name.clone()).collect()
+        self.members[..self.count()].iter().map(|member| member.name.clone()).collect()
     }
 
     /// The schedule in force.
@@ -306,7 +333,11 @@ impl Ensemble {
     fn run(&mut self, texts: &mut [&mut Text], who: Who, outcomes: &mut [Result<bool, MemberError>]) {
         let mut jobs: Vec<Vec<Job>> = self.models.iter().map(|_| Vec::new()).collect();
         for (member, Member { model, .. }) in self.members.iter().enumerate() {
-            if who != Who::All && who != Who::Member(member) {
+            let is_asked = match who {
+                Who::All => member < self.count(),
+                Who::Member(one) => member == one,
+            };
+            if !is_asked {
                 continue;
             }
             for (number, text) in texts.iter_mut().enumerate().filter(|(number, _)| outcomes[*number].is_ok()) {
@@ -386,7 +417,7 @@ impl Ensemble {
     /// The time in which all members decode a text in their own tokens, one token after the other.
     pub fn decode_own(&mut self, text: &mut Text, written: &str) -> Result<Duration, MemberError> {
         let mut time = Duration::ZERO;
-        for member in 0..self.members.len() {
+        for member in 0..self.count() {
             let Some(reader) = &text.readers[member] else { continue };
             for token in reader.tokens_of(written)? {
                 if let Some(reader) = &mut text.readers[member] {

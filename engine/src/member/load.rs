@@ -2,6 +2,7 @@
 
 mod attention;
 mod devices;
+mod files;
 mod language;
 mod said;
 mod shared;
@@ -12,7 +13,7 @@ pub use shared::{SharedVocabulary, read_vocabulary, shared_vocabulary};
 pub use trial::{model_files, try_model, without_debugger};
 
 use super::ensemble::Member;
-use super::inspect::{self, GgufSummary};
+use super::inspect::GgufSummary;
 use super::mapped::Mapped;
 use super::model::Model;
 use super::model::context::{Context, Shape};
@@ -20,17 +21,17 @@ use super::model::llama::Llama;
 use super::reader::tokens::{text_of, tokenise_text};
 use super::reader::{LlamaTokenizer, Plain, PromptForm, Tongue};
 use super::template::ChatTemplate;
-use super::{Ensemble, Unit, Vocabulary, weights};
+use super::{Ensemble, Unit, Vocabulary};
 use crate::error::Error;
 use crate::settings::{CacheType, ModelSource, Settings};
 use attention::Layers;
 use devices::layers_on_devices;
+use files::{Files, read_model, read_models};
 use language::Language;
-use llama_cpp_2::LlamaModelLoadError;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
-use std::path::{Path, PathBuf};
-use std::sync::{Arc, OnceLock, mpsc};
+use std::path::PathBuf;
+use std::sync::{Arc, OnceLock};
 
 /// A member for people.
 #[derive(Debug, Clone, PartialEq)]
@@ -102,26 +103,25 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     if settings.models.is_empty() {
         return Err(Error::Input("no model is given; name a GGUF file with --model, or try --demo".into()));
     }
-    let files_of = Files::of(&settings.models);
-    let look = |source: &ModelSource| inspect::inspect(&source.path).map_err(|error| Error::Input(error.to_string()));
-    let files: Vec<GgufSummary> = files_of.sources.iter().map(look).collect::<Result<_, _>>()?;
-    let names = unique_names(&settings.models);
+    // Who proposes stands behind the members.
+    let sources: Vec<ModelSource> = settings.models.iter().chain(&settings.draft_model).cloned().collect();
+    let files = Files::of(&sources)?;
+    let names = unique_names(&sources);
     let mut notes = Vec::new();
     let backend = backend()?;
     let devices = devices();
-    if settings.models.iter().any(|model| model.gpu_layers != 0) && devices.is_empty() {
+    if sources.iter().any(|model| model.gpu_layers != 0) && devices.is_empty() {
         notes.push(devices::why_on_the_cpu().into());
     }
-    let models = read_models(backend, &files_of.sources, &files, progress)?;
+    let models = read_models(backend, &files, progress)?;
     let resident = crate::resident::resident("VmRSS:");
 
-    let trained = models.iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
+    let own: Vec<&Arc<LlamaModel>> = files.places.iter().map(|&place| &models[place]).collect();
+    let trained = own[..settings.models.len()].iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
     let context = if trained > 0 { settings.ctx_size.min(trained) } else { settings.ctx_size };
     // The default is a bound, and nobody asked for all of it.
     if context < settings.ctx_size && settings.ctx_size != Settings::default().ctx_size {
-        let shortest =
-            settings.models.iter().position(|source| models[files_of.place(source)].n_ctx_train() == trained);
-        let shortest = shortest.map_or("", |index| &names[index]);
+        let shortest = own.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
         notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
     }
     let vocabularies: Vec<Vocabulary> = models.iter().map(|model| Vocabulary::of(model)).collect();
@@ -129,33 +129,38 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         return Err(Error::Input(format!(
             "`{}` has no token that writes text: its file marks all of them as control tokens or as unused; fetch another \
              conversion of the model",
-            files_of.sources[silent].path.display()
+            files.sources[silent].path.display()
         )));
     }
-    let own = |source: &ModelSource| vocabularies[files_of.place(source)].clone();
-    let vocabularies: Vec<Vocabulary> = settings.models.iter().map(own).collect();
-    let language = Language::of(vocabularies, settings);
+    let vocabulary = |index: usize| vocabularies[files.places[index]].clone();
+    let mut language = Language::of((0..settings.models.len()).map(vocabulary).collect(), settings);
+    if let Some(source) = &settings.draft_model
+        && !language.add_drafter(vocabulary(settings.models.len()))
+    {
+        return Err(Error::Input(format!(
+            "`{}` cannot draft: its tokens are those of no member; name a model of a member's family",
+            source.path.display()
+        )));
+    }
 
     let threads = settings.threads.unwrap_or_else(default_threads).max(1);
+    let horizon = settings.horizon as usize;
+    let on_gpu = |place: usize| layers(&files.sources[place], &models[place], &files.summaries[place], devices.len());
+    let mut computing: Vec<Box<dyn Model>> = Vec::new();
+    for (place, model) in models.iter().enumerate() {
+        let (layers, on_gpu) = on_gpu(place);
+        let texts = settings.texts.max(1) * files.readers(place);
+        let room = Room { context, texts, branches: language.branches(), threads };
+        let name = files.places.iter().position(|&own| own == place).map_or("", |index| &names[index]);
+        let mut llama = new_context(model, name, &room, settings.cache_type, Layers::of(layers, on_gpu))?;
+        llama.rely_on(Mapped::of(&files.sources[place].path));
+        computing.push(Box::new(Llama::new(llama, horizon)));
+    }
     let mut members: Vec<Member> = Vec::new();
     let mut infos = Vec::new();
-    let own: Vec<usize> = settings.models.iter().map(|source| files_of.place(source)).collect();
-    let mut computing: Vec<Box<dyn Model>> = Vec::new();
-    for (place, (source, model)) in files_of.sources.iter().zip(&models).enumerate() {
-        let name = own.iter().position(|&own| own == place).map_or("", |member| names[member].as_str());
-        let (layers, on_gpu) = layers(source, model, &files[place].architecture, devices.len());
-        let where_layers = Layers::of(layers, on_gpu);
-        let readers = own.iter().filter(|&&own| own == place).count();
-        let shape = Room { context, texts: settings.texts.max(1) * readers, branches: language.branches(), threads };
-        let mut llama = new_context(model, name, &shape, settings.cache_type, where_layers)?;
-        llama.rely_on(Mapped::of(&source.path));
-        computing.push(Box::new(Llama::new(llama, settings.horizon as usize)));
-    }
-    for (index, (source, name)) in settings.models.iter().zip(names).enumerate() {
-        let model = &models[own[index]];
-        let template = if settings.raw { None } else { template(settings, model, &name)? };
-        let form = PromptForm { template, raw: settings.raw, system: settings.system.clone() };
-        let (layers, on_gpu) = layers(source, model, &files[own[index]].architecture, devices.len());
+    for (index, ((source, name), &model)) in sources.iter().zip(names).zip(&own).enumerate() {
+        let place = files.places[index];
+        let (layers, on_gpu) = on_gpu(place);
         infos.push(MemberInfo {
             name: name.clone(),
             path: source.path.clone(),
@@ -165,110 +170,35 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
             cache_bytes: cache_bytes(model, context),
             on_gpu: f64::from(on_gpu) / f64::from(layers.max(1)),
         });
-        let vocabulary = language.tokens[index].clone();
-        let horizon = settings.horizon as usize;
-        let tongue = Arc::new(Tongue::new(name.clone(), model.clone(), vocabulary.clone(), form));
-        let in_units = language.reader(index, horizon);
-        let reader_name = name.clone();
+        let template = if settings.raw { None } else { template(settings, model, &name)? };
+        let form = PromptForm { template, raw: settings.raw, system: settings.system.clone() };
+        let tokens = language.tokens[index].clone();
+        let tongue = Arc::new(Tongue::new(name.clone(), model.clone(), tokens, form));
+        let (in_units, context) = (language.reader(index, horizon), context.min(most_of(model)) as usize);
         let reader = move |sequence| {
             let tokenizer = Box::new(LlamaTokenizer::new(tongue.clone()));
-            let context = context as usize;
-            in_units(Plain::new(reader_name.clone(), vocabulary.clone(), tokenizer, sequence, context, horizon))
+            let tokens = tongue.vocabulary.clone();
+            in_units(Plain::new(tongue.name.clone(), tokens, tokenizer, sequence, context, horizon))
         };
-        members.push(Member { name, model: own[index], reader: Box::new(reader) });
+        members.push(Member { name, model: place, reader: Box::new(reader) });
     }
+    infos.truncate(settings.models.len());
     let ensemble = language.ensemble(computing, members, threads);
-    let loaded =
-        Loaded { members: infos, notes, context, threads, resident, devices, first: models[own[0]].clone(), language };
-    Ok((ensemble, loaded))
+    let first = own[0].clone();
+    Ok((ensemble, Loaded { members: infos, notes, context, threads, resident, devices, first, language }))
 }
 
-/// The files of an ensemble: one that several members have is loaded once.
-struct Files {
-    sources: Vec<ModelSource>,
-}
-
-impl Files {
-    fn of(models: &[ModelSource]) -> Self {
-        let mut files = Self { sources: Vec::new() };
-        for source in models {
-            if files.find(source).is_none() {
-                files.sources.push(source.clone());
-            }
-        }
-        files
+/// Tokens that a model was trained for.
+fn most_of(model: &LlamaModel) -> u32 {
+    match model.n_ctx_train() {
+        0 => u32::MAX,
+        trained => trained,
     }
-
-    fn find(&self, source: &ModelSource) -> Option<usize> {
-        let same = |known: &ModelSource| {
-            known.gpu_layers == source.gpu_layers
-                && (known.path == source.path || same_file::is_same_file(&known.path, &source.path).unwrap_or(false))
-        };
-        self.sources.iter().position(same)
-    }
-
-    fn place(&self, source: &ModelSource) -> usize {
-        self.find(source).unwrap_or(0)
-    }
-}
-
-/// Reads the weights of all files side by side.
-fn read_models(
-    backend: &'static LlamaBackend,
-    sources: &[ModelSource],
-    files: &[GgufSummary],
-    progress: &(dyn Fn(usize, f32) + Sync),
-) -> Result<Vec<Arc<LlamaModel>>, Error> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::scope(|scope| {
-        let loading: Vec<_> = sources
-            .iter()
-            .zip(files)
-            .enumerate()
-            .map(|(index, (source, file))| {
-                let sender = sender.clone();
-                scope.spawn(move || {
-                    let mut progress = |part| sender.send((index, part)).is_ok();
-                    read_model(&source.path, || {
-                        weights::load(backend, &source.path, &file.architecture, source.gpu_layers, &mut progress)
-                    })
-                })
-            })
-            .collect();
-        drop(sender);
-        // Ends when the last thread has dropped its sender.
-        for (index, fraction) in receiver {
-            progress(index, fraction);
-        }
-        let panicked = |source: &ModelSource| not_loaded(&source.path, None, "its thread panicked");
-        let models = sources.iter().zip(loading);
-        models.map(|(source, handle)| handle.join().unwrap_or_else(|_| Err(panicked(source))).map(Arc::new)).collect()
-    })
-}
-
-/// Reads one file, with llama.cpp's own reason where that fails.
-fn read_model(
-    path: &Path,
-    load: impl FnOnce() -> Result<LlamaModel, LlamaModelLoadError>,
-) -> Result<LlamaModel, Error> {
-    let (model, reason) = said::listen(load);
-    model.map_err(|error| not_loaded(path, reason, &error.to_string()))
-}
-
-/// llama.cpp's own reason says most; without one there is `otherwise`.
-fn not_loaded(path: &Path, reason: Option<String>, otherwise: &str) -> Error {
-    let (reason, cure) = match reason {
-        Some(reason) if reason.starts_with("unknown ") => (reason, "the file may be newer than this build"),
-        Some(reason) if reason.contains("allocate") => (reason, "free some memory, or choose a smaller file"),
-        Some(reason) => (reason, "fetch it again, or another conversion of the model"),
-        None => (otherwise.to_string(), "LLAMA_SELFMOD_LOG=info shows what it says"),
-    };
-    Error::Failure(format!("llama.cpp could not load `{}`: {reason}; {cure}", path.display()))
 }
 
 /// Layers of a model, and those of them that are on a GPU where there are `devices` of them.
-fn layers(source: &ModelSource, model: &LlamaModel, architecture: &str, devices: usize) -> (u32, u32) {
-    let layers = blocks(model, architecture);
+fn layers(source: &ModelSource, model: &LlamaModel, file: &GgufSummary, devices: usize) -> (u32, u32) {
+    let layers = blocks(model, &file.architecture);
     (layers, layers_on_devices(source.gpu_layers, layers, devices))
 }
 

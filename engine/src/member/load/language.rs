@@ -15,6 +15,7 @@ pub(in crate::member) struct Language {
     /// Each member's own tokens. Members of one family share one copy: with 152,000 tokens it is 2 MB.
     pub tokens: Vec<Arc<Vocabulary>>,
     manner: Manner,
+    has_drafter: bool,
 }
 
 /// How members speak what is not their own.
@@ -34,16 +35,41 @@ impl Language {
         let heads = settings.heads.unwrap_or(if settings.parameters.temperature > 0.0 { USUAL_HEADS } else { 1 });
         if settings.align != Align::Always && Vocabulary::unify(&mut same) {
             let tokens = shared(same);
-            return Self { units: tokens[0].clone(), tokens, manner: Manner::Same };
+            return Self { units: tokens[0].clone(), tokens, manner: Manner::Same, has_drafter: false };
         }
         if settings.align == Align::Boundary {
             let tokens = shared(own);
-            return Self { units: tokens[0].clone(), tokens, manner: Manner::Led };
+            return Self { units: tokens[0].clone(), tokens, manner: Manner::Led, has_drafter: false };
         }
         let references: Vec<&Vocabulary> = own.iter().collect();
         let (common, _) = units::reduce_cached(&references, settings.cache.as_deref());
         let maps = common.members.into_iter().map(Arc::new).collect();
-        Self { units: Arc::new(common.units), tokens: shared(own), manner: Manner::Exact { maps, heads } }
+        Self {
+            units: Arc::new(common.units),
+            tokens: shared(own),
+            manner: Manner::Exact { maps, heads },
+            has_drafter: false,
+        }
+    }
+
+    /// Adds the tokens of a model that proposes what members decode, if they are those of a member. Nothing else changes.
+    pub fn add_drafter(&mut self, own: Vocabulary) -> bool {
+        self.has_drafter = true;
+        match &mut self.manner {
+            Manner::Same => {
+                let mut pair = [(*self.units).clone(), own];
+                let is_same = Vocabulary::unify(&mut pair) && pair[0] == *self.units;
+                self.tokens.push(self.units.clone());
+                is_same
+            }
+            Manner::Exact { maps, .. } => {
+                let Some(alike) = self.tokens.iter().position(|tokens| **tokens == own) else { return false };
+                maps.push(maps[alike].clone());
+                self.tokens.push(self.tokens[alike].clone());
+                true
+            }
+            Manner::Led => false,
+        }
     }
 
     /// Branches that a member's context needs room for.
@@ -73,6 +99,7 @@ impl Language {
     /// All members together.
     pub fn ensemble(&self, models: Vec<Box<dyn Model>>, members: Vec<Member>, threads: usize) -> Ensemble {
         let ensemble = Ensemble::new(models, members, self.units.clone(), threads);
+        let ensemble = if self.has_drafter { ensemble.with_drafter() } else { ensemble };
         match self.manner {
             Manner::Led => ensemble.led(),
             _ => ensemble,

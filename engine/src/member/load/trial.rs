@@ -2,7 +2,8 @@
 //! survive. Who starts such a process, and what becomes of its end, is not the library's affair.
 
 use super::attention::Layers;
-use super::{Room, Vocabulary, backend, default_threads, devices, layers, new_context, read_models, unique_names};
+use super::files::{Files, read_models};
+use super::{Room, Vocabulary, backend, default_threads, devices, layers, new_context, unique_names};
 use crate::error::Error;
 use crate::member::Token;
 use crate::member::inspect;
@@ -23,15 +24,14 @@ const TOKENS: usize = 36;
 /// Loads a model as an ensemble would, and decodes a prompt, single tokens and, when it has `others` beside it, several
 /// sequences in one batch. What fails in an orderly way later than the loading is nobody's concern here.
 pub fn try_model(source: &ModelSource, context: u32, threads: Option<usize>, others: bool) -> Result<(), Error> {
-    let file = inspect::inspect(&source.path).map_err(|error| Error::Input(error.to_string()))?;
-    let model =
-        read_models(backend()?, std::slice::from_ref(source), std::slice::from_ref(&file), &|_, _| {})?.remove(0);
+    let files = Files::of(std::slice::from_ref(source))?;
+    let model = read_models(backend()?, &files, &|_, _| {})?.remove(0);
     let trained = model.n_ctx_train();
     let context = if trained > 0 { context.min(trained) } else { context };
     let threads = threads.unwrap_or_else(default_threads).max(1);
     let branches = if others { super::language::MOST_BRANCHES } else { 0 };
     let name = unique_names(std::slice::from_ref(source)).remove(0);
-    let (layers, on_gpu) = layers(source, &model, &file.architecture, devices().len());
+    let (layers, on_gpu) = layers(source, &model, &files.summaries[0], devices().len());
     let room = Room { context, texts: 1, branches, threads };
     let llama = new_context(&model, &name, &room, CacheType::F16, Layers::of(layers, on_gpu))?;
     let vocabulary = Vocabulary::of(&model);
