@@ -33,7 +33,7 @@ pub struct Specimen(Instance);
 
 /// A hook of the ABI.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-#[allow(missing_docs, reason = "named as in the ABI")]
+#[allow(missing_docs, clippy::enum_variant_names, reason = "named as in the ABI")]
 pub enum HookName {
     OnLogits,
     OnToken,
