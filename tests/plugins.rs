@@ -8,6 +8,7 @@ mod frozen;
 mod isolation;
 mod reload;
 mod settings;
+mod texts;
 
 use llama_selfmod::hooks::native::{LoadError, NativeHook, PluginSettings, built_in, built_in_plugins};
 use llama_selfmod::hooks::script::ScriptHook;

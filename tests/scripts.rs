@@ -11,4 +11,5 @@ mod limits;
 mod rows;
 mod saves;
 mod stock;
+mod texts;
 mod twice;

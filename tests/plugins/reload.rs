@@ -10,25 +10,25 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 /// A library in a folder of its own, and the plugins in it.
-struct Edited {
+pub struct Edited {
     folder: tempfile::TempDir,
-    path: PathBuf,
+    pub path: PathBuf,
 }
 
 impl Edited {
-    fn new(content: &[u8]) -> Self {
+    pub fn new(content: &[u8]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("edited.so");
         std::fs::write(&path, content).unwrap();
         Self { folder, path }
     }
 
-    fn load(&self) -> Vec<NativeHook> {
+    pub fn load(&self) -> Vec<NativeHook> {
         load(&self.path, "{}").unwrap()
     }
 
     /// As a linker does it: a new file in the place of the old one.
-    fn replace(&self, content: &[u8]) {
+    pub fn replace(&self, content: &[u8]) {
         let new = self.folder.path().join("new");
         std::fs::write(&new, content).unwrap();
         std::fs::rename(new, &self.path).unwrap();
@@ -36,19 +36,19 @@ impl Edited {
 }
 
 /// `tests/fixtures/plugin.c` with these definitions, as bytes.
-fn plugin(definitions: &[&str]) -> Vec<u8> {
+pub fn plugin(definitions: &[&str]) -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::read(compile_plugin(folder.path(), definitions)).unwrap()
 }
 
 /// The library of 1.0, with two plugins.
-fn two_plugins() -> Vec<u8> {
+pub fn two_plugins() -> Vec<u8> {
     let folder = tempfile::tempdir().unwrap();
     std::fs::read(compile(folder.path(), "abi-1.0/plugin.c", "tests/fixtures/abi-1.0", &[])).unwrap()
 }
 
 /// The same library with another content: nothing reads what stands behind its end.
-fn again(library: &[u8], round: u32) -> Vec<u8> {
+pub fn again(library: &[u8], round: u32) -> Vec<u8> {
     [library, &round.to_le_bytes()].concat()
 }
 

@@ -69,7 +69,7 @@ pub struct HookInfo {
     pub knobs: Vec<Knob>,
 }
 
-/// The hooks of an engine.
+/// The hooks of one text.
 #[derive(Default)]
 pub struct Chain {
     slots: Vec<Slot>,
@@ -120,6 +120,29 @@ impl Chain {
             }
             _ => self.add(hook, is_policy),
         }
+    }
+
+    /// The same hooks for another text: each as it is here, running, idle or parked, with a state that begins anew. Faults and
+    /// notices are the new text's own, and nothing records it. A hook that cannot be made again is left out, and the new
+    /// chain has a notice of it.
+    pub fn another(&self) -> Self {
+        let mut chain = Self { fusion: self.fusion.clone(), ..Self::default() };
+        for slot in &self.slots {
+            match slot.hook.another() {
+                Ok(hook) => {
+                    chain.slots.push(Slot { parked: slot.parked.clone(), ..Slot::new(hook, slot.running) });
+                }
+                Err(why) => {
+                    let mut notice = format!("`{}` is left out of this text: {why}", slot.hook.name());
+                    if slot.running && slot.hook.role() == Role::Fusion {
+                        chain.fusion.clear();
+                        notice += "; the members' weighted mean is in its place";
+                    }
+                    chain.notices.push(notice);
+                }
+            }
+        }
+        chain
     }
 
     /// Names of all fusions or all policies.

@@ -4,6 +4,7 @@
 pub mod chain;
 pub mod native;
 pub mod script;
+mod source;
 pub(crate) mod watch;
 
 pub use watch::Watching;
@@ -110,7 +111,15 @@ pub enum Reload {
 }
 
 /// A fusion or a policy, wherever it comes from. One thread calls it at a time.
+///
+/// An instance belongs to one text: what it keeps in mind is about that text.
 pub trait Hook: Send {
+    /// Another instance of the same hook, for another text: with the same code, settings and knobs, and a state that begins
+    /// anew. What is expensive, and what belongs to the hook's file, both share. An error is a sentence for the user; the other
+    /// text does without this hook then.
+    fn another(&self) -> Result<Box<dyn Hook>, HookError> {
+        Err(HookError("it is made for one text alone".into()))
+    }
     /// What `--fusion-mode`, events and messages call it.
     fn name(&self) -> &str;
     /// Fusion or policy.
@@ -147,8 +156,8 @@ pub trait Hook: Send {
     fn reset(&mut self) -> Result<(), HookError> {
         Ok(())
     }
-    /// Watches its file from now on, or leaves it alone while it is switched off. What changed in the meantime is taken over
-    /// between two steps.
+    /// Watches its file from now on, or leaves it alone while it is switched off, as far as no other instance needs it. What
+    /// changed in the meantime is taken over between two steps.
     fn set_watched(&mut self, _watched: bool) {}
     /// Between two steps: takes over a changed file if there is one. Cheap when there is none.
     fn reload_if_changed(&mut self) -> Reload {

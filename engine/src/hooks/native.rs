@@ -24,6 +24,7 @@ pub use image::{FileKind, file_kind};
 pub use leaving::tell_of_exit;
 pub use settings::{PluginConfig, PluginSettings};
 
+use super::source::{Attached, Post, Source};
 use super::{Hook, HookError, Origin, Reload, Watching, ordinal};
 use instance::Instance;
 use load::Plugin;
@@ -32,17 +33,17 @@ use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};
 use probe::Shape;
 use shared::{ContentId, LibraryFile, OpenVersion};
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::Arc;
 use std::time::Instant;
 use surroundings::undisturbed;
 
 /// One instance of a plugin.
 pub struct NativeHook {
     instance: Instance,
-    name: String,
-    role: Role,
-    version: String,
-    description: String,
+    /// What it is an instance of.
+    plugin: Arc<Plugin>,
+    /// What it was made with.
+    settings: Arc<str>,
     /// Of the rows it was called with.
     shape: Shape,
     library: Option<InLibrary>,
@@ -50,19 +51,11 @@ pub struct NativeHook {
 
 /// What a plugin of a library needs to take over its next version.
 struct InLibrary {
-    file: Arc<Mutex<LibraryFile>>,
+    file: Attached<LibraryFile>,
     path: PathBuf,
-    /// The first plugin of the library looks at the file, and the others follow in the same pass.
-    is_first: bool,
-    /// Counts among those for which the file is watched.
-    is_watched: bool,
     settings: Arc<PluginSettings>,
     /// What runs.
     running: ContentId,
-    /// The newest that was tried, good or bad.
-    tried: ContentId,
-    /// Counts takeovers, from 1.
-    generation: u32,
 }
 
 /// The stock plugins: the default fusion first, policies last.
@@ -101,22 +94,24 @@ pub fn load_library(path: &Path, settings: &PluginSettings, watching: Watching) 
 }
 
 fn open_library(path: &Path, settings: &PluginSettings, watching: Watching) -> Result<Vec<NativeHook>, LoadError> {
-    let file = LibraryFile::open(path, watching)?;
-    let OpenVersion { id, plugins } = file.newest().clone();
-    let (file, shared_settings) = (Arc::new(Mutex::new(file)), Arc::new(settings.clone()));
+    let (source, version) = Source::open(path, watching, || LibraryFile::open(path))?;
+    let (plugins, shared_settings) = (&version.plugins, Arc::new(settings.clone()));
     let place = format!("`{}`", path.display());
     let hook = |(index, plugin): (usize, &Plugin)| {
         let library = InLibrary {
-            file: Arc::clone(&file),
+            file: Attached::new(
+                &source,
+                match index {
+                    0 if plugins.len() == 1 => Post::Alone,
+                    0 => Post::First,
+                    _ => Post::Other,
+                },
+            ),
             path: path.into(),
-            is_first: index == 0,
-            is_watched: true,
             settings: Arc::clone(&shared_settings),
-            running: id,
-            tried: id,
-            generation: 1,
+            running: version.id,
         };
-        NativeHook::new(plugin, &settings.of(plugin, &plugins, &place)?, &place, Some(library))
+        NativeHook::new(plugin, &settings.of(plugin, plugins, &place)?, &place, Some(library))
     };
     plugins.iter().enumerate().map(hook).collect()
 }
@@ -130,10 +125,8 @@ impl NativeHook {
         })?;
         Ok(Self {
             instance,
-            name: plugin.name.clone(),
-            role: plugin.role,
-            version: plugin.version.clone(),
-            description: plugin.description.clone(),
+            plugin: Arc::new(plugin.clone()),
+            settings: settings.into(),
             shape: probe::UNSEEN,
             library,
         })
@@ -151,50 +144,43 @@ impl NativeHook {
         }
     }
 
-    /// Looks at the file by `look`, if this is the one to do so, and takes over what is new there.
-    fn reload(&mut self, look: impl FnOnce(&mut LibraryFile) -> Result<(), LoadError>) -> Reload {
+    /// Takes over what is new in the file. `now` is for what a person asks for: what was refused is tried again.
+    fn reload(&mut self, now: bool) -> Reload {
         let begin = Instant::now();
         let Some(library) = &mut self.library else { return Reload::Unchanged };
-        let newest = {
-            let mut file = locked(&library.file);
-            if library.is_first
-                && let Err(error) = look(&mut file)
-            {
-                return Reload::Refused(format!("{} goes on as it is: {error}", quoted(&library.path)));
-            }
-            if file.newest().id == library.tried {
-                return Reload::Unchanged;
-            }
-            file.newest().clone()
+        let newest = match if now { library.file.news_now() } else { library.file.news() } {
+            None => return Reload::Unchanged,
+            Some(Err(why)) => return Reload::Refused(why),
+            Some(Ok(newest)) if newest.id == library.running => return Reload::Unchanged,
+            Some(Ok(newest)) => newest,
         };
-        library.tried = newest.id;
-        if newest.id == library.running {
-            return Reload::Unchanged;
-        }
-        if let Err(why) = self.take_over(&newest) {
-            return Reload::Refused(format!("`{}` goes on as it is, its new version is refused: {why}", self.name));
+        if let Err(why) = self.take_over(&newest, now) {
+            let name = &self.plugin.name;
+            return Reload::Refused(format!("`{name}` goes on as it is, its new version is refused: {why}"));
         }
         let Some(library) = &mut self.library else { return Reload::Unchanged };
         library.running = newest.id;
-        library.generation += 1;
-        Reload::Swapped { version: library.generation, milliseconds: begin.elapsed().as_secs_f64() * 1e3 }
+        let version = library.file.took_over(&self.plugin.name);
+        Reload::Swapped { version, milliseconds: begin.elapsed().as_secs_f64() * 1e3 }
     }
 
     /// Makes an instance of the newer version, with the state of this one, if it works. An error leaves all as it is.
-    fn take_over(&mut self, newest: &OpenVersion) -> Result<(), String> {
+    fn take_over(&mut self, newest: &OpenVersion, again: bool) -> Result<(), String> {
         let Some(library) = &self.library else { return Ok(()) };
         let place = quoted(&library.path);
-        let Some(plugin) = newest.plugins.iter().find(|plugin| plugin.name == self.name) else {
+        let Some(plugin) = newest.plugins.iter().find(|plugin| plugin.name == self.plugin.name) else {
             return Err(format!("{place} has no plugin of that name any more"));
         };
-        if plugin.role != self.role {
+        if plugin.role != self.plugin.role {
             return Err("it changed from a fusion to a policy or back; start the program again".into());
         }
         let settings = library.settings.of(plugin, &newest.plugins, &place).map_err(|error| error.to_string())?;
         // The samples leave traces, so they get an instance of their own.
         let shape = self.shape;
-        let (probed, changed) = undisturbed(|| probe::run(&mut Instance::create(plugin, &settings)?, shape));
-        probed.and(changed.map_or(Ok(()), Err))?;
+        newest.tried(&plugin.name, shape, again, || {
+            let (probed, changed) = undisturbed(|| probe::run(&mut Instance::create(plugin, &settings)?, shape));
+            probed.and(changed.map_or(Ok(()), Err))
+        })?;
         let mut instance = Instance::create(plugin, &settings)?;
         let state = self.instance.save().map_err(|error| format!("the running one cannot save its state: {error}"))?;
         if let Some(state) = state {
@@ -203,8 +189,8 @@ impl NativeHook {
                 .map_err(|error| format!("it does not take the state of the running one: {error}"))?;
         }
         self.instance = instance;
-        self.version.clone_from(&plugin.version);
-        self.description.clone_from(&plugin.description);
+        self.plugin = Arc::new(plugin.clone());
+        self.settings = settings.into();
         Ok(())
     }
 }
@@ -213,24 +199,36 @@ fn quoted(path: &Path) -> String {
     format!("`{}`", path.display())
 }
 
-/// Nothing that is left half done by a panic matters here.
-fn locked(file: &Mutex<LibraryFile>) -> MutexGuard<'_, LibraryFile> {
-    file.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
 impl std::fmt::Debug for NativeHook {
     fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        formatter.debug_struct("NativeHook").field("name", &self.name).finish_non_exhaustive()
+        formatter.debug_struct("NativeHook").field("name", &self.plugin.name).finish_non_exhaustive()
     }
 }
 
 impl Hook for NativeHook {
+    fn another(&self) -> Result<Box<dyn Hook>, HookError> {
+        let (made, changed) = undisturbed(|| Instance::create(&self.plugin, &self.settings));
+        let made = match changed {
+            Some(what) if self.library.is_some() => Err(what),
+            _ => made,
+        };
+        let instance = made.map_err(|why| HookError(format!("it could not start once more: {why}")))?;
+        let library = self.library.as_ref().map(|library| InLibrary {
+            file: library.file.another(),
+            path: library.path.clone(),
+            settings: Arc::clone(&library.settings),
+            running: library.running,
+        });
+        let (plugin, settings) = (Arc::clone(&self.plugin), Arc::clone(&self.settings));
+        Ok(Box::new(Self { instance, plugin, settings, shape: self.shape, library }))
+    }
+
     fn name(&self) -> &str {
-        &self.name
+        &self.plugin.name
     }
 
     fn role(&self) -> Role {
-        self.role
+        self.plugin.role
     }
 
     fn origin(&self) -> Origin {
@@ -239,19 +237,19 @@ impl Hook for NativeHook {
 
     /// With what reloads have cost so far, if there were any.
     fn describe(&self) -> (String, String) {
-        let mut version = self.version.clone();
+        let mut version = self.plugin.version.clone();
         if let Some(library) = &self.library {
-            let (versions, mapped) = locked(&library.file).opened();
+            let (versions, mapped) = library.file.content(LibraryFile::opened);
             if versions > 1 {
-                let which = ordinal(library.generation);
+                let which = ordinal(library.file.generation());
                 version += &format!(", {which} version, {} of code mapped", shared::mebibytes(mapped));
             }
         }
-        (version, self.description.clone())
+        (version, self.plugin.description.clone())
     }
 
     fn generation(&self) -> u32 {
-        self.library.as_ref().map_or(1, |library| library.generation)
+        self.library.as_ref().map_or(1, |library| library.file.generation())
     }
 
     fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
@@ -276,23 +274,17 @@ impl Hook for NativeHook {
     }
 
     fn set_watched(&mut self, watched: bool) {
-        if let Some(library) = &mut self.library
-            && library.is_watched != watched
-        {
-            library.is_watched = watched;
-            locked(&library.file).watch_for(watched);
+        if let Some(library) = &mut self.library {
+            library.file.set_watched(watched);
         }
     }
 
     fn reload_if_changed(&mut self) -> Reload {
-        self.reload(LibraryFile::look)
+        self.reload(false)
     }
 
+    /// What was refused is tried again, and refused again in so many words.
     fn reload_now(&mut self) -> Reload {
-        if let Some(library) = &mut self.library {
-            // What was refused is tried again, and refused again in so many words.
-            library.tried = library.running;
-        }
-        self.reload(LibraryFile::look_now)
+        self.reload(true)
     }
 }

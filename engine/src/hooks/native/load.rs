@@ -17,7 +17,7 @@ use std::path::Path;
 const SMALLEST_ENTRY: u32 = offset_of!(PluginEntry, on_logits) as u32;
 
 /// A plugin before there is an instance of it: its table, as far as it goes, and what it says about itself.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(super) struct Plugin {
     pub entry: PluginEntry,
     pub name: String,

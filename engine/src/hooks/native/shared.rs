@@ -1,19 +1,16 @@
-//! The file of a library whose plugins run: what it has held so far, and what it holds now. All plugins of a library share
-//! one, so that its file is watched once and each content is opened once.
+//! What the file of a library has held so far. All plugins of it and all their instances share it, so that each content is
+//! opened once.
 
 use super::error::LoadError;
 use super::image;
 use super::load::{self, Plugin};
+use super::probe::Shape;
 use super::surroundings::undisturbed;
-use crate::hooks::watch::{Watch, Watching};
+use crate::hooks::source::{Content, Problem};
 use std::collections::HashMap;
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::{Duration, Instant};
-
-/// How long a file may stay absent, empty or cut off before that is worth a message: whoever writes it goes on before.
-const PATIENCE: Duration = Duration::from_secs(2);
+use std::path::Path;
+use std::sync::{Arc, Mutex, PoisonError};
 
 /// What is opened stays until the program ends, because code of it may still be referred to. So there is an end to it: a day
 /// of work on a plugin, or far more memory than plugins should need.
@@ -38,52 +35,58 @@ impl ContentId {
 pub(super) struct OpenVersion {
     pub id: ContentId,
     pub plugins: Arc<[Plugin]>,
+    trials: Arc<Mutex<Vec<Trial>>>,
+}
+
+/// What came of a plugin on samples.
+#[derive(Debug)]
+struct Trial {
+    plugin: String,
+    shape: Shape,
+    outcome: Result<(), String>,
 }
 
 /// See the module.
 pub(super) struct LibraryFile {
-    path: PathBuf,
-    watching: Watching,
-    /// `None` while all its plugins are switched off, and where nothing can be watched; `/reload` works all the same.
-    watch: Option<Watch>,
-    /// Nobody watched for a while: it may be another one now.
-    is_stale: bool,
-    /// How many of its plugins run, at first all.
-    watched_for: usize,
-    /// The newest content that was looked at, good or bad; `None` to look at it again.
-    seen: Option<ContentId>,
-    missing_since: Option<Instant>,
+    /// The newest content that was looked at, good or bad.
+    seen: ContentId,
     /// All that was opened.
     versions: HashMap<ContentId, Arc<[Plugin]>>,
     mapped: u64,
-    newest: OpenVersion,
+}
+
+impl OpenVersion {
+    fn new(id: ContentId, plugins: Arc<[Plugin]>) -> Self {
+        Self { id, plugins, trials: Arc::default() }
+    }
+
+    /// What `samples` come to for a plugin, which is asked once for all texts, or once more where that is asked for.
+    pub fn tried(
+        &self,
+        plugin: &str,
+        shape: Shape,
+        again: bool,
+        samples: impl FnOnce() -> Result<(), String>,
+    ) -> Result<(), String> {
+        let mut trials = self.trials.lock().unwrap_or_else(PoisonError::into_inner);
+        trials.retain(|trial| !(again && trial.plugin == plugin && trial.outcome.is_err()));
+        if let Some(trial) = trials.iter().find(|trial| trial.plugin == plugin && trial.shape == shape) {
+            return trial.outcome.clone();
+        }
+        let outcome = samples();
+        trials.push(Trial { plugin: plugin.into(), shape, outcome: outcome.clone() });
+        outcome
+    }
 }
 
 impl LibraryFile {
-    /// Watches and opens it.
-    pub fn open(path: &Path, watching: Watching) -> Result<Self, LoadError> {
-        // Watched before it is read, so that no change falls between.
-        let watch = watch(path, watching);
+    /// Reads and opens it for the first time.
+    pub fn open(path: &Path) -> Result<(Self, OpenVersion), LoadError> {
         let content = load::read_file(path)?;
         let id = ContentId::of(&content);
         let plugins: Arc<[Plugin]> = load::open(path, &content)?.into();
-        Ok(Self {
-            path: path.into(),
-            watching,
-            watch,
-            is_stale: false,
-            watched_for: plugins.len(),
-            seen: Some(id),
-            missing_since: None,
-            versions: HashMap::from([(id, plugins.clone())]),
-            mapped: image::mapped_size(&content),
-            newest: OpenVersion { id, plugins },
-        })
-    }
-
-    /// The newest content that could be opened.
-    pub fn newest(&self) -> &OpenVersion {
-        &self.newest
+        let versions = HashMap::from([(id, plugins.clone())]);
+        Ok((Self { seen: id, versions, mapped: image::mapped_size(&content) }, OpenVersion::new(id, plugins)))
     }
 
     /// How many contents were opened, and their size in memory, in bytes.
@@ -91,66 +94,7 @@ impl LibraryFile {
         (self.versions.len(), self.mapped)
     }
 
-    /// Watches the file for one plugin more or less; for none it is left alone.
-    pub fn watch_for(&mut self, one_more: bool) {
-        self.watched_for = if one_more { self.watched_for + 1 } else { self.watched_for.saturating_sub(1) };
-        if self.watched_for == 0 {
-            self.watch = None;
-        } else if self.watch.is_none() {
-            self.watch = watch(&self.path, self.watching);
-            self.is_stale = true;
-        }
-    }
-
-    /// Opens a changed file once it has come to rest. Cheap when nothing changed. An error is said once for each content.
-    pub fn look(&mut self) -> Result<(), LoadError> {
-        let has_settled = self.watch.as_ref().is_some_and(Watch::settled) || std::mem::take(&mut self.is_stale);
-        let is_overdue = self.missing_since.is_some_and(|since| since.elapsed() >= PATIENCE);
-        if !has_settled && !is_overdue {
-            return Ok(());
-        }
-        let read = load::read_file(&self.path);
-        if has_settled && self.watch.as_ref().is_some_and(Watch::is_disturbed) {
-            // The next build began while this one was read.
-            return Ok(());
-        }
-        match read {
-            Ok(content) => self.take(&content),
-            // The wait starts again with each change: a large library takes its time.
-            Err(problem) if problem.may_pass() && has_settled => {
-                self.missing_since = Some(Instant::now());
-                Ok(())
-            }
-            Err(problem) => {
-                self.missing_since = None;
-                Err(problem)
-            }
-        }
-    }
-
-    /// Opens the file as it is now. An error is said whenever there is one.
-    pub fn look_now(&mut self) -> Result<(), LoadError> {
-        let content = load::read_file(&self.path)?;
-        self.seen = None;
-        self.take(&content)
-    }
-
-    fn take(&mut self, content: &[u8]) -> Result<(), LoadError> {
-        self.missing_since = None;
-        let id = ContentId::of(content);
-        if self.seen == Some(id) {
-            return Ok(());
-        }
-        self.seen = Some(id);
-        let plugins = match self.versions.get(&id) {
-            Some(plugins) => plugins.clone(),
-            None => self.open_next(id, content)?,
-        };
-        self.newest = OpenVersion { id, plugins };
-        Ok(())
-    }
-
-    fn open_next(&mut self, id: ContentId, content: &[u8]) -> Result<Arc<[Plugin]>, LoadError> {
+    fn open_next(&mut self, path: &Path, id: ContentId, content: &[u8]) -> Result<Arc<[Plugin]>, LoadError> {
         let size = image::mapped_size(content);
         if self.versions.len() >= MOST_VERSIONS || self.mapped.saturating_add(size) > MOST_MAPPED {
             let reason = format!(
@@ -158,12 +102,12 @@ impl LibraryFile {
                 self.versions.len(),
                 mebibytes(self.mapped)
             );
-            return Err(LoadError::Refused { path: self.path.clone(), reason });
+            return Err(LoadError::Refused { path: path.into(), reason });
         }
-        let (plugins, changed) = undisturbed(|| load::open(&self.path, content));
+        let (plugins, changed) = undisturbed(|| load::open(path, content));
         let plugins = match changed {
             None => plugins,
-            Some(what) => Err(LoadError::Disturbs { path: self.path.clone(), what }),
+            Some(what) => Err(LoadError::Disturbs { path: path.into(), what }),
         };
         // What the linker takes stays mapped, whatever is wrong with the plugins in it.
         if !matches!(plugins, Err(LoadError::Refused { .. })) {
@@ -175,11 +119,32 @@ impl LibraryFile {
     }
 }
 
-fn watch(path: &Path, watching: Watching) -> Option<Watch> {
-    let unwatched = |reason: &std::io::Error| {
-        tracing::warn!("{} cannot be watched ({reason}); use /reload after a build", path.display());
-    };
-    Watch::start(path, watching).inspect_err(unwatched).ok()
+impl Content for LibraryFile {
+    type Raw = Vec<u8>;
+    type Version = OpenVersion;
+
+    fn read(&self, path: &Path) -> Result<Vec<u8>, Problem> {
+        load::read_file(path)
+            .map_err(|error| Problem { may_pass: error.may_pass(), sentence: goes_on_because(path, &error) })
+    }
+
+    fn is_seen(&self, content: &Vec<u8>) -> bool {
+        self.seen == ContentId::of(content)
+    }
+
+    fn open(&mut self, path: &Path, content: Vec<u8>, newest: &OpenVersion) -> Result<Option<OpenVersion>, String> {
+        let id = ContentId::of(&content);
+        self.seen = id;
+        let plugins = match self.versions.get(&id) {
+            Some(plugins) => plugins.clone(),
+            None => self.open_next(path, id, &content).map_err(|error| goes_on_because(path, &error))?,
+        };
+        Ok((id != newest.id).then(|| OpenVersion::new(id, plugins)))
+    }
+}
+
+fn goes_on_because(path: &Path, error: &LoadError) -> String {
+    format!("`{}` goes on as it is: {error}", path.display())
 }
 
 /// "1.2 MiB".

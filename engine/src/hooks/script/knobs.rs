@@ -33,6 +33,16 @@ struct Known {
 }
 
 impl Knobs {
+    /// For another text: all values as they are.
+    pub(super) fn copy(&self) -> Self {
+        Self(Mutex::new(self.table().clone()))
+    }
+
+    /// What a person set, for comparison.
+    pub(super) fn set(&self) -> Vec<Knob> {
+        self.table().set.clone()
+    }
+
     /// For an edited script: what was set, and nothing known.
     pub(super) fn after_edit(&self) -> Self {
         let mut set = self.table().set.clone();

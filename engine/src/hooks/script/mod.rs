@@ -9,6 +9,7 @@ pub mod check;
 mod definitions;
 mod diagnose;
 mod draws;
+mod edition;
 mod hooks;
 mod knobs;
 mod limits;
@@ -20,22 +21,21 @@ mod surface;
 mod verdicts;
 
 use std::path::{Path, PathBuf};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Instant;
 
 use plugin_api::{Assessment, Retraction, Role, Rows, Step, Token, Verdict};
 use rhai::{Dynamic, Engine, Map};
 
 pub use self::check::check;
 pub use self::diagnose::Diagnosis;
+use self::edition::{Edition, ScriptFile};
 use self::knobs::Knobs;
 use self::program::{Function, Program};
-use super::watch::{Watch, Watching};
+use super::source::{Attached, Post, Source};
+use super::watch::Watching;
 use super::{Hook, HookError, Knob, Origin, Reload};
 use crate::files::{self, Why};
-
-/// How long a file may be absent or empty before that is worth a message: editors that delete and create, or that empty
-/// the file first, are done long before.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// Why a script cannot be loaded.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -59,10 +59,9 @@ pub enum ScriptError {
 /// A script that runs. See the module's documentation for what it can do.
 pub struct ScriptHook {
     name: String,
-    settings: Map,
+    settings: Arc<Map>,
     running: Running,
-    version: u32,
-    file: Option<ScriptFile>,
+    file: Option<InFile>,
 }
 
 /// One version of a script with its state.
@@ -73,70 +72,57 @@ struct Running {
     initial: Dynamic,
 }
 
-/// What a version follows on.
-enum Follows<'a> {
-    Nothing,
-    /// The version that runs, by an edit.
-    Edit(&'a Running),
-    /// The same version with other knobs.
-    Knob(&'a Running, Knobs),
-}
-
-/// Where a script comes from, and what was seen there.
-struct ScriptFile {
+/// Where a script comes from.
+struct InFile {
     path: PathBuf,
-    label: String,
-    watching: Watching,
-    /// `None` while it is switched off, and where nothing can be watched; `/reload` works all the same.
-    watch: Option<Watch>,
-    /// Nobody watched for a while: it may be another one now.
-    is_stale: bool,
-    /// The newest content that was looked at, good or bad.
-    seen: String,
-    missing_since: Option<Instant>,
+    source: Attached<ScriptFile>,
 }
 
 impl ScriptHook {
     /// Loads a script from a file and watches it. `settings` is a JSON object: what `init(cfg)` gets as a map.
     pub fn load(path: &Path, settings: &str, watching: Watching) -> Result<Self, ScriptError> {
-        let settings = parse_settings(settings)?;
-        // Watched before it is read, so that no change falls between.
-        let watch = watch(path, watching);
-        let source = read_script(path)
-            .map_err(|problem| ScriptError::Unreadable { path: path.into(), reason: problem.reason() })?;
+        let settings = Arc::new(parse_settings(settings)?);
         let (label, name) = labels(path);
-        let running = Running::prepare(&label, &source, &settings, Follows::Nothing).map_err(ScriptError::Faulty)?;
-        let file = ScriptFile {
-            path: path.into(),
-            label,
-            watching,
-            watch,
-            is_stale: false,
-            seen: source,
-            missing_since: None,
-        };
-        Ok(Self { name, settings, running, version: 1, file: Some(file) })
+        let (source, edition) = Source::open(path, watching, || {
+            let seen = read_script(path)
+                .map_err(|problem| ScriptError::Unreadable { path: path.into(), reason: problem.reason() })?;
+            let edition = Edition::new(&label, &seen, &settings).map_err(ScriptError::Faulty)?;
+            Ok((ScriptFile { label, settings: Arc::clone(&settings), seen }, Arc::new(edition)))
+        })?;
+        let running = edition
+            .program(Knobs::default())
+            .and_then(|program| Running::afresh(program, &settings))
+            .map_err(ScriptError::Faulty)?;
+        let file = InFile { path: path.into(), source: Attached::new(&source, Post::Alone) };
+        Ok(Self { name, settings, running, file: Some(file) })
     }
 
     /// A script that is no file: built in, or a test's. `name` is the hook's name.
     pub fn from_source(name: &str, source: &str, settings: &str) -> Result<Self, ScriptError> {
-        let settings = parse_settings(settings)?;
-        let running = Running::prepare(&format!("{name}.rhai"), source, &settings, Follows::Nothing)
+        let settings = Arc::new(parse_settings(settings)?);
+        let running = Edition::new(&format!("{name}.rhai"), source, &settings)
+            .and_then(|edition| Running::afresh(edition.program(Knobs::default())?, &settings))
             .map_err(ScriptError::Faulty)?;
-        Ok(Self { name: name.into(), settings, running, version: 1, file: None })
+        Ok(Self { name: name.into(), settings, running, file: None })
     }
 
-    /// Takes over `source` if it works.
-    fn take_over(&mut self, source: String, begin: Instant) -> Reload {
+    /// Takes over what `look` finds in the file.
+    fn reload(
+        &mut self,
+        look: impl FnOnce(&mut Attached<ScriptFile>) -> Option<Result<Arc<Edition>, String>>,
+    ) -> Reload {
+        let begin = Instant::now();
         let Some(file) = &mut self.file else { return Reload::Unchanged };
-        file.missing_since = None;
-        let prepared = Running::prepare(&file.label, &source, &self.settings, Follows::Edit(&self.running));
-        file.seen = source;
-        match prepared {
+        let edition = match look(&mut file.source) {
+            None => return Reload::Unchanged,
+            Some(Err(why)) => return Reload::Refused(why),
+            Some(Ok(edition)) => edition,
+        };
+        match self.running.edited(&edition, &self.settings) {
             Ok(running) => {
                 self.running = running;
-                self.version += 1;
-                Reload::Swapped { version: self.version, milliseconds: begin.elapsed().as_secs_f64() * 1e3 }
+                let version = file.source.took_over(&self.name);
+                Reload::Swapped { version, milliseconds: begin.elapsed().as_secs_f64() * 1e3 }
             }
             Err(diagnosis) => Reload::Refused(diagnosis.to_string()),
         }
@@ -144,27 +130,44 @@ impl ScriptHook {
 }
 
 impl Running {
-    /// Compiles, checks, makes the state and tries everything on samples.
-    fn prepare(label: &str, source: &str, settings: &Map, follows: Follows) -> Result<Self, Box<Diagnosis>> {
-        let (old, knobs, is_edit) = match follows {
-            Follows::Nothing => (None, Knobs::default(), false),
-            Follows::Edit(old) => (Some(old), old.program.knobs().after_edit(), true),
-            Follows::Knob(old, knobs) => (Some(old), knobs, false),
-        };
-        let program = Program::compile(label, source, knobs)?;
+    /// A text begins.
+    fn afresh(program: Program, settings: &Map) -> Result<Self, Box<Diagnosis>> {
         let initial = hooks::init(&program, settings)?;
-        let mut state = match old {
-            Some(old) if !(is_edit && program.defines(Function::Migrate)) => {
-                inherit(&initial, &old.initial, &old.state)
-            }
-            _ => initial.clone(),
-        };
-        if let (Some(old), true) = (old, is_edit && program.defines(Function::Migrate)) {
-            hooks::migrate(&program, &mut state, old.state.clone())?;
+        Ok(Self { program, state: initial.clone(), initial })
+    }
+
+    /// What follows on this version by an edit.
+    fn edited(&self, edition: &Edition, settings: &Map) -> Result<Self, Box<Diagnosis>> {
+        let program = edition.program(self.program.knobs().after_edit())?;
+        let mut next = Self::afresh(program, settings)?;
+        if next.program.defines(Function::Migrate) {
+            hooks::migrate(&next.program, &mut next.state, self.state.clone())?;
+        } else {
+            next.inherit(self);
         }
-        probe::run(&program, state.clone())?;
-        program.knobs().forget_outdated();
-        Ok(Self { program, state, initial })
+        // The edition was tried, with a state as it begins.
+        let begins = format!("{:?}", next.state) == format!("{:?}", next.initial);
+        if begins { Ok(next) } else { next.tried() }
+    }
+
+    /// The same version with other knobs.
+    fn with_knobs(&self, knobs: Knobs, settings: &Map) -> Result<Self, Box<Diagnosis>> {
+        let program = Program::compile(self.program.file(), self.program.source(), knobs)?;
+        let mut next = Self::afresh(program, settings)?;
+        next.inherit(self);
+        let next = next.tried()?;
+        next.program.knobs().forget_outdated();
+        Ok(next)
+    }
+
+    fn inherit(&mut self, old: &Self) {
+        self.state = inherit(&self.initial, &old.initial, &old.state);
+    }
+
+    /// Tries everything on samples with the state of this text.
+    fn tried(self) -> Result<Self, Box<Diagnosis>> {
+        probe::run(&self.program, self.state.clone())?;
+        Ok(self)
     }
 
     /// Calls a function if the script defines it; otherwise nothing is to do. A call that leaves a state beyond the limits
@@ -200,6 +203,13 @@ fn inherit(initial: &Dynamic, old_initial: &Dynamic, old_state: &Dynamic) -> Dyn
 }
 
 impl Hook for ScriptHook {
+    fn another(&self) -> Result<Box<dyn Hook>, HookError> {
+        let running = Running::afresh(self.running.program.another(), &self.settings)
+            .map_err(|diagnosis| HookError(diagnosis.sentence()))?;
+        let file = self.file.as_ref().map(|file| InFile { path: file.path.clone(), source: file.source.another() });
+        Ok(Box::new(Self { name: self.name.clone(), settings: Arc::clone(&self.settings), running, file }))
+    }
+
     fn name(&self) -> &str {
         &self.name
     }
@@ -214,11 +224,11 @@ impl Hook for ScriptHook {
 
     /// The version counts edits; the sentence is the first line of the script's opening comment.
     fn describe(&self) -> (String, String) {
-        (self.version.to_string(), self.running.program.summary())
+        (self.generation().to_string(), self.running.program.summary())
     }
 
     fn generation(&self) -> u32 {
-        self.version
+        self.file.as_ref().map_or(1, |file| file.source.generation())
     }
 
     /// Those that the script has asked for so far: of the top level all, inside functions what was reached.
@@ -228,10 +238,10 @@ impl Hook for ScriptHook {
 
     /// Builds the program again, so that constants follow; its state stays.
     fn set_knob(&mut self, knob: &str, value: f64) -> Result<(), HookError> {
-        let program = &self.running.program;
-        let knobs = program.knobs().with(knob, value)?;
-        let follows = Follows::Knob(&self.running, knobs);
-        self.running = Running::prepare(program.file(), program.source(), &self.settings, follows)
+        let knobs = self.running.program.knobs().with(knob, value)?;
+        self.running = self
+            .running
+            .with_knobs(knobs, &self.settings)
             .map_err(|diagnosis| HookError(format!("`{knob}` stays as it is: {}", diagnosis.sentence())))?;
         Ok(())
     }
@@ -263,60 +273,18 @@ impl Hook for ScriptHook {
     }
 
     fn set_watched(&mut self, watched: bool) {
-        let Some(file) = &mut self.file else { return };
-        if !watched {
-            file.watch = None;
-        } else if file.watch.is_none() {
-            file.watch = watch(&file.path, file.watching);
-            file.is_stale = true;
+        if let Some(file) = &mut self.file {
+            file.source.set_watched(watched);
         }
     }
 
     fn reload_if_changed(&mut self) -> Reload {
-        let begin = Instant::now();
-        let Some(file) = &mut self.file else { return Reload::Unchanged };
-        let has_settled = file.watch.as_ref().is_some_and(Watch::settled) || std::mem::take(&mut file.is_stale);
-        let is_overdue = file.missing_since.is_some_and(|since| since.elapsed() >= PATIENCE);
-        if !has_settled && !is_overdue {
-            return Reload::Unchanged;
-        }
-        let read = read_script(&file.path);
-        if has_settled && file.watch.as_ref().is_some_and(Watch::is_disturbed) {
-            // The next save began while this one was read.
-            return Reload::Unchanged;
-        }
-        match read {
-            Ok(source) if source == file.seen => {
-                file.missing_since = None;
-                Reload::Unchanged
-            }
-            Ok(source) => self.take_over(source, begin),
-            Err(problem) if problem.may_pass() && !is_overdue => {
-                file.missing_since.get_or_insert(begin);
-                Reload::Unchanged
-            }
-            Err(problem) => {
-                file.missing_since = None;
-                Reload::Refused(format!("`{}`: {}", file.label, problem.reason()))
-            }
-        }
+        self.reload(Attached::news)
     }
 
     fn reload_now(&mut self) -> Reload {
-        let begin = Instant::now();
-        let Some(file) = &self.file else { return Reload::Unchanged };
-        match read_script(&file.path) {
-            Ok(source) => self.take_over(source, begin),
-            Err(problem) => Reload::Refused(format!("`{}`: {}", file.label, problem.reason())),
-        }
+        self.reload(Attached::news_now)
     }
-}
-
-fn watch(path: &Path, watching: Watching) -> Option<Watch> {
-    let unwatched = |reason: &std::io::Error| {
-        tracing::warn!("{} cannot be watched ({reason}); use /reload after an edit", path.display());
-    };
-    Watch::start(path, watching).inspect_err(unwatched).ok()
 }
 
 /// A file's name for diagnoses, and the hook's name.

@@ -1,10 +1,11 @@
 //! A compiled script: its functions, checked, and the one way to call them.
 
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use std::time::Instant;
 
 use plugin_api::{Role, Step};
+use rhai::packages::{Package, StandardPackage};
 use rhai::{AST, CallFnOptions, Dynamic, Engine, EvalAltResult, FuncArgs, Module, Position, Scope, Shared};
 
 use super::check::Call;
@@ -15,6 +16,9 @@ use super::limits::{self, Clock};
 use super::patterns::{self, Patterns};
 use super::{rows, surface, verdicts};
 use crate::panics;
+
+/// Rhai's own choice.
+const STRINGS_INTERNED: usize = 256;
 
 /// What a script may define.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -58,13 +62,20 @@ impl Function {
 }
 
 /// A script that compiled and whose functions have the right names and parameters.
-pub(super) struct Program {
+struct Compiled {
     file: String,
     source: String,
-    engine: Engine,
     ast: AST,
+    /// The constants of the top level.
+    constants: Shared<Module>,
     functions: Vec<Function>,
     role: Role,
+}
+
+/// A compiled script in an interpreter of its own: what a call needs beside the script belongs to one text.
+pub(super) struct Program {
+    compiled: Arc<Compiled>,
+    engine: Engine,
     clock: Arc<Clock>,
     muted: Arc<AtomicBool>,
     knobs: Arc<Knobs>,
@@ -87,18 +98,7 @@ impl Program {
     /// second time with their values in place. Only that second time are all names known, so only then is a variable
     /// that nothing defines an error.
     pub(super) fn compile(file: &str, source: &str, knobs: Knobs) -> Result<Self, Box<Diagnosis>> {
-        let clock = Arc::new(Clock::new());
-        let muted = Arc::new(AtomicBool::new(false));
-        let (knobs, draws) = (Arc::new(knobs), Arc::new(Draws::default()));
-        let mut engine = Engine::new();
-        limits::set(&mut engine, &clock);
-        surface::register(&mut engine, file, &muted);
-        verdicts::register(&mut engine);
-        rows::register(&mut engine);
-        patterns::register(&mut engine, &clock);
-        knobs::register(&mut engine, &knobs);
-        draws::register(&mut engine, &draws);
-
+        let Tools { mut engine, clock, muted, knobs, draws } = Tools::new(file, knobs);
         let parse = |engine: &Engine, scope: &Scope| {
             guarded(|| engine.compile_with_scope(scope, source))
                 .map_err(|panic| Diagnosis::new(file, source, Position::NONE, panic))?
@@ -129,43 +129,39 @@ impl Program {
             }
         }
         let module: Shared<Module> = module.into();
-        engine.register_global_module(Shared::clone(&module));
-        engine.register_static_module("global", module);
-        engine.set_strict_variables(true);
+        lend_constants(&mut engine, &module);
         let mut ast = parse(&engine, &constants)?;
         ast.set_source(file);
 
         let functions = check_functions(file, source, &ast)?;
         let role = role(file, source, &constants, &functions)?;
-        Ok(Self {
-            file: file.into(),
-            source: source.into(),
-            engine,
-            ast,
-            functions,
-            role,
-            clock,
-            muted,
-            knobs,
-            draws,
-            measured: None,
-        })
+        let compiled =
+            Arc::new(Compiled { file: file.into(), source: source.into(), ast, constants: module, functions, role });
+        Ok(Self { compiled, engine, clock, muted, knobs, draws, measured: None })
+    }
+
+    /// The same script with the same knobs, for another text. Nothing is compiled.
+    pub(super) fn another(&self) -> Self {
+        let compiled = Arc::clone(&self.compiled);
+        let Tools { mut engine, clock, muted, knobs, draws } = Tools::new(&compiled.file, self.knobs.copy());
+        lend_constants(&mut engine, &compiled.constants);
+        Self { compiled, engine, clock, muted, knobs, draws, measured: None }
     }
 
     pub(super) fn defines(&self, function: Function) -> bool {
-        self.functions.contains(&function)
+        self.compiled.functions.contains(&function)
     }
 
     pub(super) fn role(&self) -> Role {
-        self.role
+        self.compiled.role
     }
 
     pub(super) fn file(&self) -> &str {
-        &self.file
+        &self.compiled.file
     }
 
     pub(super) fn source(&self) -> &str {
-        &self.source
+        &self.compiled.source
     }
 
     pub(super) fn knobs(&self) -> &Knobs {
@@ -186,13 +182,13 @@ impl Program {
 
     /// The first line of the comment that the script opens with.
     pub(super) fn summary(&self) -> String {
-        let first = self.source.lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
+        let first = self.source().lines().find(|line| !line.trim().is_empty()).unwrap_or_default();
         first.trim().strip_prefix("//").unwrap_or_default().trim_start_matches(['/', '!']).trim().to_owned()
     }
 
     /// Names of all functions, the script's own ones included.
     pub(super) fn function_names(&self) -> Vec<String> {
-        self.ast.iter_functions().map(|function| function.name.to_owned()).collect()
+        self.compiled.ast.iter_functions().map(|function| function.name.to_owned()).collect()
     }
 
     /// Of everything that the engine gives to scripts, without Rhai's own library.
@@ -234,7 +230,7 @@ impl Program {
             self.engine.call_fn_with_options::<Dynamic>(
                 options,
                 &mut Scope::new(),
-                &self.ast,
+                &self.compiled.ast,
                 function.name(),
                 arguments,
             )
@@ -246,8 +242,8 @@ impl Program {
         }
         let answer = answer.map_err(|panic| self.fault_of(function, panic))?.map_err(|error| {
             // A deadline has no place.
-            let definition = definition(&self.source, function.name());
-            Diagnosis::of_run_error(&self.file, &self.source, *error).or_at(&self.source, definition)
+            let definition = definition(self.source(), function.name());
+            Diagnosis::of_run_error(self.file(), self.source(), *error).or_at(self.source(), definition)
         })?;
         if !self.can_hold(state) {
             return Err(
@@ -265,8 +261,49 @@ impl Program {
 
     /// A fault of a function as a whole.
     pub(super) fn fault_of(&self, function: Function, message: String) -> Box<Diagnosis> {
-        Diagnosis::new(&self.file, &self.source, definition(&self.source, function.name()), message)
+        Diagnosis::new(self.file(), self.source(), definition(self.source(), function.name()), message)
     }
+}
+
+/// An interpreter with what scripts are given, and what it shares with the host.
+struct Tools {
+    engine: Engine,
+    clock: Arc<Clock>,
+    muted: Arc<AtomicBool>,
+    knobs: Arc<Knobs>,
+    draws: Arc<Draws>,
+}
+
+impl Tools {
+    fn new(file: &str, knobs: Knobs) -> Self {
+        let clock = Arc::new(Clock::new());
+        let muted = Arc::new(AtomicBool::new(false));
+        let (knobs, draws) = (Arc::new(knobs), Arc::new(Draws::default()));
+        let mut engine = interpreter();
+        limits::set(&mut engine, &clock);
+        surface::register(&mut engine, file, &muted);
+        verdicts::register(&mut engine);
+        rows::register(&mut engine);
+        patterns::register(&mut engine, &clock);
+        knobs::register(&mut engine, &knobs);
+        draws::register(&mut engine, &draws);
+        Self { engine, clock, muted, knobs, draws }
+    }
+}
+
+/// As Rhai makes it, with its own library. That is most of the work, and so it is made once.
+fn interpreter() -> Engine {
+    static LIBRARY: LazyLock<Shared<Module>> = LazyLock::new(|| StandardPackage::new().as_shared_module());
+    let mut engine = Engine::new_raw();
+    engine.register_global_module(Shared::clone(&LIBRARY)).set_max_strings_interned(STRINGS_INTERNED);
+    engine
+}
+
+/// Lets functions see the constants of the top level, as `NAME` and as `global::NAME`. With them all names are known.
+fn lend_constants(engine: &mut Engine, constants: &Shared<Module>) {
+    engine.register_global_module(Shared::clone(constants));
+    engine.register_static_module("global", Shared::clone(constants));
+    engine.set_strict_variables(true);
 }
 
 /// Rhai does not catch panics, neither its own nor those of native functions.
