@@ -173,33 +173,38 @@ fn everything_a_script_sees_is_described() {
 fn events() -> Vec<Value> {
     let names = ["one".to_string(), "two".to_string()];
     let policies = ["calm".to_string()];
-    let members = [MemberProbability { name: "one", probability: 0.5 }];
+    let members = [MemberProbability { name: "one".into(), probability: 0.5 }];
     let reason = EndReason::Policy("enough".into());
     let events = [
-        Event::Init { models: &names, fusion_mode: "average", policies: &policies, seed: 1 },
+        Event::Init {
+            models: names.as_slice().into(),
+            fusion_mode: "average".into(),
+            policies: policies.as_slice().into(),
+            seed: 1,
+        },
         Event::Token {
             index: 0,
-            text: "a",
+            text: "a".into(),
             confidence: 0.5,
             entropy: 1.0,
             agreement: 0.75,
-            leader: "one",
-            members: &members,
+            leader: "one".into(),
+            members: members.as_slice().into(),
             committed: 0,
         },
-        Event::Adjust { policy: "calm", version: 1, temperature: 0.5, repeat_penalty: 1.0, reason: "" },
-        Event::Retract { index: 0, tokens: 1, bytes: 1, policy: "calm", version: 1, reason: "" },
-        Event::Reload { hook: "calm", file: "calm.rhai", version: 2, milliseconds: 0.5 },
-        Event::Notice { text: "a sentence" },
+        Event::Adjust { policy: "calm".into(), version: 1, temperature: 0.5, repeat_penalty: 1.0, reason: "".into() },
+        Event::Retract { index: 0, tokens: 1, bytes: 1, policy: "calm".into(), version: 1, reason: "".into() },
+        Event::Reload { hook: "calm".into(), file: "calm.rhai".into(), version: 2, milliseconds: 0.5 },
+        Event::Notice { text: "a sentence".into() },
         Event::Done {
-            reason: &reason,
-            text: "a",
+            reason: std::borrow::Cow::Owned(reason),
+            text: "a".into(),
             tokens: 1,
             retractions: 1,
             avg_confidence: 0.5,
             tokens_per_second: 10.0,
             adjustments: 1,
-            leader: "one",
+            leader: "one".into(),
             avg_agreement: 0.75,
         },
     ];

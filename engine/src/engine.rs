@@ -7,22 +7,24 @@ use crate::hooks::chain::HookInfo;
 use crate::member::{MemberError, Unit, load};
 use crate::registry;
 use crate::reply::Reply;
+use crate::session::{Core, Session};
 use crate::settings::{PolicySource, Prompt, Settings, Speaker};
 use crate::trace::{self, NewTrace};
 use plugin_api::Parameters;
 use std::io;
 use std::path::Path;
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub use crate::member::load::{
     MemberInfo, SharedVocabulary, model_files, read_vocabulary, shared_vocabulary, try_model, without_debugger,
 };
 
-/// Loaded members with their hooks.
+/// Loaded members with their hooks. Several threads may share one, and write several texts at once with it: see
+/// [`Engine::session`].
 pub struct Engine {
     settings: Settings,
-    decoder: Decoder,
+    core: Mutex<Core>,
     loaded: load::Loaded,
 }
 
@@ -46,7 +48,8 @@ impl Engine {
         let settings = admit(settings)?;
         let (ensemble, loaded) = load::load(&settings, progress)?;
         let weights: Vec<f32> = settings.models.iter().map(|model| model.weight).collect();
-        let mut engine = Self { decoder: Decoder::new(ensemble, chain, &weights), settings, loaded };
+        let core = Mutex::new(Core::new(Decoder::new(ensemble, chain, &weights)));
+        let mut engine = Self { core, settings, loaded };
         if let Some(trace) = trace {
             engine.record(trace).map_err(|error| no_trace(&engine.settings, &error))?;
         }
@@ -104,44 +107,44 @@ impl Engine {
 
     /// Chooses another fusion.
     pub fn set_fusion(&mut self, name: &str) -> Result<(), Error> {
-        registry::choose_fusion(&mut self.decoder.chain, name)?;
+        registry::choose_fusion(&mut self.decoder().chain, name)?;
         self.settings.fusion_mode = name.to_string();
         Ok(())
     }
 
     /// Lets a policy run or stops it.
     pub fn set_policy(&mut self, name: &str, running: bool) -> Result<(), Error> {
-        registry::run_policy(&mut self.decoder.chain, name, running)
+        registry::run_policy(&mut self.decoder().chain, name, running)
     }
 
     /// Sets a knob of a fusion or a policy from the next step on.
     pub fn set_knob(&mut self, name: &str, knob: &str, value: f64) -> Result<(), Error> {
-        self.decoder.chain.set_knob(name, knob, value).map_err(|error| Error::Input(error.to_string()))
+        self.decoder().chain.set_knob(name, knob, value).map_err(|error| Error::Input(error.to_string()))
     }
 
     /// Adds a policy and lets it run; its name. One of the same file or name that is there already gives way to it, and a
     /// notice says so.
     pub fn add_policy(&mut self, source: &PolicySource) -> Result<String, Error> {
-        registry::add_policy(&mut self.decoder.chain, source, &self.settings)
+        registry::add_policy(&mut open(&mut self.core).decoder.chain, source, &self.settings)
     }
 
     /// All hooks.
     pub fn hooks(&self) -> Vec<HookInfo> {
-        self.decoder.chain.list()
+        self.core().decoder.chain.list()
     }
 
     /// Names of the policies that run, in order.
     pub fn policies(&self) -> Vec<String> {
-        self.decoder.chain.policies()
+        self.core().decoder.chain.policies()
     }
 
     /// Takes over all scripts as they are now; lines for the user.
     pub fn reload(&mut self) -> Vec<String> {
         let mut lines = Vec::new();
-        self.decoder.chain.reload_all(&mut |reloaded| {
+        self.decoder().chain.reload_all(&mut |reloaded| {
             lines.push(crate::events::reload_line(&reloaded.file, reloaded.version, reloaded.milliseconds));
         });
-        lines.extend(self.decoder.chain.take_notices());
+        lines.extend(self.decoder().chain.take_notices());
         if lines.is_empty() {
             lines.push("there is no changed file to reload".into());
         }
@@ -155,8 +158,16 @@ impl Engine {
         interrupted: &Arc<AtomicBool>,
         observer: &mut dyn FnMut(&Event),
     ) -> Result<Reply, Error> {
+        let request = self.request(prompt);
+        let outcome = self.decoder().reply(&request, interrupted, observer);
+        let outcome = outcome.map_err(|error| self.refused(prompt, error))?;
+        Ok(outcome.reply)
+    }
+
+    /// A reply to this prompt, as the settings want it.
+    pub fn request(&self, prompt: &Prompt) -> Request {
         let settings = &self.settings;
-        let request = Request {
+        Request {
             prompt: prompt.clone(),
             parameters: settings.parameters,
             limits: Limits {
@@ -168,9 +179,24 @@ impl Engine {
             stop: settings.stop.clone(),
             context_shift: settings.context_shift,
             draft: settings.draft,
-        };
-        let outcome = self.decoder.reply(&request, interrupted, observer);
-        let outcome = outcome.map_err(|error| match error {
+        }
+    }
+
+    /// Begins a reply beside others, of which [`Settings::texts`] can be written at once: see [`Session`]. An error means that
+    /// the prompt cannot be read, or that there is no place for another text.
+    pub fn session(self: &Arc<Self>, prompt: &Prompt) -> Result<Session, Error> {
+        self.open(self.request(prompt))
+    }
+
+    /// [`Engine::session`] for a request with its own seed, parameters and bounds.
+    pub fn open(self: &Arc<Self>, request: Request) -> Result<Session, Error> {
+        let prompt = request.prompt.clone();
+        Session::begin(self.clone(), request).map_err(|error| self.refused(&prompt, error))
+    }
+
+    /// Why a prompt cannot be read, with what can be done.
+    pub(crate) fn refused(&self, prompt: &Prompt, error: MemberError) -> Error {
+        match error {
             MemberError::PromptTooLong { tokens, or_more, room, .. } => {
                 let tokens = format!("{}{tokens}", if or_more { "at least " } else { "" });
                 Error::Input(self.too_long(prompt, &tokens, room))
@@ -179,8 +205,22 @@ impl Engine {
                 Error::Input(error.to_string())
             }
             _ => Error::Failure(error.to_string()),
-        })?;
-        Ok(outcome.reply)
+        }
+    }
+
+    /// All that decodes, for one thread at a time. Nothing that is left half done by a panic stays in it: a session that
+    /// panics ends.
+    pub(crate) fn core(&self) -> MutexGuard<'_, Core> {
+        self.core.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The same without waiting; `None` while another thread has it.
+    pub(crate) fn free_core(&self) -> Option<MutexGuard<'_, Core>> {
+        match self.core.try_lock() {
+            Ok(core) => Some(core),
+            Err(TryLockError::Poisoned(poisoned)) => Some(poisoned.into_inner()),
+            Err(TryLockError::WouldBlock) => None,
+        }
     }
 
     /// What can be changed when a prompt of `tokens` does not fit into `room`.
@@ -205,26 +245,27 @@ impl Engine {
 
     /// Writes what the hooks see from now on to a file.
     fn record(&mut self, trace: NewTrace) -> io::Result<()> {
-        let members = self.decoder.members();
+        let decoder = &mut open(&mut self.core).decoder;
+        let members = decoder.members();
         let reply = trace::Reply {
             trace: 1,
             members: members.names.iter().cloned().zip(members.weights.iter().copied()).collect(),
-            units: self.decoder.scheduler.ensemble.vocabulary().len() as u32,
-            fusion: self.decoder.chain.fusion().to_string(),
+            units: decoder.scheduler.ensemble.vocabulary().len() as u32,
+            fusion: decoder.chain.fusion().to_string(),
             horizon: self.settings.horizon,
             max_retractions: self.settings.max_retractions,
             confidence_threshold: self.settings.confidence_threshold,
             aggressive: self.settings.aggressive,
         };
-        let vocabulary = self.decoder.scheduler.ensemble.shared_vocabulary();
+        let vocabulary = decoder.scheduler.ensemble.shared_vocabulary();
         let bytes = Box::new(move |unit| vocabulary.bytes(unit).to_vec());
-        self.decoder.chain.record(trace.recorder(trace::Source { reply, bytes })?);
+        decoder.chain.record(trace.recorder(trace::Source { reply, bytes })?);
         Ok(())
     }
 
     /// What hooks and the trace have to say since it was last asked for; for what writes no reply, whose events tell it.
     pub fn take_notices(&mut self) -> Vec<String> {
-        self.decoder.chain.take_notices()
+        self.decoder().chain.take_notices()
     }
 
     /// A text in units, without a beginning-of-text token.
@@ -234,8 +275,12 @@ impl Engine {
 
     /// The loop itself, for programs that drive the members step by step.
     pub fn decoder(&mut self) -> &mut Decoder {
-        &mut self.decoder
+        &mut open(&mut self.core).decoder
     }
+}
+
+fn open(core: &mut Mutex<Core>) -> &mut Core {
+    core.get_mut().unwrap_or_else(PoisonError::into_inner)
 }
 
 fn no_trace(settings: &Settings, error: &io::Error) -> Error {

@@ -1,12 +1,13 @@
 //! What the loop tells the world while it writes. Renderers, the JSON stream and the memory log all read these.
 
 use serde::Serialize;
+use std::borrow::Cow;
 
 /// A member's probability for a unit.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct MemberProbability<'a> {
     /// The member's name.
-    pub name: &'a str,
+    pub name: Cow<'a, str>,
     /// In [0, 1].
     pub probability: f32,
 }
@@ -42,11 +43,11 @@ pub enum Event<'a> {
     /// First event of a reply.
     Init {
         /// Names of the members.
-        models: &'a [String],
+        models: Cow<'a, [String]>,
         /// The fusion that runs.
-        fusion_mode: &'a str,
+        fusion_mode: Cow<'a, str>,
         /// The policies that run, in order.
-        policies: &'a [String],
+        policies: Cow<'a, [String]>,
         /// Of the random draws.
         seed: u64,
     },
@@ -56,7 +57,7 @@ pub enum Event<'a> {
         /// Position in the reply, from 0.
         index: u32,
         /// The text that became whole with it: UTF-8, sometimes empty.
-        text: &'a str,
+        text: Cow<'a, str>,
         /// Probability in the fused distribution, before temperature and truncation.
         confidence: f32,
         /// Of the fused distribution, in nats.
@@ -64,16 +65,16 @@ pub enum Event<'a> {
         /// 1 − mean pairwise total-variation distance of the members.
         agreement: f32,
         /// The member that gave it most weight.
-        leader: &'a str,
+        leader: Cow<'a, str>,
         /// What each member gave it.
-        members: &'a [MemberProbability<'a>],
+        members: Cow<'a, [MemberProbability<'a>]>,
         /// How many bytes of the reply's text can no longer be taken back.
         committed: usize,
     },
     /// The sampling parameters were changed by a policy.
     Adjust {
         /// Who.
-        policy: &'a str,
+        policy: Cow<'a, str>,
         /// Which version of it: how often its file was taken over, counted from 1.
         version: u32,
         /// In force from now on, before decay.
@@ -81,7 +82,7 @@ pub enum Event<'a> {
         /// In force from now on, before decay.
         repeat_penalty: f32,
         /// Why.
-        reason: &'a str,
+        reason: Cow<'a, str>,
     },
     /// Text was taken back.
     Retract {
@@ -92,18 +93,18 @@ pub enum Event<'a> {
         /// Bytes of text taken back from the end.
         bytes: usize,
         /// Who.
-        policy: &'a str,
+        policy: Cow<'a, str>,
         /// Which version of it: how often its file was taken over, counted from 1.
         version: u32,
         /// Why.
-        reason: &'a str,
+        reason: Cow<'a, str>,
     },
     /// A hook's file changed and its new version runs.
     Reload {
         /// The hook.
-        hook: &'a str,
+        hook: Cow<'a, str>,
         /// The name of its file.
-        file: &'a str,
+        file: Cow<'a, str>,
         /// Counts from 1.
         version: u32,
         /// Compile, check, probe and swap together.
@@ -112,14 +113,14 @@ pub enum Event<'a> {
     /// Something the user should read: a hook failed or was parked, a reload was refused, turns were dropped.
     Notice {
         /// A sentence, sometimes several lines.
-        text: &'a str,
+        text: Cow<'a, str>,
     },
     /// Last event of a reply.
     Done {
         /// Why it ended.
-        reason: &'a EndReason,
+        reason: Cow<'a, EndReason>,
         /// The whole reply.
-        text: &'a str,
+        text: Cow<'a, str>,
         /// Units in it.
         tokens: u32,
         /// How often text was taken back.
@@ -131,10 +132,63 @@ pub enum Event<'a> {
         /// Parameter changes.
         adjustments: u32,
         /// The member that led most of the units that stand.
-        leader: &'a str,
+        leader: Cow<'a, str>,
         /// Mean agreement of the units that stand.
         avg_agreement: f32,
     },
+}
+
+impl Event<'_> {
+    /// The same, to keep: it borrows nothing.
+    pub fn into_owned(self) -> Event<'static> {
+        fn own<T: ToOwned + ?Sized + 'static>(value: Cow<T>) -> Cow<'static, T> {
+            Cow::Owned(value.into_owned())
+        }
+        match self {
+            Self::Init { models, fusion_mode, policies, seed } => {
+                Event::Init { models: own(models), fusion_mode: own(fusion_mode), policies: own(policies), seed }
+            }
+            Self::Token { index, text, confidence, entropy, agreement, leader, members, committed } => {
+                let member = |MemberProbability { name, probability }: &MemberProbability| MemberProbability {
+                    name: Cow::Owned(name.to_string()),
+                    probability: *probability,
+                };
+                let (text, leader, members) = (own(text), own(leader), members.iter().map(member).collect());
+                Event::Token { index, text, confidence, entropy, agreement, leader, members, committed }
+            }
+            Self::Adjust { policy, version, temperature, repeat_penalty, reason } => {
+                Event::Adjust { policy: own(policy), version, temperature, repeat_penalty, reason: own(reason) }
+            }
+            Self::Retract { index, tokens, bytes, policy, version, reason } => {
+                Event::Retract { index, tokens, bytes, policy: own(policy), version, reason: own(reason) }
+            }
+            Self::Reload { hook, file, version, milliseconds } => {
+                Event::Reload { hook: own(hook), file: own(file), version, milliseconds }
+            }
+            Self::Notice { text } => Event::Notice { text: own(text) },
+            Self::Done {
+                reason,
+                text,
+                tokens,
+                retractions,
+                avg_confidence,
+                tokens_per_second,
+                adjustments,
+                leader,
+                avg_agreement,
+            } => Event::Done {
+                reason: own(reason),
+                text: own(text),
+                tokens,
+                retractions,
+                avg_confidence,
+                tokens_per_second,
+                adjustments,
+                leader: own(leader),
+                avg_agreement,
+            },
+        }
+    }
 }
 
 /// "calm.rhai reloaded (3rd version, 0.2 ms)".

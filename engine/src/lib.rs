@@ -45,6 +45,7 @@ pub mod replay;
 pub mod reply;
 mod resident;
 pub mod score;
+mod session;
 pub mod settings;
 pub mod trace;
 
@@ -63,3 +64,4 @@ pub use engine::Engine;
 pub use error::Error;
 /// What hooks are told and what they answer, for a [`Hook`](hooks::Hook) of your own.
 pub use plugin_api;
+pub use session::Session;

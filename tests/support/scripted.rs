@@ -178,16 +178,16 @@ pub fn run(decoder: &mut Decoder, request: &Request) -> (Outcome, Vec<Seen>) {
         .reply(request, &Arc::default(), &mut |event| match event {
             Event::Token { index, text, confidence, committed, .. } => seen.push(Seen::Token {
                 index: *index,
-                text: (*text).into(),
+                text: text.to_string(),
                 confidence: *confidence,
                 committed: *committed,
             }),
             Event::Adjust { temperature, .. } => seen.push(Seen::Adjust { temperature: *temperature }),
             Event::Retract { index, tokens, bytes, policy, .. } => {
-                seen.push(Seen::Retract { index: *index, tokens: *tokens, bytes: *bytes, policy: (*policy).into() });
+                seen.push(Seen::Retract { index: *index, tokens: *tokens, bytes: *bytes, policy: policy.to_string() });
             }
-            Event::Notice { text } => seen.push(Seen::Notice((*text).into())),
-            Event::Done { text, .. } => seen.push(Seen::Done((*text).into())),
+            Event::Notice { text } => seen.push(Seen::Notice(text.to_string())),
+            Event::Done { text, .. } => seen.push(Seen::Done(text.to_string())),
             _ => {}
         })
         .unwrap();

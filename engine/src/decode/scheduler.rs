@@ -174,9 +174,8 @@ pub struct Decoder {
 
 impl Decoder {
     /// `weights`: the members' prior weights, not all 0.
-    pub fn new(mut ensemble: Ensemble, chain: Chain, weights: &[f32]) -> Self {
-        let text = ensemble.open();
-        Self { scheduler: Scheduler::new(ensemble, weights), chain, text }
+    pub fn new(ensemble: Ensemble, chain: Chain, weights: &[f32]) -> Self {
+        Self { scheduler: Scheduler::new(ensemble, weights), chain, text: None }
     }
 
     /// Names and weights of the members.
@@ -191,7 +190,9 @@ impl Decoder {
         interrupted: &Arc<AtomicBool>,
         observer: &mut dyn FnMut(&Event),
     ) -> Result<Outcome, MemberError> {
-        let Some(text) = self.text.take() else { return Err(no_place(self.members())) };
+        let Some(text) = self.text.take().or_else(|| self.scheduler.ensemble.open()) else {
+            return Err(no_place(self.members()));
+        };
         let parts = Parts { text, chain: std::mem::take(&mut self.chain) };
         let mut session = match self.scheduler.begin(parts, request.clone(), interrupted.clone()) {
             Ok(session) => session,
@@ -222,6 +223,11 @@ impl Decoder {
         }
     }
 
+    /// Why there is no other text.
+    pub fn no_place(&self) -> MemberError {
+        no_place(self.members())
+    }
+
     fn take_back(&mut self, Parts { text, chain }: Parts) {
         (self.text, self.chain) = (Some(text), chain);
     }
@@ -229,14 +235,19 @@ impl Decoder {
     /// The text as it stands in the members, outside a reply: for scoring a text that is given.
     pub fn reading(&mut self) -> Result<Reading<'_>, MemberError> {
         let Self { scheduler, chain, text } = self;
-        let Some(text) = text else { return Err(no_place(&scheduler.members)) };
-        Ok(Reading { scheduler, chain, text })
+        if text.is_none() {
+            *text = scheduler.ensemble.open();
+        }
+        match text {
+            Some(text) => Ok(Reading { scheduler, chain, text }),
+            None => Err(no_place(&scheduler.members)),
+        }
     }
 }
 
 fn no_place(members: &Members) -> MemberError {
     let member = members.names.first().cloned().unwrap_or_default();
-    MemberError::Decode { member, why: "it has no place for another text".into() }
+    MemberError::Decode { member, why: "all places for texts are taken".into() }
 }
 
 /// A text that is given, read by all members.

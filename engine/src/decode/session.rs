@@ -349,7 +349,7 @@ impl Session {
                 "the context is full: the first {} tokens of the reply are out of sight, and others will be",
                 shifted.units
             );
-            out(&Event::Notice { text: &text });
+            out(&Event::Notice { text: text.into() });
         }
         Continue(())
     }
@@ -358,13 +358,13 @@ impl Session {
         if let MemberError::Interrupted(_) = error {
             return Break(EndReason::Interrupted);
         }
-        out(&Event::Notice { text: &format!("{error}; the text so far stands") });
+        out(&Event::Notice { text: format!("{error}; the text so far stands").into() });
         Break(EndReason::Failed)
     }
 
     /// The reply cannot go on, for a reason that is not its own.
     pub fn abandon(&mut self, why: &str, out: Observer) {
-        out(&Event::Notice { text: &format!("{why}; the text so far stands") });
+        out(&Event::Notice { text: format!("{why}; the text so far stands").into() });
         self.end(EndReason::Failed);
     }
 

@@ -32,8 +32,10 @@ mod tests {
     #[test]
     fn every_event_is_one_line_with_its_type() {
         let mut lines = JsonLines::new(Vec::new());
-        lines.event(&Event::Notice { text: "two\nlines" }).unwrap();
-        lines.event(&Event::Reload { hook: "calm", file: "calm.rhai", version: 2, milliseconds: 1.5 }).unwrap();
+        lines.event(&Event::Notice { text: "two\nlines".into() }).unwrap();
+        lines
+            .event(&Event::Reload { hook: "calm".into(), file: "calm.rhai".into(), version: 2, milliseconds: 1.5 })
+            .unwrap();
         let text = String::from_utf8(lines.out).unwrap();
         let types: Vec<_> = text
             .lines()

@@ -129,7 +129,7 @@ impl<W: Write> View<W> {
 impl<W: Write> Renderer for View<W> {
     fn event(&mut self, event: &Event) -> io::Result<()> {
         let verbose = self.detail == Detail::Verbose;
-        match *event {
+        match event {
             Event::Init { models, fusion_mode, policies, seed } => {
                 self.members = models.len();
                 if verbose {
@@ -141,9 +141,9 @@ impl<W: Write> Renderer for View<W> {
                 let added = self.text.len();
                 self.text.push_str(text);
                 if verbose {
-                    self.line(&words::token(index, text, confidence, agreement, leader, members));
+                    self.line(&words::token(*index, text, *confidence, *agreement, leader, members));
                 }
-                self.page.append(&self.text, added, committed)?;
+                self.page.append(&self.text, added, *committed)?;
             }
             Event::Adjust { policy, temperature, repeat_penalty, reason, .. } => {
                 if verbose {
@@ -152,11 +152,11 @@ impl<W: Write> Renderer for View<W> {
                 }
             }
             Event::Retract { tokens, bytes, policy, reason, .. } => {
-                let mut keep = self.text.len().saturating_sub(bytes);
+                let mut keep = self.text.len().saturating_sub(*bytes);
                 while !self.text.is_char_boundary(keep) {
                     keep -= 1;
                 }
-                let mut line = words::retraction(&self.text[keep..], tokens, policy, reason);
+                let mut line = words::retraction(&self.text[keep..], *tokens, policy, reason);
                 if !self.page.take_back(&self.text, keep)? {
                     line += " (what had left the screen still stands there)";
                 }
@@ -170,7 +170,7 @@ impl<W: Write> Renderer for View<W> {
                 }
             }
             Event::Reload { file, version, milliseconds, .. } => {
-                let line = format!("↻ {}", reload_line(file, version, milliseconds));
+                let line = format!("↻ {}", reload_line(file, *version, *milliseconds));
                 self.note(line.clone(), &line)?;
             }
             Event::Notice { text } => {
@@ -201,10 +201,10 @@ impl<W: Write> Renderer for View<W> {
                     parts.push(format!("agreement {avg_agreement:.2}"));
                 }
                 parts.push(format!("confidence {avg_confidence:.2}"));
-                parts.push(plural(tokens, "token"));
+                parts.push(plural(*tokens, "token"));
                 parts.push(format!("{tokens_per_second:.0} tokens/s"));
-                parts.push(plural(retractions, "retraction"));
-                parts.push(plural(adjustments, "adjustment"));
+                parts.push(plural(*retractions, "retraction"));
+                parts.push(plural(*adjustments, "adjustment"));
                 parts.extend(words::ending(reason));
                 self.line(&words::status(&parts, self.width));
             }
@@ -241,31 +241,43 @@ mod tests {
         let log = Log::default();
         let mut view =
             View::new(Box::new(log.clone()), Vec::new(), usize::MAX, Paint { on: false }, detail, hold_notes);
-        let token = |text| Event::Token {
+        let token = |text: &'static str| Event::Token {
             index: 0,
-            text,
+            text: text.into(),
             confidence: 0.5,
             entropy: 1.0,
             agreement: 0.75,
-            leader: "a",
-            members: &[],
+            leader: "a".into(),
+            members: [].as_slice().into(),
             committed: 1,
         };
         let names = ["a".to_owned(), "b".to_owned()];
         for event in [
-            Event::Init { models: &names, fusion_mode: "average", policies: &[], seed: 7 },
+            Event::Init {
+                models: names.as_slice().into(),
+                fusion_mode: "average".into(),
+                policies: [].as_slice().into(),
+                seed: 7,
+            },
             token("a cät"),
-            Event::Retract { index: 0, tokens: 1, bytes: 4, policy: "calm", version: 1, reason: "unsure" },
+            Event::Retract {
+                index: 0,
+                tokens: 1,
+                bytes: 4,
+                policy: "calm".into(),
+                version: 1,
+                reason: "unsure".into(),
+            },
             token("dog"),
             Event::Done {
-                reason: &EndReason::Length,
-                text: "a dog",
+                reason: std::borrow::Cow::Owned(EndReason::Length),
+                text: "a dog".into(),
                 tokens: 2,
                 retractions: 1,
                 avg_confidence: 0.5,
                 tokens_per_second: 99.6,
                 adjustments: 0,
-                leader: "a",
+                leader: "a".into(),
                 avg_agreement: 0.75,
             },
         ] {
@@ -308,18 +320,25 @@ mod tests {
     fn many_retractions_are_counted_when_notes_wait() {
         let mut view = View::new(Box::new(Log::default()), Vec::new(), 20, Paint { on: false }, Detail::Normal, true);
         for _ in 0..10 {
-            view.event(&Event::Retract { index: 0, tokens: 1, bytes: 0, policy: "calm", version: 1, reason: "" })
-                .unwrap();
+            view.event(&Event::Retract {
+                index: 0,
+                tokens: 1,
+                bytes: 0,
+                policy: "calm".into(),
+                version: 1,
+                reason: "".into(),
+            })
+            .unwrap();
         }
         let done = Event::Done {
-            reason: &EndReason::End,
-            text: "",
+            reason: std::borrow::Cow::Owned(EndReason::End),
+            text: "".into(),
             tokens: 0,
             retractions: 10,
             avg_confidence: 0.0,
             tokens_per_second: 0.0,
             adjustments: 0,
-            leader: "a",
+            leader: "a".into(),
             avg_agreement: 1.0,
         };
         view.event(&done).unwrap();

@@ -52,7 +52,7 @@ impl Session {
                 Action::Force(forced) => {
                     let text =
                         format!("`{}` forced token {forced}, which cannot be written; it is ignored", merged.policy);
-                    out(&Event::Notice { text: &text });
+                    out(&Event::Notice { text: text.into() });
                     return Continue(unit);
                 }
                 Action::Stop => return Break(self.stopped(&merged)),
@@ -123,9 +123,9 @@ impl Session {
             index: keep as u32,
             tokens: units as u32,
             bytes,
-            policy: &merged.policy,
+            policy: merged.policy.as_str().into(),
             version: merged.version,
-            reason: &merged.reason,
+            reason: merged.reason.as_str().into(),
         });
     }
 

@@ -6,6 +6,7 @@ use crate::events::{EndReason, Event, MemberProbability};
 use crate::hooks::Reloaded;
 use crate::hooks::chain::{Adjusted, Merged};
 use plugin_api::Parameters;
+use std::borrow::Cow;
 
 impl Session {
     /// Text that became whole with the unit at `position`; `committed` bytes of the reply are certain.
@@ -15,16 +16,16 @@ impl Session {
         let members: Vec<MemberProbability> = names
             .iter()
             .zip(unit.member_probabilities)
-            .map(|(name, &probability)| MemberProbability { name, probability })
+            .map(|(name, &probability)| MemberProbability { name: name.into(), probability })
             .collect();
         out(&Event::Token {
             index: position as u32,
-            text,
+            text: text.into(),
             confidence: unit.confidence,
             entropy: unit.entropy,
             agreement: unit.agreement,
-            leader: &names[unit.leader as usize],
-            members: &members,
+            leader: names[unit.leader as usize].as_str().into(),
+            members: members.into(),
             committed,
         });
     }
@@ -42,11 +43,11 @@ impl Session {
             self.record.adjustments += 1;
             let now = self.parameters.now();
             out(&Event::Adjust {
-                policy,
+                policy: policy.into(),
                 version: *version,
                 temperature: now.temperature,
                 repeat_penalty: now.repeat_penalty,
-                reason,
+                reason: reason.into(),
             });
             let description = format!(
                 "{}; temperature {:.2}, repeat penalty {:.2}",
@@ -76,35 +77,40 @@ impl Session {
     pub(super) fn reload(&mut self, out: Observer) {
         self.chain.reload_changed(&mut |reloaded| {
             let Reloaded { hook, file, version, milliseconds } = reloaded;
-            out(&Event::Reload { hook, file, version: *version, milliseconds: *milliseconds });
+            out(&Event::Reload {
+                hook: hook.into(),
+                file: file.into(),
+                version: *version,
+                milliseconds: *milliseconds,
+            });
         });
     }
 
     pub(super) fn tell_notices(&mut self, out: Observer) {
         for text in self.chain.take_notices() {
-            out(&Event::Notice { text: &text });
+            out(&Event::Notice { text: text.into() });
         }
     }
 
     /// Once a reply: a policy asks for more than it can have.
     pub(super) fn tell_budget(&mut self, policy: &str, why: &str, out: Observer) {
         if !std::mem::replace(&mut self.budget_told, true) {
-            out(&Event::Notice { text: &format!("a request of `{policy}` is ignored: {why}") });
+            out(&Event::Notice { text: format!("a request of `{policy}` is ignored: {why}").into() });
         }
     }
 
     pub(super) fn tell_dropped(&self, out: Observer) {
         let text = "the context is full: the oldest text is out of the members' sight";
-        out(&Event::Notice { text });
+        out(&Event::Notice { text: text.into() });
     }
 
     /// The first event.
     pub(super) fn tell_init(&self, out: Observer) {
         let policies = self.chain.policies();
         out(&Event::Init {
-            models: &self.members.names,
-            fusion_mode: self.chain.fusion(),
-            policies: &policies,
+            models: (&self.members.names).into(),
+            fusion_mode: self.chain.fusion().into(),
+            policies: policies.into(),
             seed: self.request.seed,
         });
         if self.dropped_messages > 0 {
@@ -124,14 +130,14 @@ impl Session {
         let tokens = self.transcript.len() as u32;
         let avg_confidence = window.mean_confidence();
         out(&Event::Done {
-            reason: &reason,
-            text,
+            reason: Cow::Borrowed(&reason),
+            text: text.into(),
             tokens,
             retractions: self.retractions,
             avg_confidence,
             tokens_per_second: f64::from(tokens) / self.began.elapsed().as_secs_f64().max(1e-9),
             adjustments: self.record.adjustments,
-            leader: &self.members.names[window.most_frequent_leader() as usize],
+            leader: self.members.names[window.most_frequent_leader() as usize].as_str().into(),
             avg_agreement: window.mean_agreement(),
         });
         Outcome {
