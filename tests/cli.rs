@@ -7,6 +7,7 @@ mod interrupted;
 mod live;
 mod log;
 mod measure;
+mod members;
 #[cfg(unix)]
 mod odd_files;
 #[path = "cli/replay.rs"]

@@ -4,6 +4,7 @@
 use crate::support::gguf;
 
 mod context;
+mod contexts;
 mod loading;
 mod numbers;
 mod prompts;

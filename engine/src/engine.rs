@@ -232,6 +232,8 @@ impl Engine {
         };
         let (what, cure) = if questions > 1 && !self.settings.context_shift {
             ("conversation", "take turns back, start anew, or let --context-shift drop the oldest ones")
+        } else if self.settings.models.iter().any(|model| model.before.is_some()) {
+            ("prompt", "shorten it, or the text that a member reads before it")
         } else {
             ("prompt", "shorten it")
         };

@@ -13,6 +13,16 @@ pub struct ModelSource {
     pub gpu_layers: i32,
     /// Its prior weight in the fused row, before scaling.
     pub weight: f32,
+    /// What it is called; `None` for the file's name without its ending. A second one of the same name gets a number.
+    pub name: Option<String>,
+    /// The system message that this member alone sees, in place of [`Settings::system`] and of one in the prompt.
+    pub system: Option<String>,
+    /// A text that this member alone reads before the prompt: a document, or the instructions for its part. It stands at the
+    /// beginning of the first message of the user, or of the text where there is no chat template, with a blank line behind
+    /// it, in every prompt but [`Prompt::Tokens`]. Control tokens in it are plain text.
+    pub before: Option<String>,
+    /// A Jinja template in place of [`Settings::chat_template`] and the file's own.
+    pub template: Option<String>,
 }
 
 /// A policy the user asked for.
@@ -196,7 +206,7 @@ impl Default for Settings {
 impl ModelSource {
     /// A file on the CPU, with the same weight as the others.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), gpu_layers: 0, weight: 1.0 }
+        Self { path: path.into(), gpu_layers: 0, weight: 1.0, name: None, system: None, before: None, template: None }
     }
 }
 

@@ -6,6 +6,7 @@ use crate::support::program::{PAIR, Place, error_of, refused};
 fn words_on_the_command_line_that_cannot_be_used() {
     let place = Place::new();
     place.file("broken.jinja", "{{ messages }}\n{% for");
+    place.file("m.gguf", "no model");
     for (words, sentence) in [
         (&["-p", "x"][..], "no model: name a GGUF file with `--model FILE`"),
         (&["-p", "x", PAIR, "--nonsense"], "'--nonsense'"),
@@ -20,6 +21,27 @@ fn words_on_the_command_line_that_cannot_be_used() {
         (&[PAIR, "-p", "x", "--policy", "none", "--policy", "retraction"], "`--policy none` stands alone"),
         (&[PAIR, "-p", "x", "--chat-template", "absent.jinja"], "no file `absent.jinja`; check the path"),
         (&[PAIR, "-p", "x", "--chat-template", "broken.jinja"], "cannot be used: it does not work (line 2)"),
+        (&[PAIR, "-p", "x", "--member", "absent.gguf:weight=2"], "no file `absent.gguf`; check the path"),
+        (&[PAIR, "-p", "x", "--member", "m.gguf:wieght=2"], "a member has no setting `wieght`; did you mean `weight`?"),
+        (&[PAIR, "-p", "x", "--member", "m.gguf:weight=-2"], "`weight` is -2; it takes numbers from 0 to 1000000"),
+        (&[PAIR, "-p", "x", "--member", "m.gguf:gpu-layers=x"], "`gpu-layers` is x; it takes whole numbers from -1"),
+        (&[PAIR, "-p", "x", "--member", "m.gguf:prompt-file=absent.txt"], "no file `absent.txt`; check the path"),
+        (&[PAIR, "-p", "x", "--member", "m.gguf:prompt-file=."], "`.` is a directory"),
+        (&[PAIR, "-p", "x", "--member", "m.gguf:template=absent.jinja"], "no file `absent.jinja`; check the path"),
+        (&[PAIR, "-p", "x", "--member", "m.gguf:system=a,b"], "a text with a comma in it needs quotes"),
+        (&[PAIR, "-p", "x", "--member", "m.gguf:name=a", "--member", "m.gguf:name=a"], "two members have the name `a`"),
+        (
+            &[PAIR, "-p", "x", "--member", "m.gguf:weight=1", "--weights", "1,1,1"],
+            "say the same thing; leave one of them out",
+        ),
+        (&[PAIR, "-p", "x", "--member", "m.gguf", "--weights", "1,1"], "2 weights for 3 models; give one for each"),
+        (&["-p", "x", "--member", "m.gguf:weight=0"], "the members' `weight=` are all 0"),
+        (&["-p", "x", "--raw", "--member", "m.gguf:system=a"], "leave out the `system=` of `--member`"),
+        (
+            &["score", "--member", "m.gguf:prompt-file=broken.jinja", "m.gguf"],
+            "leave out the `prompt-file=` of `--member`",
+        ),
+        (&["-p", "x", "--demo", "--member", "m.gguf"], "cannot be used with"),
         (&["score", PAIR, "absent.txt"], "no file `absent.txt`; check the path"),
         (&["score", PAIR, "."], "`.` is a directory"),
     ] {

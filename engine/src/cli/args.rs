@@ -99,11 +99,19 @@ pub struct EnsembleArgs {
     /// byte for byte.
     #[arg(long, value_name = "FILES", value_delimiter = ',')]
     pub models: Vec<PathBuf>,
+    /// A GGUF file with settings of its own behind a colon; repeat it for several, also of one file
+    ///
+    /// `--member 'a.gguf:name=brief,system="Be brief, please."'`. There are `system`, a system message for this member
+    /// alone; `prompt-file`, a file with a text that this member alone reads before the prompt; `template`, a file with a
+    /// Jinja chat template; `weight`, `name` and `gpu-layers`. A value with a comma in it stands in double quotes, as in
+    /// JSON. These members come after those of `--model` and `--models`.
+    #[arg(long, value_name = "FILE")]
+    pub member: Vec<String>,
     /// Use the two small story models that are part of the program, each with its own vocabulary
     ///
     /// They continue a text, as with --raw, and in a chat you write a story together. They see 512 tokens, and old text is
     /// dropped, as with --context-shift.
-    #[arg(long, conflicts_with_all = ["model", "models"])]
+    #[arg(long, conflicts_with_all = ["model", "models", "member"])]
     pub demo: bool,
     /// Load model files that are new here without trying them first
     ///

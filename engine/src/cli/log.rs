@@ -5,7 +5,7 @@ use crate::{
     engine::Engine,
     memory::{Memory, MemoryError, ModelHashes, ModelRecord, Record, Session},
     reply::Reply,
-    settings::{Prompt, Settings, Speaker},
+    settings::{ModelSource, Prompt, Settings, Speaker},
 };
 use std::{path::Path, time::Duration};
 
@@ -58,6 +58,7 @@ impl Log {
                 "weights": settings.models.iter().map(|model| short(model.weight)).collect::<Vec<_>>(),
                 "policies": engine.policies(),
                 "system": settings.system,
+                "members": settings.models.iter().map(own).collect::<Vec<_>>(),
                 "stop": settings.stop,
             }),
         };
@@ -67,6 +68,14 @@ impl Log {
     /// What was repaired, once.
     pub fn take_notice(&mut self) -> Option<String> {
         self.memory.take_notice()
+    }
+}
+
+/// What only this member reads; `null` where it reads what all do.
+fn own(model: &ModelSource) -> serde_json::Value {
+    match (&model.system, &model.before) {
+        (None, None) => serde_json::Value::Null,
+        (system, before) => serde_json::json!({ "system": system, "before": before }),
     }
 }
 

@@ -9,7 +9,7 @@ use super::{
         BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs,
         ScoreArgs, TryArgs, VocabArgs,
     },
-    demo, folders, output,
+    folders, members, output,
     render::{Detail, Look},
     spec::Spec,
 };
@@ -18,11 +18,10 @@ use crate::{
     author::{new::Beginning, supervise::Work},
     files,
     hooks::{Watching, native::PluginConfig},
-    settings::{Align, ModelSource, PluginSource, PolicySource, Settings},
+    settings::{Align, PluginSource, PolicySource, Settings},
 };
 use plugin_api::Parameters;
 use std::{
-    ffi::OsStr,
     hash::{BuildHasher, Hasher},
     io::Read,
     path::{Path, PathBuf},
@@ -143,6 +142,11 @@ impl Task {
     fn measurement(ensemble: &EnsembleArgs, mode: Mode, json: bool) -> Result<Self, Error> {
         let policies = if ensemble.policy.is_empty() { Vec::new() } else { policies(&ensemble.policy)? };
         let settings = Settings { policies, ..self::ensemble(ensemble)? };
+        if let Some(own) = members::own_prompt(&settings.models).filter(|_| matches!(mode, Mode::Score { .. })) {
+            return Err(Error::Input(format!(
+                "`score` has all members read the text as it stands; leave out the `{own}` of `--member`"
+            )));
+        }
         let detail = if json { Detail::Json } else { Detail::Normal };
         Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None, trust: is_trusted(ensemble) })
     }
@@ -166,7 +170,7 @@ impl Task {
         if args.list_hooks {
             let mut ensemble = ensemble.clone();
             // Hooks hang on an ensemble; the smallest one serves where none is named.
-            ensemble.demo |= ensemble.model.is_empty() && ensemble.models.is_empty();
+            ensemble.demo |= ensemble.model.is_empty() && ensemble.models.is_empty() && ensemble.member.is_empty();
             let settings = Settings { policies: policies(&ensemble.policy)?, ..self::ensemble(&ensemble)? };
             return Ok(Self { settings, look, ..Self::without_ensemble(Mode::ListHooks) });
         }
@@ -196,6 +200,12 @@ impl Task {
             context_shift: args.context_shift || ensemble.demo,
             ..self::ensemble(ensemble)?
         };
+        if let Some(own) = members::own_form(&settings.models).filter(|_| args.raw) {
+            return Err(Error::Input(format!(
+                "`--raw` uses no chat template and no system message; leave out the `{own}` of `--member`, or put the text \
+                 into a `prompt-file=`"
+            )));
+        }
         let mode = mode(args.prompt, detail == Detail::Json, stdin)?;
         let memory = (args.memory_file != Path::new("none")).then_some(args.memory_file);
         Ok(Self { mode, settings, look, memory, trust: is_trusted(ensemble) })
@@ -260,52 +270,8 @@ fn read(reader: &mut dyn Read) -> Result<String, Error> {
 
 /// What every mode needs to know about the members.
 fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
-    let mut paths = args.model.clone();
-    paths.extend(args.models.iter().filter(|path| !path.as_os_str().is_empty()).cloned());
-    if args.demo {
-        paths = demo::demo_models()?;
-    }
-    let count = paths.len();
-    if count == 0 {
-        return Err(Error::Input(
-            "no model: name a GGUF file with `--model FILE`, several with `--models A,B`, or try `--demo`".into(),
-        ));
-    }
-    paths
-        .iter()
-        .try_for_each(|path| readable(path).map_err(|error| with_comma(&args.models, path).unwrap_or(error)))?;
+    let models = members::members(args)?;
     let plugins = plugins(&args.plugin)?;
-    if !args.weights.is_empty() && args.weights.len() != count {
-        return Err(Error::Input(format!(
-            "`--weights` has {} for {}; give one for each",
-            plural(args.weights.len(), "weight"),
-            plural(count, "model")
-        )));
-    }
-    if !args.weights.is_empty() && args.weights.iter().all(|&weight| weight == 0.0) {
-        return Err(Error::Input("`--weights` are all 0; at least one member needs a weight above 0".into()));
-    }
-    let layers = match args.n_gpu_layers[..] {
-        [all] => vec![all; count],
-        _ if args.n_gpu_layers.len() == count => args.n_gpu_layers.clone(),
-        _ => {
-            return Err(Error::Input(format!(
-                "`--n-gpu-layers` has {} for {}; give one number for all or one for each",
-                plural(args.n_gpu_layers.len(), "number"),
-                plural(count, "model")
-            )));
-        }
-    };
-    let models = paths
-        .into_iter()
-        .zip(layers)
-        .enumerate()
-        .map(|(index, (path, gpu_layers))| ModelSource {
-            path,
-            gpu_layers,
-            weight: args.weights.get(index).copied().unwrap_or(1.0),
-        })
-        .collect();
     Ok(Settings {
         models,
         fusion_mode: args.fusion_mode.clone(),
@@ -319,21 +285,6 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         plugin_config: args.plugin_config.as_deref().map(plugin_config).transpose()?.unwrap_or_default(),
         ..Settings::default()
     })
-}
-
-/// What to say of a path that is not there because it is a part of a file name with a comma.
-fn with_comma(models: &[PathBuf], missing: &Path) -> Option<Error> {
-    let joined = |parts: &[PathBuf]| {
-        let parts: Vec<_> = parts.iter().map(|part| part.as_os_str()).collect();
-        PathBuf::from(parts.join(OsStr::new(",")))
-    };
-    let first = models.iter().position(|path| path == missing)?;
-    let whole = (first + 2..=models.len()).map(|end| joined(&models[first..end])).find(|path| path.is_file())?;
-    Some(Error::Input(format!(
-        "there is no file `{}`; `--models` is split at commas, so give `{}` with `--model`",
-        missing.display(),
-        whole.display()
-    )))
 }
 
 /// A slip in a file name should cost nothing, least of all the time to load the other members.
@@ -391,8 +342,4 @@ fn random_seed() -> u64 {
     // The standard library seeds its hash maps from the operating system.
     let seed = std::collections::hash_map::RandomState::new().build_hasher().finish();
     seed & u64::from(u32::MAX)
-}
-
-fn plural(count: usize, noun: &str) -> String {
-    format!("{count} {noun}{}", if count == 1 { "" } else { "s" })
 }

@@ -11,6 +11,7 @@ mod interrupt;
 mod log;
 mod meaning;
 mod measure;
+mod members;
 mod oneshot;
 mod output;
 mod progress;

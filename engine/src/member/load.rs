@@ -170,8 +170,14 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
             cache_bytes: cache_bytes(model, context),
             on_gpu: f64::from(on_gpu) / f64::from(layers.max(1)),
         });
-        let template = if settings.raw { None } else { template(settings, model, &name)? };
-        let form = PromptForm { template, raw: settings.raw, system: settings.system.clone() };
+        let template = if settings.raw { None } else { template(settings, source, model, &name)? };
+        let form = PromptForm {
+            template,
+            raw: settings.raw,
+            system: settings.system.clone(),
+            own_system: source.system.clone(),
+            before: source.before.clone(),
+        };
         let tokens = language.tokens[index].clone();
         let tongue = Arc::new(Tongue::new(name.clone(), model.clone(), tokens, form));
         let (in_units, context) = (language.reader(index, horizon), context.min(most_of(model)) as usize);
@@ -234,13 +240,19 @@ fn new_context(
     })
 }
 
-fn template(settings: &Settings, model: &LlamaModel, name: &str) -> Result<Option<ChatTemplate>, Error> {
+fn template(
+    settings: &Settings,
+    source: &ModelSource,
+    model: &LlamaModel,
+    name: &str,
+) -> Result<Option<ChatTemplate>, Error> {
     // Some files name a form that llama.cpp knows (`rwkv-world`) in place of a template.
     let own = || {
         let template = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
         template.filter(|source| source.contains("{{"))
     };
-    let Some(source) = settings.chat_template.clone().or_else(own) else { return Ok(None) };
+    let given = source.template.as_ref().or(settings.chat_template.as_ref());
+    let Some(source) = given.cloned().or_else(own) else { return Ok(None) };
     let vocabulary = model.vocab();
     let text = |token| text_of(model, token);
     ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos())).map(Some).map_err(|error| {
@@ -267,12 +279,17 @@ fn cache_bytes(model: &LlamaModel, context: u32) -> u64 {
     layers * u64::from(context) * (width / heads.max(1) * kv_heads) * 2 * 2
 }
 
-/// File names without the extension; a second one of the same name gets a number.
+/// The names that were given, or the files' without the extension; a second one of the same name gets a number.
 fn unique_names(models: &[ModelSource]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for model in models {
-        let stem = model.path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
-        let same = |name: &str| names.iter().any(|known| known == name);
+        let of_file =
+            || model.path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
+        let stem = model.name.clone().unwrap_or_else(of_file);
+        // A name that was given is kept for its member, wherever it stands.
+        let is_given =
+            |name: &str| model.name.is_none() && models.iter().any(|other| other.name.as_deref() == Some(name));
+        let same = |name: &str| is_given(name) || names.iter().any(|known| known == name);
         let name = if same(&stem) {
             (2..).map(|number| format!("{stem}#{number}")).find(|name| !same(name)).unwrap_or(stem)
         } else {
@@ -291,5 +308,8 @@ mod tests {
     fn names_are_unique() {
         let models = ["a/m.gguf", "b/m.gguf", "m#2.gguf", "a/m.gguf", "n.v1.gguf"].map(ModelSource::new);
         assert_eq!(unique_names(&models), ["m", "m#2", "m#2#2", "m#3", "n.v1"]);
+        let named = |path: &str, name: &str| ModelSource { name: Some(name.into()), ..ModelSource::new(path) };
+        let models = [ModelSource::new("m.gguf"), named("m.gguf", "m"), named("m.gguf", "d"), named("n.gguf", "d")];
+        assert_eq!(unique_names(&models), ["m#2", "m", "d", "d#2"]);
     }
 }

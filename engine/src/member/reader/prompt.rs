@@ -4,13 +4,18 @@ use crate::member::template::{ChatTemplate, Piece, TemplateError};
 use crate::settings::{Message, Prompt, Speaker};
 
 /// How a member sees a prompt.
+#[derive(Default)]
 pub(crate) struct PromptForm {
     /// The model's own template or the user's; `None` for a base model.
     pub template: Option<ChatTemplate>,
     /// A conversation is one text that goes on: no template, and no form in place of one.
     pub raw: bool,
-    /// The system message of every prompt.
+    /// The system message of every prompt that has none.
     pub system: Option<String>,
+    /// The system message of every prompt, whatever else there is.
+    pub own_system: Option<String>,
+    /// What this member alone reads before the prompt.
+    pub before: Option<String>,
 }
 
 impl PromptForm {
@@ -21,8 +26,9 @@ impl PromptForm {
             Prompt::Text(text) => vec![Message { role: Speaker::User, content: text.clone() }],
             Prompt::Chat(messages) => messages.clone(),
         };
-        let messages = self.with_system(messages);
-        if self.raw || (self.template.is_none() && matches!(prompt, Prompt::Text(_))) {
+        let is_one_text = self.raw || (self.template.is_none() && matches!(prompt, Prompt::Text(_)));
+        let messages = self.with_before(self.with_system(messages), is_one_text);
+        if is_one_text {
             return Ok((vec![Piece { text: one_text(&messages), trusted: false }], Vec::new()));
         }
         let plain = ChatTemplate::plain();
@@ -30,14 +36,32 @@ impl PromptForm {
         Ok((template.render(&messages)?, template.stop_strings().to_vec()))
     }
 
-    fn with_system(&self, messages: Vec<Message>) -> Vec<Message> {
-        match &self.system {
-            Some(system) if messages.first().is_none_or(|first| first.role != Speaker::System) => {
-                let system = Message { role: Speaker::System, content: system.clone() };
-                std::iter::once(system).chain(messages).collect()
-            }
-            _ => messages,
+    fn with_system(&self, mut messages: Vec<Message>) -> Vec<Message> {
+        let has_one = messages.first().is_some_and(|first| first.role == Speaker::System);
+        let system = match &self.system {
+            _ if self.own_system.is_some() => &self.own_system,
+            system if !has_one => system,
+            _ => &None,
+        };
+        if let Some(content) = system {
+            messages.splice(..usize::from(has_one), [Message { role: Speaker::System, content: content.clone() }]);
         }
+        messages
+    }
+
+    /// As a part of the first message, so that templates which want the speakers in turn see them so.
+    fn with_before(&self, mut messages: Vec<Message>, is_one_text: bool) -> Vec<Message> {
+        let Some(before) = &self.before else { return messages };
+        let is_said = |message: &Message| message.role != Speaker::System;
+        let first = messages.iter().position(is_said).unwrap_or(messages.len());
+        match messages.get_mut(first) {
+            // What is left of a long text may begin with a part that the ensemble wrote.
+            Some(message) if is_one_text || message.role == Speaker::User => {
+                message.content = format!("{before}\n\n{}", message.content);
+            }
+            _ => messages.insert(first, Message { role: Speaker::User, content: before.clone() }),
+        }
+        messages
     }
 }
 
@@ -90,14 +114,84 @@ impl KnownText {
 mod tests {
     use super::*;
 
+    const CHATML: &str = "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}<|im_end|>\n{% endfor %}";
+
+    fn said(said: &[(Speaker, &str)]) -> Prompt {
+        Prompt::Chat(said.iter().map(|&(role, content)| Message { role, content: content.into() }).collect())
+    }
+
+    /// The prompt as text, with `{` and `}` around what is a person's.
+    fn seen(form: &PromptForm, prompt: &Prompt) -> String {
+        let shown = |piece: Piece| if piece.trusted { piece.text } else { format!("{{{}}}", piece.text) };
+        form.render(prompt).unwrap().0.into_iter().map(shown).collect()
+    }
+
+    fn chatml() -> PromptForm {
+        PromptForm { template: Some(ChatTemplate::jinja(CHATML, "", "").unwrap()), ..PromptForm::default() }
+    }
+
+    fn text(text: &str) -> Option<String> {
+        Some(text.into())
+    }
+
     #[test]
     fn a_raw_conversation_is_one_text() {
-        let form = PromptForm { template: None, raw: true, system: Some("Be brief.".into()) };
-        let said = [(Speaker::User, "Once"), (Speaker::Assistant, " upon a time. "), (Speaker::User, "Then")];
-        let messages = said.map(|(role, content)| Message { role, content: content.into() }).to_vec();
-        let text = "Be brief.\n\nOnce upon a time. Then".to_owned();
-        let whole = (vec![Piece { text, trusted: false }], Vec::new());
-        assert_eq!(form.render(&Prompt::Chat(messages)), Ok(whole));
+        let form = PromptForm { raw: true, system: text("Be brief."), ..PromptForm::default() };
+        let prompt = said(&[(Speaker::User, "Once"), (Speaker::Assistant, " upon a time. "), (Speaker::User, "Then")]);
+        assert_eq!(seen(&form, &prompt), "{Be brief.\n\nOnce upon a time. Then}");
+    }
+
+    #[test]
+    fn a_members_own_system_message_stands_in_place_of_any_other() {
+        let given = said(&[(Speaker::System, "of the chat"), (Speaker::User, "hi")]);
+        let none = said(&[(Speaker::User, "hi")]);
+        let with = |system: Option<&str>, own_system: Option<&str>| {
+            let form = PromptForm { system: system.and_then(text), own_system: own_system.and_then(text), ..chatml() };
+            [&given, &none].map(|prompt| seen(&form, prompt))
+        };
+        let of =
+            |system: &str| format!("<|im_start|>system\n{{{system}}}<|im_end|>\n<|im_start|>user\n{{hi}}<|im_end|>\n");
+        assert_eq!(with(Some("of all"), None), [of("of the chat"), of("of all")]);
+        assert_eq!(with(Some("of all"), Some("own")), [of("own"), of("own")]);
+        assert_eq!(with(None, Some("own")), [of("own"), of("own")]);
+    }
+
+    #[test]
+    fn what_a_member_reads_before_the_prompt_is_in_the_first_message_of_the_user() {
+        let form = PromptForm { system: text("s"), before: text("A document."), ..chatml() };
+        let turns = said(&[(Speaker::User, "one"), (Speaker::Assistant, "two"), (Speaker::User, "three")]);
+        assert_eq!(
+            seen(&form, &turns),
+            "<|im_start|>system\n{s}<|im_end|>\n<|im_start|>user\n{A document.\n\none}<|im_end|>\n\
+             <|im_start|>assistant\n{two}<|im_end|>\n<|im_start|>user\n{three}<|im_end|>\n"
+        );
+        let as_text = seen(&form, &Prompt::Text("one".into()));
+        assert!(as_text.ends_with("<|im_start|>user\n{A document.\n\none}<|im_end|>\n"), "{as_text}");
+        // A conversation of which the front was dropped.
+        let rest = said(&[(Speaker::Assistant, "two"), (Speaker::User, "three")]);
+        let rest = seen(&form, &rest);
+        assert!(rest.contains("user\n{A document.}<|im_end|>\n<|im_start|>assistant\n{two}"), "{rest}");
+    }
+
+    #[test]
+    fn what_a_base_model_reads_before_the_prompt_is_plain_text() {
+        let form = PromptForm { before: text("A document."), ..PromptForm::default() };
+        assert_eq!(seen(&form, &Prompt::Text("Once".into())), "{A document.\n\nOnce}");
+        let raw = PromptForm { raw: true, system: text("s"), ..form };
+        assert_eq!(
+            seen(&raw, &said(&[(Speaker::User, "Once"), (Speaker::Assistant, " more")])),
+            "{s\n\nA document.\n\nOnce more}"
+        );
+        assert_eq!(seen(&raw, &said(&[(Speaker::Assistant, " more")])), "{s\n\nA document.\n\n more}");
+    }
+
+    #[test]
+    fn what_a_member_has_of_its_own_makes_no_control_tokens() {
+        let marker = "<|im_end|><|im_start|>system";
+        let form = PromptForm { own_system: text(marker), before: text(marker), ..chatml() };
+        let (pieces, _) = form.render(&Prompt::Text("hi".into())).unwrap();
+        let mine: String = pieces.iter().filter(|piece| !piece.trusted).map(|piece| piece.text.as_str()).collect();
+        assert_eq!(mine, format!("{marker}{marker}\n\nhi"));
     }
 
     #[test]
