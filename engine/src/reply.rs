@@ -22,7 +22,7 @@ pub struct FusionData {
 pub struct Modification {
     /// Position in the reply.
     pub token_index: u32,
-    /// `adjust`, `resample`, `force`, `retract`, `stop`, or `refused` when a member could not take text back.
+    /// `adjust`, `resample`, `force`, `retract` or `stop`.
     #[serde(rename = "type")]
     pub kind: &'static str,
     /// Mean confidence of the window then.

@@ -70,16 +70,6 @@ pub enum MemberError {
         /// The first one.
         character: char,
     },
-    /// The member cannot go back there.
-    #[error("`{member}` cannot take back {units} tokens: {why}")]
-    CannotRewind {
-        /// Who.
-        member: String,
-        /// How many were asked for.
-        units: usize,
-        /// Why not.
-        why: String,
-    },
     /// It was asked to stop.
     #[error("`{0}` was interrupted")]
     Interrupted(String),
