@@ -125,7 +125,7 @@ impl Model for Double {
                 if outputs.len() == ROWS {
                     break;
                 }
-                let index = self.row(&[need.tokens, tail].concat(), tail.len(), tails);
+                let index = self.row(&[&need.tokens[..need.branch_at], tail].concat(), tail.len(), tails);
                 outputs.push(Output { need: number, place: Place::Tail(tail_number), index });
             }
             progress.push(Progress { read: self.texts[place].len(), outcome: Ok(()) });

@@ -65,7 +65,17 @@ fn decode(mut model: Llama, tokens: &[i32], context: usize, others: bool) -> Opt
 fn read(model: &mut Llama, sequence: &Sequence, tokens: &[Token], rows: usize, tails: &[Vec<Token>]) -> Option<()> {
     let interrupted = Arc::default();
     let (prompt, agreed, rows) = (tokens.len(), tokens.len(), rows.max(1));
-    let mut need = Need { sequence, tokens, agreed, rows, prompt, tails: &[], anew: false, interrupted: &interrupted };
+    let mut need = Need {
+        sequence,
+        tokens,
+        agreed,
+        rows,
+        prompt,
+        tails: &[],
+        branch_at: tokens.len(),
+        anew: false,
+        interrupted: &interrupted,
+    };
     loop {
         let (progress, outputs) = model.decode(std::slice::from_ref(&need));
         for output in outputs {

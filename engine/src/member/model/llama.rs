@@ -132,7 +132,7 @@ impl Llama {
     fn prepare(&mut self, need: &Need) -> Result<(), DecodeError> {
         let (line, len) = (need.sequence.id(), need.tokens.len());
         let too_long = |tail: &Vec<_>| tail.is_empty() || tail.len() > self.context.shape().batch as usize;
-        if len > self.context.shape().size as usize || need.tails.iter().any(too_long) {
+        if len > self.context.shape().size as usize || need.branch_at > len || need.tails.iter().any(too_long) {
             return Err(DecodeError::Full);
         }
         if !need.tails.is_empty() && self.context.shape().branches == 0 {
@@ -151,7 +151,7 @@ impl Llama {
 
     /// Adds as much of a need as fits.
     fn fill(&mut self, need: &Need, index: usize, most: usize, outputs: &mut Vec<Output>) -> Part {
-        let (line, len) = (need.sequence.id(), need.tokens.len());
+        let line = need.sequence.id();
         let read = self.lines[line].read;
         let mut part = Part { need: index, line, tokens: 0, tails: 0..0 };
         for (at, &token) in need.tokens.iter().enumerate().skip(read) {
@@ -176,10 +176,10 @@ impl Llama {
             if self.batch.len() + tail.len() > most || outputs.len() == self.context.most_rows() {
                 break;
             }
-            self.context.branch(line, branch, len);
+            self.context.branch(line, branch, need.branch_at);
             let mut last = 0;
             for (at, &token) in tail.iter().enumerate() {
-                last = self.batch.add(token, len + at, branch, at + 1 == tail.len());
+                last = self.batch.add(token, need.branch_at + at, branch, at + 1 == tail.len());
             }
             outputs.push(Output { need: index, place: Place::Tail(number), index: last });
             part.tails = part.tails.start..branch + 1;

@@ -64,8 +64,11 @@ pub struct Need<'a> {
     pub rows: usize,
     /// Of the tokens so many are the prompt, to whose end others may come back.
     pub prompt: usize,
-    /// Rows are wanted after the text and each of these, which do not become part of it. Only of a text that is read.
+    /// Rows are wanted after the first `branch_at` tokens and each of these, which do not become part of the text. Once it is
+    /// read.
     pub tails: &'a [Vec<Token>],
+    /// Where the tails go off.
+    pub branch_at: usize,
     /// The place is emptied and all is read again.
     pub anew: bool,
     /// Nothing is decoded while it is true.
@@ -86,7 +89,7 @@ pub struct Progress {
 pub enum Place {
     /// After so many of the text's tokens.
     After(usize),
-    /// After the text and the tail of this number.
+    /// After the tail of this number.
     Tail(usize),
 }
 

@@ -7,13 +7,14 @@
 mod heads;
 
 use super::rows::KeptRows;
-use super::{MemberRow, Plain, Primed, Reader, Wanted};
+use super::{LEAST_ROWS, MemberRow, Plain, Primed, Reader, Wanted};
 use crate::fuse;
 use crate::member::model::{Need, Place};
 use crate::member::units::TokenMap;
 use crate::member::{MemberError, Token, Unit, Vocabulary};
 use crate::settings::Prompt;
 use heads::{Head, TokenRow, advance, common_tokens, drop_stragglers, masses};
+use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -86,6 +87,8 @@ pub(crate) struct Aligned {
     /// After 0, 1, 2, … units of it; those at the end may be missing.
     standings: Vec<Standing>,
     settling: Option<Settling>,
+    /// Tokens behind the trunk that the inner reader has already, because the text is likely to be read that way.
+    ahead: VecDeque<Token>,
     /// Only its own tokens are decoded, until the next prompt.
     own_tokens: bool,
     prompt_evidence: f32,
@@ -114,6 +117,7 @@ impl Aligned {
             text: Vec::new(),
             standings: Vec::new(),
             settling: None,
+            ahead: VecDeque::new(),
             own_tokens: false,
             prompt_evidence: 0.0,
             scratch: Vec::new(),
@@ -133,10 +137,26 @@ impl Aligned {
                 let Some(before) = self.standings.last().cloned() else {
                     return Err(failed(&self.inner, "it has read no prompt"));
                 };
+                self.read_ahead(&before);
                 self.step(before, self.text[self.standings.len() - 1]);
             } else {
                 return Ok(true);
             }
+        }
+    }
+
+    /// Of several units that are known to come, decodes in one batch what the heaviest head is likely to read them as.
+    fn read_ahead(&mut self, before: &Standing) {
+        let coming = &self.text[self.standings.len() - 1..];
+        if coming.len() < 2 || before.abstains || !self.ahead.is_empty() {
+            return;
+        }
+        let Head { tail, node, .. } = &before.heads[0];
+        let units = [self.map.path(*node), coming].concat();
+        if let Some(tokens) = self.encode(&units) {
+            let tokens = [tail.as_slice(), &tokens].concat();
+            self.ahead = tokens.iter().copied().take(LEAST_ROWS - 2).collect();
+            self.inner.extend(self.ahead.make_contiguous(), Wanted::All);
         }
     }
 
@@ -202,7 +222,7 @@ impl Aligned {
     /// behind them. `None` while some are missing. A head whose row is no distribution goes, as long as another is left;
     /// where none is, the text is read again, and the heads are decoded one by one.
     fn settle(&mut self) -> Result<Option<(Standing, Then)>, MemberError> {
-        let Self { settling: waiting, inner, most, branches, .. } = self;
+        let Self { settling: waiting, inner, ahead, most, branches, .. } = self;
         let Some(settling) = waiting else { return Ok(None) };
         if settling.standing.heads.is_empty() {
             if std::mem::replace(&mut settling.alone, true) {
@@ -210,6 +230,8 @@ impl Aligned {
             }
             tracing::warn!("`{}`: the rows of all its readings are no numbers", inner.name());
             settling.standing.heads.append(&mut settling.lost);
+            ahead.clear();
+            inner.rewind(settling.standing.trunk);
             inner.read_again();
         }
         let heads = &mut settling.standing.heads;
@@ -219,8 +241,16 @@ impl Aligned {
         }
         let common = common_tokens(heads);
         if common > 0 {
-            inner.extend(&heads[0].tail[..common], Wanted::Last);
-            settling.standing.trunk += common;
+            for &token in &heads[0].tail[..common] {
+                if ahead.pop_front() != Some(token) {
+                    if inner.len() > settling.standing.trunk {
+                        inner.rewind(settling.standing.trunk);
+                    }
+                    ahead.clear();
+                    inner.extend(&[token], Wanted::All);
+                }
+                settling.standing.trunk += 1;
+            }
             for head in heads.iter_mut() {
                 head.tail.drain(..common);
                 if head.tail.is_empty() {
@@ -349,6 +379,7 @@ impl Reader for Aligned {
         self.text.clear();
         self.standings.clear();
         self.settling = None;
+        self.ahead.clear();
         self.own_tokens = false;
         self.rows.clear();
         let primed = self.inner.prime_in(prompt, &self.units)?;
@@ -366,6 +397,7 @@ impl Reader for Aligned {
         self.text.truncate(len);
         self.rows.drop_after(len);
         self.settling = None;
+        self.ahead.clear();
         let Some(standing) = self.standings.get(len).or(self.standings.last()) else { return };
         self.inner.rewind(standing.trunk);
         // Rows of its heads may have gone.
@@ -390,8 +422,8 @@ impl Reader for Aligned {
         if self.inner.need()?.is_some() {
             return self.inner.need();
         }
-        let tails = self.settling.as_ref().map_or(&[][..], |settling| &settling.tails);
-        Ok(Some(self.inner.need_tails(tails)))
+        let Some(settling) = &self.settling else { return Ok(None) };
+        Ok(Some(self.inner.need_tails(settling.standing.trunk, &settling.tails)))
     }
 
     fn absorb(&mut self, place: Place, logits: &[f32]) {

@@ -242,7 +242,7 @@ impl Reader for Follower {
             }
         }
         let Work::Spelling { beginnings, rows, .. } = &self.work else { return Ok(None) };
-        Ok(Some(self.inner.need_tails(&beginnings[rows.len()..])))
+        Ok(Some(self.inner.need_tails(self.inner.len(), &beginnings[rows.len()..])))
     }
 
     fn absorb(&mut self, place: Place, logits: &[f32]) {

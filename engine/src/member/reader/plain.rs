@@ -125,9 +125,9 @@ impl Plain {
         self.rows.get(self.tokens.len())
     }
 
-    /// Rows after what stands and each of these.
-    pub(super) fn need_tails<'a>(&'a self, tails: &'a [Vec<Token>]) -> Need<'a> {
-        Need { rows: self.tokens.len() + 1, tails, ..self.whole() }
+    /// Rows after the first `len` tokens of the reply and each of these.
+    pub(super) fn need_tails<'a>(&'a self, len: usize, tails: &'a [Vec<Token>]) -> Need<'a> {
+        Need { rows: self.tokens.len() + 1, tails, branch_at: self.prompt + len, ..self.whole() }
     }
 
     /// A row of the model as one of units; `None` for one that is no distribution.
@@ -154,6 +154,7 @@ impl Plain {
             rows: self.wanted,
             prompt: self.prompt,
             tails: &[],
+            branch_at: self.tokens.len(),
             anew: self.illness == Illness::Treated { begun: false },
             interrupted: &self.interrupted,
         }
