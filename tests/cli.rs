@@ -2,6 +2,7 @@
 
 mod bad_input;
 mod bad_models;
+mod draft;
 mod hooks;
 mod interrupted;
 mod live;

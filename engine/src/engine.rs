@@ -8,7 +8,7 @@ use crate::member::{MemberError, Unit, load};
 use crate::registry;
 use crate::reply::Reply;
 use crate::session::{Core, Session};
-use crate::settings::{PolicySource, Prompt, Settings, Speaker};
+use crate::settings::{Drafting, PolicySource, Prompt, Settings, Speaker};
 use crate::trace::{self, NewTrace};
 use plugin_api::Parameters;
 use std::io;
@@ -17,7 +17,8 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 
 pub use crate::member::load::{
-    MemberInfo, SharedVocabulary, model_files, read_vocabulary, shared_vocabulary, try_model, without_debugger,
+    MemberInfo, SharedVocabulary, member_names, model_files, read_vocabulary, shared_vocabulary, try_model,
+    without_debugger,
 };
 
 /// Loaded members with their hooks. Several threads may share one, and write several texts at once with it: see
@@ -103,6 +104,12 @@ impl Engine {
     /// Sets the length of the replies to come.
     pub fn set_n_predict(&mut self, n_predict: u32) {
         self.settings.n_predict = n_predict;
+    }
+
+    /// Sets what is read ahead of the replies to come; [`DraftBy::Model`](crate::settings::DraftBy::Model) is the model that
+    /// was loaded for it.
+    pub fn set_draft(&mut self, draft: Drafting) {
+        self.settings.draft = draft;
     }
 
     /// Chooses another fusion.

@@ -39,6 +39,7 @@ pub mod fuse;
 pub mod hooks;
 pub mod member;
 pub mod memory;
+mod near;
 mod panics;
 pub mod registry;
 pub mod replay;

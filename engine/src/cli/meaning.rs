@@ -9,7 +9,7 @@ use super::{
         BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs,
         ScoreArgs, TryArgs, VocabArgs,
     },
-    folders, members, output,
+    drafting, folders, members, output,
     render::{Detail, Look},
     spec::Spec,
 };
@@ -18,7 +18,7 @@ use crate::{
     author::{new::Beginning, supervise::Work},
     files,
     hooks::{Watching, native::PluginConfig},
-    settings::{Align, PluginSource, PolicySource, Settings},
+    settings::{Align, CacheType, ModelSource, PluginSource, PolicySource, Settings},
 };
 use plugin_api::Parameters;
 use std::{
@@ -272,9 +272,23 @@ fn read(reader: &mut dyn Read) -> Result<String, Error> {
 fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
     let models = members::members(args)?;
     let plugins = plugins(&args.plugin)?;
+    let draft =
+        args.draft.as_deref().map(|given| drafting::understand(given, &models)).transpose()?.unwrap_or_default();
+    let draft_model = draft.file.map(|path| ModelSource {
+        // One number is for all that is loaded.
+        gpu_layers: if let [all] = args.n_gpu_layers[..] { all } else { 0 },
+        ..ModelSource::new(path)
+    });
     Ok(Settings {
         models,
         fusion_mode: args.fusion_mode.clone(),
+        cache_type: match args.cache_type.as_str() {
+            "q8_0" => CacheType::Q8_0,
+            "bf16" => CacheType::Bf16,
+            _ => CacheType::F16,
+        },
+        draft: draft.how,
+        draft_model,
         ctx_size: args.ctx_size,
         threads: args.threads,
         trace: args.trace.clone(),

@@ -9,6 +9,7 @@ use super::{
 use crate::{
     Error,
     bench::{Bench, Reloads},
+    engine::Engine,
     files,
     score::Score,
     settings::Settings,
@@ -22,7 +23,7 @@ const LARGEST_TEXT: u64 = 1 << 30;
 /// Bits per byte of a file.
 pub fn score(settings: Settings, look: Look, admission: Admission, file: &Path, json: bool) -> Result<ExitCode, Error> {
     let text = files::read_text(file, LARGEST_TEXT)?;
-    let mut engine = progress::load(settings, look, admission)?;
+    let mut engine = load(settings, look, admission)?;
     let bar = progress::bar(look, "scoring");
     let score = engine.score(&text, &mut |part| bar.set_position((part * 1000.0) as u64))?;
     bar.finish_and_clear();
@@ -33,9 +34,18 @@ pub fn score(settings: Settings, look: Look, admission: Admission, file: &Path, 
     if json { print_json(&line(&score)?) } else { print(&score_table(&score, &engine.settings().fusion_mode)) }
 }
 
+/// The ensemble, with what there is to know about it.
+fn load(settings: Settings, look: Look, admission: Admission) -> Result<Engine, Error> {
+    let engine = progress::load(settings, look, admission)?;
+    for note in engine.notes() {
+        look.remark(note);
+    }
+    Ok(engine)
+}
+
 /// Times of a step.
 pub fn bench(settings: Settings, look: Look, admission: Admission, steps: u32, json: bool) -> Result<ExitCode, Error> {
-    let mut engine = progress::load(settings, look, admission)?;
+    let mut engine = load(settings, look, admission)?;
     let bench = engine.bench(steps as usize)?;
     if json { print_json(&line(&bench)?) } else { print(&bench_table(&bench)) }
 }

@@ -5,6 +5,7 @@ mod args;
 mod author;
 mod chat;
 mod demo;
+mod drafting;
 mod folders;
 mod hooks;
 mod interrupt;

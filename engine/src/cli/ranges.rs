@@ -75,6 +75,11 @@ pub fn heads(text: &str) -> Result<usize, String> {
     within(text, 1, 64, "a whole number from 1 to 64")
 }
 
+/// Units of a draft. They are decoded in one batch, whose rows have to be kept.
+pub fn draft_length(text: &str) -> Result<usize, String> {
+    within(text, 1, 7, "a whole number from 1 to 7")
+}
+
 /// Layers of one member on the GPU.
 pub fn gpu_layers(text: &str) -> Result<i32, String> {
     within(text, -1, 10_000, "whole numbers from -1 (all) to 10000")

@@ -12,7 +12,7 @@ use super::{args::TryArgs, render::Look};
 use crate::{
     Error,
     engine::{model_files, read_vocabulary, try_model},
-    settings::{ModelSource, Settings},
+    settings::{DraftBy, ModelSource, Settings},
 };
 use std::{
     io,
@@ -46,10 +46,21 @@ impl Admission {
             return Ok(settings);
         }
         let verdicts = verdicts(&settings, look)?;
-        if self == Self::All || verdicts.iter().all(Result::is_err) {
+        let (members, drafter) = verdicts.split_at(settings.models.len());
+        if self == Self::All || members.iter().all(Result::is_err) {
             return verdicts.into_iter().collect::<Result<(), _>>().map(|()| settings);
         }
-        let mut kept = verdicts.iter().map(Result::is_ok);
+        let by = &mut settings.draft.by;
+        if drafter.iter().any(Result::is_err) {
+            settings.draft_model = None;
+            *by = DraftBy::Auto;
+        }
+        // Members are numbered anew without those that are left out.
+        if let DraftBy::Member(member) = *by {
+            let before = members[..member].iter().filter(|verdict| verdict.is_ok()).count();
+            *by = if members[member].is_ok() { DraftBy::Member(before) } else { DraftBy::Auto };
+        }
+        let mut kept = members.iter().map(Result::is_ok);
         settings.models.retain(|_| kept.next().unwrap_or(true));
         for error in verdicts.into_iter().filter_map(Result::err) {
             // Also where only the text is wanted: it is no longer that of the ensemble that was asked for.
@@ -65,9 +76,10 @@ pub fn vocabularies(files: &[PathBuf], cache: Option<&Path>, look: Look) -> Resu
     run(trials.collect(), cache, look)?.into_iter().collect()
 }
 
-/// Whether each member can be used, and why not.
+/// Whether each member can be used, and behind them a model that proposes and has no say; and why not.
 fn verdicts(settings: &Settings, look: Look) -> Result<Vec<Result<(), Error>>, Error> {
-    let trials = settings.models.iter().map(|model| Trial::of_member(model, settings)).collect();
+    let trials =
+        settings.models.iter().chain(&settings.draft_model).map(|model| Trial::of_member(model, settings)).collect();
     run(trials, settings.cache.as_deref(), look)
 }
 

@@ -234,6 +234,19 @@ impl Ensemble {
         !self.is_led && self.models.iter().flatten().all(|model| !model.is_recurrent())
     }
 
+    /// The same as a sentence for a person who asked for a drafter; `None` where it works.
+    pub fn why_nothing_is_read_ahead(&self) -> Option<String> {
+        if self.is_led {
+            return Some(
+                "nothing is read ahead with `--align boundary`: the models that follow are asked where they are".into(),
+            );
+        }
+        let is_recurrent =
+            |member: &&Member| self.models[member.model].as_ref().is_some_and(|model| model.is_recurrent());
+        let Member { name, .. } = self.members.iter().find(is_recurrent)?;
+        Some(format!("nothing is read ahead: to go back from a wrong guess `{name}`, a recurrent model, reads again"))
+    }
+
     /// What the units are.
     pub fn vocabulary(&self) -> &Vocabulary {
         &self.vocabulary
@@ -321,7 +334,8 @@ impl Ensemble {
             }
             let best: Vec<Unit> = fuse::top(&row.logits, CANDIDATES).into_iter().map(|(unit, _)| unit).collect();
             let leader = Arc::new(row.clone());
-            text.readers_mut().skip(1).for_each(|reader| reader.consult(&leader, &best));
+            let members = text.members;
+            text.readers_mut().take(members).skip(1).for_each(|reader| reader.consult(&leader, &best));
             asked = true;
         }
         if asked {

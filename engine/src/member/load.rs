@@ -23,7 +23,7 @@ use super::reader::{LlamaTokenizer, Plain, PromptForm, Tongue};
 use super::template::ChatTemplate;
 use super::{Ensemble, Unit, Vocabulary};
 use crate::error::Error;
-use crate::settings::{CacheType, ModelSource, Settings};
+use crate::settings::{CacheType, DraftBy, ModelSource, Settings};
 use attention::Layers;
 use devices::layers_on_devices;
 use files::{Files, read_model, read_models};
@@ -106,7 +106,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     // Who proposes stands behind the members.
     let sources: Vec<ModelSource> = settings.models.iter().chain(&settings.draft_model).cloned().collect();
     let files = Files::of(&sources)?;
-    let names = unique_names(&sources);
+    let names = member_names(&sources);
     let mut notes = Vec::new();
     let backend = backend()?;
     let devices = devices();
@@ -149,9 +149,12 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     let mut computing: Vec<Box<dyn Model>> = Vec::new();
     for (place, model) in models.iter().enumerate() {
         let (layers, on_gpu) = on_gpu(place);
+        let name = files.places.iter().position(|&own| own == place).map_or("", |index| &names[index]);
+        if settings.cache_type == CacheType::Q8_0 {
+            check_heads(model, name, &files.summaries[place].architecture)?;
+        }
         let texts = settings.texts.max(1) * files.readers(place);
         let room = Room { context, texts, branches: language.branches(), threads };
-        let name = files.places.iter().position(|&own| own == place).map_or("", |index| &names[index]);
         let mut llama = new_context(model, name, &room, settings.cache_type, Layers::of(layers, on_gpu))?;
         llama.rely_on(Mapped::of(&files.sources[place].path));
         computing.push(Box::new(Llama::new(llama, horizon)));
@@ -167,7 +170,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
             parameters: model.n_params(),
             context: model.n_ctx_train(),
             bytes: model.size(),
-            cache_bytes: cache_bytes(model, context),
+            cache_bytes: cache_bytes(model, context, settings),
             on_gpu: f64::from(on_gpu) / f64::from(layers.max(1)),
         });
         let template = if settings.raw { None } else { template(settings, source, model, &name)? };
@@ -190,6 +193,8 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     }
     infos.truncate(settings.models.len());
     let ensemble = language.ensemble(computing, members, threads);
+    let is_asked_for = !matches!(settings.draft.by, DraftBy::Auto | DraftBy::Off);
+    notes.extend(ensemble.why_nothing_is_read_ahead().filter(|_| is_asked_for));
     let first = own[0].clone();
     Ok((ensemble, Loaded { members: infos, notes, context, threads, resident, devices, first, language }))
 }
@@ -268,19 +273,42 @@ fn blocks(model: &LlamaModel, architecture: &str) -> u32 {
     named.and_then(|blocks| blocks.parse().ok()).unwrap_or_else(|| model.n_layer())
 }
 
-/// Two bytes for each key and each value of each layer and position.
-fn cache_bytes(model: &LlamaModel, context: u32) -> u64 {
+/// Quantised keys and values come in blocks of 32: a clear word in place of llama.cpp's, which says that no context was made.
+fn check_heads(model: &LlamaModel, name: &str, architecture: &str) -> Result<(), Error> {
+    if model.is_recurrent() {
+        return Ok(());
+    }
+    let usual = model.n_embd().unsigned_abs().checked_div(model.n_head()).unwrap_or(0);
+    let given = |key: &str| model.meta_val_str(&format!("{architecture}.attention.{key}")).ok()?.parse().ok();
+    let widths = ["key_length", "value_length"].map(|key| given(key).unwrap_or(usual));
+    match widths.into_iter().find(|width| !width.is_multiple_of(32)) {
+        None => Ok(()),
+        Some(width) => Err(Error::Input(format!(
+            "`{name}` cannot keep its keys and values as q8_0: its heads are {width} wide, which is no multiple of 32; leave \
+             out --cache-type, or the model"
+        ))),
+    }
+}
+
+/// Keys and values of each layer and position, for all texts.
+fn cache_bytes(model: &LlamaModel, context: u32, settings: &Settings) -> u64 {
     if model.is_recurrent() {
         return 0;
     }
     let (layers, heads, kv_heads) =
         (u64::from(model.n_layer()), u64::from(model.n_head()), u64::from(model.n_head_kv()));
     let width = model.n_embd().unsigned_abs() as u64;
-    layers * u64::from(context) * (width / heads.max(1) * kv_heads) * 2 * 2
+    let numbers = layers * u64::from(context) * settings.texts.max(1) as u64 * (width / heads.max(1) * kv_heads) * 2;
+    match settings.cache_type {
+        CacheType::F16 | CacheType::Bf16 => numbers * 2,
+        // 32 of one byte each, and their scale.
+        CacheType::Q8_0 => numbers / 32 * 34,
+    }
 }
 
-/// The names that were given, or the files' without the extension; a second one of the same name gets a number.
-fn unique_names(models: &[ModelSource]) -> Vec<String> {
+/// The members' names: those that were given, or the files' without the extension; a second one of the same name gets a
+/// number.
+pub fn member_names(models: &[ModelSource]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for model in models {
         let of_file =
@@ -307,9 +335,9 @@ mod tests {
     #[test]
     fn names_are_unique() {
         let models = ["a/m.gguf", "b/m.gguf", "m#2.gguf", "a/m.gguf", "n.v1.gguf"].map(ModelSource::new);
-        assert_eq!(unique_names(&models), ["m", "m#2", "m#2#2", "m#3", "n.v1"]);
+        assert_eq!(member_names(&models), ["m", "m#2", "m#2#2", "m#3", "n.v1"]);
         let named = |path: &str, name: &str| ModelSource { name: Some(name.into()), ..ModelSource::new(path) };
         let models = [ModelSource::new("m.gguf"), named("m.gguf", "m"), named("m.gguf", "d"), named("n.gguf", "d")];
-        assert_eq!(unique_names(&models), ["m#2", "m", "d", "d#2"]);
+        assert_eq!(member_names(&models), ["m#2", "m", "d", "d#2"]);
     }
 }

@@ -213,13 +213,6 @@ fn shown(value: &Value) -> String {
     }
 }
 
-/// The end of a sentence about an unknown name: "; did you mean `alpha`?" where one of the known ones is near.
-pub(super) fn guess<'a>(name: &str, known: impl Iterator<Item = &'a str>) -> String {
-    let most = (name.chars().count() / 3).clamp(1, 3);
-    let near = known.map(|known| (strsim::osa_distance(name, known), known)).filter(|(edits, _)| *edits <= most);
-    near.min_by_key(|(edits, _)| *edits).map_or_else(|| ".".into(), |(_, known)| format!("; did you mean `{known}`?"))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -278,8 +271,9 @@ mod tests {
         assert!(schema().knows("alpha") && !schema().knows("beta"));
         assert!(Schema::read(r#"{"additionalProperties":true}"#).unwrap().knows("beta"));
         assert_eq!(schema().missing(&Map::new()), Some("count"));
-        assert_eq!(guess("alhpa", schema().names()), "; did you mean `alpha`?");
-        assert_eq!(guess("zeta", schema().names()), ".");
+        let guess = |name| crate::near::guess(name, schema().names());
+        assert_eq!(guess("alhpa"), "; did you mean `alpha`?");
+        assert_eq!(guess("zeta"), ".");
     }
 
     #[test]

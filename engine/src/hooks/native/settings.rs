@@ -2,7 +2,8 @@
 
 use super::error::LoadError;
 use super::load::Plugin;
-use super::schema::{Schema, guess};
+use super::schema::Schema;
+use crate::near::guess;
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};

@@ -68,7 +68,11 @@ impl Language {
                 self.tokens.push(self.tokens[alike].clone());
                 true
             }
-            Manner::Led => false,
+            // Followers answer for one place at a time, so nothing is read ahead; a note says so.
+            Manner::Led => {
+                self.tokens.push(Arc::new(own));
+                true
+            }
         }
     }
 

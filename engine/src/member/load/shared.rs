@@ -1,6 +1,6 @@
 //! How much vocabularies share, without loading any weights.
 
-use super::{backend, read_model, unique_names};
+use super::{backend, member_names, read_model};
 use crate::error::Error;
 use crate::member::units::{self, Description};
 use crate::member::{Vocabulary, inspect};
@@ -28,7 +28,7 @@ pub struct SharedVocabulary {
 /// Reads the vocabularies of model files, also of such that hold nothing else, and says what they share.
 pub fn shared_vocabulary(files: &[PathBuf], cache: Option<&Path>) -> Result<SharedVocabulary, Error> {
     let vocabularies: Vec<Vocabulary> = files.iter().map(|file| read_vocabulary(file)).collect::<Result<_, _>>()?;
-    let names = unique_names(&files.iter().map(ModelSource::new).collect::<Vec<_>>());
+    let names = member_names(&files.iter().map(ModelSource::new).collect::<Vec<_>>());
     let same = Vocabulary::unify(&mut vocabularies.clone());
     let start = Instant::now();
     let (common, cached) = units::reduce_cached(&vocabularies.iter().collect::<Vec<_>>(), cache);

@@ -3,7 +3,7 @@
 
 use super::attention::Layers;
 use super::files::{Files, read_models};
-use super::{Room, Vocabulary, backend, default_threads, devices, layers, new_context, unique_names};
+use super::{Room, Vocabulary, backend, default_threads, devices, layers, member_names, new_context};
 use crate::error::Error;
 use crate::member::Token;
 use crate::member::inspect;
@@ -30,7 +30,7 @@ pub fn try_model(source: &ModelSource, context: u32, threads: Option<usize>, oth
     let context = if trained > 0 { context.min(trained) } else { context };
     let threads = threads.unwrap_or_else(default_threads).max(1);
     let branches = if others { super::language::MOST_BRANCHES } else { 0 };
-    let name = unique_names(std::slice::from_ref(source)).remove(0);
+    let name = member_names(std::slice::from_ref(source)).remove(0);
     let (layers, on_gpu) = layers(source, &model, &files.summaries[0], devices().len());
     let room = Room { context, texts: 1, branches, threads };
     let llama = new_context(&model, &name, &room, CacheType::F16, Layers::of(layers, on_gpu))?;
