@@ -10,6 +10,7 @@ mod cli;
 mod fixtures_load;
 mod header;
 mod kernels;
+mod library;
 mod members;
 mod memory;
 mod pages;

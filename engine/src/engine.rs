@@ -284,7 +284,7 @@ impl Engine {
 
     /// The loop itself, for programs that drive the members step by step.
     pub fn decoder(&mut self) -> &mut Decoder {
-        &mut open(&mut self.core).decoder
+        open(&mut self.core).decoder()
     }
 }
 

@@ -95,6 +95,19 @@ impl Core {
         Self { decoder, open: Vec::new(), idle: Vec::new() }
     }
 
+    /// The conversation that [`Engine::reply`] goes on with.
+    pub fn decoder(&mut self) -> &mut Decoder {
+        let Self { decoder, idle, .. } = self;
+        decoder.give_text(|| idle.pop());
+        decoder
+    }
+
+    /// A place for a text: one that is free, or the conversation's, which is read again when it goes on.
+    fn text(&mut self) -> Option<Text> {
+        let Self { decoder, idle, .. } = self;
+        idle.pop().or_else(|| decoder.scheduler.ensemble.open()).or_else(|| decoder.take_text())
+    }
+
     /// One step of all sessions whose readers keep up.
     fn step(&mut self) {
         let Self { decoder, open, idle } = self;
@@ -148,9 +161,8 @@ impl Session {
         let prompt = request.prompt.clone();
         {
             let mut core = engine.core();
+            let Some(text) = core.text() else { return Err(core.decoder.no_place()) };
             let Core { decoder, open, idle } = &mut *core;
-            let text = idle.pop().or_else(|| decoder.scheduler.ensemble.open());
-            let Some(text) = text else { return Err(decoder.no_place()) };
             let parts = Parts { text, chain: decoder.chain.another() };
             match decoder.scheduler.begin(parts, request, interrupted.clone()) {
                 Ok(writing) => open.push(Open { writing, queue: queue.clone() }),

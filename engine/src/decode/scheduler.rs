@@ -223,6 +223,18 @@ impl Decoder {
         }
     }
 
+    /// Its text, for others; what the members have read of it goes with it.
+    pub fn take_text(&mut self) -> Option<Text> {
+        self.text.take()
+    }
+
+    /// A text that others need no more, unless it has one.
+    pub fn give_text(&mut self, text: impl FnOnce() -> Option<Text>) {
+        if self.text.is_none() {
+            self.text = text();
+        }
+    }
+
     /// Why there is no other text.
     pub fn no_place(&self) -> MemberError {
         no_place(self.members())
