@@ -2,6 +2,7 @@
 //! their scripts only as traits.
 
 mod attempts;
+mod decoder;
 mod draft;
 mod fusion;
 mod parameters;
@@ -13,6 +14,7 @@ pub mod text;
 mod transcript;
 pub mod window;
 
+pub use decoder::{Decoder, Reading};
 pub use fusion::{Fusion, Members};
-pub use scheduler::{Decoder, Reading, Scheduler};
+pub use scheduler::Scheduler;
 pub use session::{Limits, Outcome, Parts, Progress, Request, Session, Workspace};

@@ -2,14 +2,12 @@
 //! turn.
 
 use super::model::{Model, Sequence};
-use super::reader::{Primed, Reader, Wanted};
+use super::reader::Reader;
 use super::schedule::{Schedule, Tuner};
 use super::worker::{Job, Outcome, Worker, serve_guarded};
-use super::{MemberError, MemberRow, Token, Unit, Vocabulary};
+use super::{MemberError, Text, Token, Unit, Vocabulary};
 use crate::fuse;
-use crate::settings::Prompt;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 /// One of those that decode a text: a model with a prompt of its own. Several may have one model.
@@ -20,18 +18,6 @@ pub struct Member {
     pub model: usize,
     /// Its view of a text whose place in the model is this.
     pub reader: Box<dyn Fn(Sequence) -> Box<dyn Reader> + Send>,
-}
-
-/// A text as all members see it. Lengths are counted in units from the start of the reply.
-pub struct Text {
-    /// Of the members, and behind them of a model that proposes what is likely to come and has no say.
-    readers: Vec<Option<Box<dyn Reader>>>,
-    /// How many members there are.
-    members: usize,
-    /// The prompt is not for the one that proposes.
-    is_without_help: bool,
-    /// So long it was when everything was there that was wanted of it.
-    stood: usize,
 }
 
 /// Which members get on.
@@ -64,101 +50,6 @@ const CANDIDATES: usize = 8;
 
 /// The leader decides alone where its favourite has this probability.
 const SURE: f32 = 0.9;
-
-impl Text {
-    /// The members'.
-    fn readers(&self) -> impl Iterator<Item = &dyn Reader> {
-        // One is away only while `Ensemble::advance` is at work, which holds the text.
-        self.readers[..self.members].iter().flatten().map(|reader| &**reader)
-    }
-
-    fn readers_mut(&mut self) -> impl Iterator<Item = &mut Box<dyn Reader>> {
-        self.readers.iter_mut().flatten()
-    }
-
-    /// Every member takes the prompt. What it costs comes with [`Ensemble::advance`].
-    pub fn prime(&mut self, prompt: &Prompt) -> Result<Vec<Primed>, MemberError> {
-        self.stood = 0;
-        let mut primed: Vec<_> = self.readers_mut().map(|reader| reader.prime(prompt)).collect();
-        // What has no say may have no token for it, or too little room.
-        self.is_without_help = primed.split_off(self.members.min(primed.len())).iter().any(Result::is_err);
-        primed.into_iter().collect()
-    }
-
-    /// Adds units to what stands, in all members that have fewer. Rows come with [`Ensemble::advance`].
-    pub fn extend(&mut self, units: &[Unit], rows: Wanted) {
-        let len = self.len() + units.len();
-        for reader in self.readers_mut() {
-            let known = units.len().saturating_sub(len - reader.len().min(len));
-            reader.extend(&units[known..], rows);
-        }
-    }
-
-    /// The same in one member, that goes ahead of the others.
-    pub fn extend_one(&mut self, member: usize, units: &[Unit], rows: Wanted) {
-        if let Some(Some(reader)) = self.readers.get_mut(member) {
-            reader.extend(units, rows);
-        }
-    }
-
-    /// Goes back to the first `len` units, in all members that have more.
-    pub fn rewind(&mut self, len: usize) {
-        self.stood = self.stood.min(len);
-        for reader in self.readers_mut().filter(|reader| reader.len() > len) {
-            reader.rewind(len);
-        }
-    }
-
-    /// Units of the reply that all members have.
-    pub fn len(&self) -> usize {
-        self.readers().map(Reader::len).min().unwrap_or(0)
-    }
-
-    /// True at the start of a reply.
-    pub fn is_empty(&self) -> bool {
-        self.len() == 0
-    }
-
-    /// How many more units fit into every member.
-    pub fn room(&self) -> usize {
-        self.readers().map(Reader::room).min().unwrap_or(0)
-    }
-
-    /// Every member's row after `len` units; `None` where one has it no more, or not yet.
-    pub fn rows(&self, len: usize) -> Option<Vec<&MemberRow>> {
-        self.readers().map(|reader| reader.row(len)).collect()
-    }
-
-    /// One member's.
-    pub fn row(&self, member: usize, len: usize) -> Option<&MemberRow> {
-        self.readers.get(member)?.as_ref()?.row(len)
-    }
-
-    /// Whether the model that proposes can read the prompt, if there is one.
-    pub fn has_help(&self) -> bool {
-        self.readers.len() > self.members && !self.is_without_help
-    }
-
-    /// The first member's prompt in units.
-    pub fn prompt(&self) -> Vec<Unit> {
-        self.readers().next().map(Reader::prompt).unwrap_or_default()
-    }
-
-    /// The reply is over and is exactly these units with this text.
-    pub fn adopt(&mut self, units: &[Unit], text: &str) {
-        self.readers_mut().for_each(|reader| reader.adopt(units, text));
-    }
-
-    /// Nothing is decoded for it while this is true.
-    pub fn heed(&mut self, interrupted: &Arc<AtomicBool>) {
-        self.readers_mut().for_each(|reader| reader.heed(Arc::clone(interrupted)));
-    }
-
-    /// In how many ways a member of another vocabulary may read it, from the next prompt on.
-    pub fn set_heads(&mut self, heads: usize) {
-        self.readers_mut().for_each(|reader| reader.set_heads(heads));
-    }
-}
 
 impl Ensemble {
     /// Members that share `vocabulary` over `models`, on `threads` threads in all.
@@ -207,10 +98,10 @@ impl Ensemble {
         let Self { models, members, .. } = self;
         let open = |member: &Member| {
             let sequence = models[member.model].as_mut()?.open()?;
-            Some(Some((member.reader)(sequence)))
+            Some((member.reader)(sequence))
         };
         let readers = members.iter().map(open).collect::<Option<Vec<_>>>()?;
-        Some(Text { readers, members: self.count(), is_without_help: false, stood: 0 })
+        Some(Text::new(readers, self.count()))
     }
 
     /// How many members.

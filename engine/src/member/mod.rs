@@ -13,14 +13,16 @@ pub mod reader;
 pub mod sampler;
 pub mod schedule;
 pub mod template;
+mod text;
 pub mod units;
 pub mod vocabulary;
 pub mod weights;
 mod worker;
 
-pub use ensemble::{Ensemble, Text};
+pub use ensemble::Ensemble;
 pub use load::backend;
 pub use reader::{MemberRow, Primed};
+pub use text::Text;
 pub use vocabulary::Vocabulary;
 
 /// What the ensemble emits in one step: a token id where all vocabularies are identical byte for byte, otherwise the number
