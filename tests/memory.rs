@@ -2,7 +2,7 @@
 
 use llama_selfmod::events::EndReason;
 use llama_selfmod::memory::{Memory, MemoryError, ModelRecord, Record, Session};
-use llama_selfmod::reply::{FusionData, Modification, Reply, RetractionRecord, Timings};
+use llama_selfmod::reply::{Drafts, FusionData, Modification, Reply, RetractionRecord, Timings};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 use std::process::Command;
@@ -42,6 +42,7 @@ fn reply(text: &str) -> Reply {
         },
         timings: Timings::default(),
         dropped_messages: 0,
+        drafts: Drafts::default(),
     }
 }
 

@@ -63,6 +63,15 @@ pub struct Timings {
     pub prompt_tokens_decoded: u32,
 }
 
+/// What was read ahead, in units.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
+pub struct Drafts {
+    /// Decoded before it was known whether they are written.
+    pub proposed: u32,
+    /// Those of them that were.
+    pub kept: u32,
+}
+
 /// A finished reply.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Reply {
@@ -84,4 +93,6 @@ pub struct Reply {
     pub timings: Timings,
     /// Oldest messages that were dropped to make room (`--context-shift`).
     pub dropped_messages: usize,
+    /// What was read ahead. It changes how fast the text came and nothing else.
+    pub drafts: Drafts,
 }

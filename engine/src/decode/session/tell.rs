@@ -5,6 +5,7 @@ use crate::decode::record::who_and_why;
 use crate::events::{EndReason, Event, MemberProbability};
 use crate::hooks::Reloaded;
 use crate::hooks::chain::{Adjusted, Merged};
+use crate::reply::{Drafts, Reply};
 use plugin_api::Parameters;
 use std::borrow::Cow;
 
@@ -142,7 +143,7 @@ impl Session {
         });
         Outcome {
             units: window.units().to_vec(),
-            reply: crate::reply::Reply {
+            reply: Reply {
                 text: text.to_string(),
                 reason,
                 tokens,
@@ -152,6 +153,7 @@ impl Session {
                 final_parameters: self.parameters.now(),
                 timings: self.timings,
                 dropped_messages: self.dropped_messages,
+                drafts: Drafts { proposed: self.drafts.proposed, kept: self.drafts.kept },
             },
         }
     }
