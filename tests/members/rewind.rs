@@ -202,6 +202,28 @@ fn a_prompt_whose_reading_was_interrupted_is_read_as_if_nothing_had_been() {
 }
 
 #[test]
+fn a_prompt_that_was_refused_before_it_was_read_is_read_when_it_comes_again() {
+    let models = Models::new();
+    for architecture in [Architecture::Llama, Architecture::Mamba, Architecture::Jamba] {
+        let settings = settings(&[models.random(architecture, 5)]);
+        let mut engine = Engine::load(settings.clone(), &|_, _| {}).unwrap();
+        let interrupted = Arc::new(AtomicBool::new(false));
+        let reading = &mut engine.decoder().reading().unwrap();
+        reading.heed(&interrupted);
+        // Another text, which is in the context still.
+        reading.prime(&Prompt::Tokens(units(0..100))).unwrap();
+        let prompt = Prompt::Tokens([units(0..40), units(200..250)].concat());
+        interrupted.store(true, Ordering::SeqCst);
+        assert!(matches!(reading.prime(&prompt), Err(MemberError::Interrupted(_))));
+        interrupted.store(false, Ordering::SeqCst);
+        reading.prime(&prompt).unwrap();
+        let mut fresh = Engine::load(settings, &|_, _| {}).unwrap();
+        fresh.decoder().reading().unwrap().prime(&prompt).unwrap();
+        assert_same(&rows(&mut engine), &rows(&mut fresh), &format!("{architecture:?}"));
+    }
+}
+
+#[test]
 fn a_reply_that_is_interrupted_before_its_first_token_is_empty_and_the_next_one_as_ever() {
     let settings = settings(&[stories("260k")]);
     let mut engine = Engine::load(settings.clone(), &|_, _| {}).unwrap();

@@ -83,9 +83,11 @@ impl Model for Double {
         self.batches += 1;
         self.rows.clear();
         if self.batches >= self.fails_from {
+            // Who is to blame shows when each is decoded by itself.
+            let error = if needs.len() > 1 { DecodeError::Together } else { DecodeError::Fatal(-3) };
             let failed = |need: &Need| Progress {
                 read: self.texts[need.sequence.id()].len().min(need.agreed),
-                outcome: Err(DecodeError::Fatal(-3)),
+                outcome: Err(error),
             };
             return (needs.iter().map(failed).collect(), Vec::new());
         }
@@ -93,6 +95,12 @@ impl Model for Double {
         let tails = needs.iter().map(|need| need.tails.len()).sum::<usize>().min(self.branches.max(1));
         for (number, need) in needs.iter().enumerate() {
             let place = need.sequence.id();
+            // As in llama.cpp's case, nothing is done to what the place held before.
+            if need.interrupted.load(Ordering::Relaxed) {
+                let read = self.texts[place].len().min(need.agreed);
+                progress.push(Progress { read, outcome: Err(DecodeError::Interrupted) });
+                continue;
+            }
             let agreed = need.agreed.min(need.tokens.len()).min(need.rows.saturating_sub(1));
             if need.anew {
                 *self.anew.lock().unwrap() += 1;
@@ -101,10 +109,6 @@ impl Model for Double {
             self.texts[place].truncate(agreed);
             let known = self.texts[place].len();
             assert_eq!(self.texts[place], need.tokens[..known], "what the context holds is not what stands");
-            if need.interrupted.load(Ordering::Relaxed) {
-                progress.push(Progress { read: known, outcome: Err(DecodeError::Interrupted) });
-                continue;
-            }
             let mut is_first = true;
             for (at, &token) in need.tokens.iter().enumerate().skip(known) {
                 let row = at + 1 >= need.rows;

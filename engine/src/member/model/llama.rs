@@ -238,7 +238,11 @@ impl Model for Llama {
                 }
             }
         }
-        let progress = |(need, outcome): (&Need, _)| Progress { read: self.lines[need.sequence.id()].read, outcome };
+        let progress = |(need, outcome): (&Need, Result<_, _>)| {
+            let read = self.lines[need.sequence.id()].read;
+            // Where nothing was done, what is behind `agreed` is another text's.
+            Progress { read: if outcome.is_ok() { read } else { read.min(need.agreed) }, outcome }
+        };
         (needs.iter().zip(outcomes).map(progress).collect(), outputs)
     }
 
