@@ -6,8 +6,10 @@ pub mod program;
 #[cfg(target_os = "linux")]
 pub mod pty;
 pub mod replay;
+pub mod rules;
 pub mod screen;
 pub mod scripted;
+pub mod sessions;
 pub mod story;
 pub mod timing;
 pub mod trace;

@@ -171,26 +171,28 @@ pub enum Seen {
     Done(String),
 }
 
+impl Seen {
+    /// `None` for an event that these tests do not look at.
+    pub fn of(event: &Event) -> Option<Self> {
+        Some(match event {
+            Event::Token { index, text, confidence, committed, .. } => {
+                Self::Token { index: *index, text: text.to_string(), confidence: *confidence, committed: *committed }
+            }
+            Event::Adjust { temperature, .. } => Self::Adjust { temperature: *temperature },
+            Event::Retract { index, tokens, bytes, policy, .. } => {
+                Self::Retract { index: *index, tokens: *tokens, bytes: *bytes, policy: policy.to_string() }
+            }
+            Event::Notice { text } => Self::Notice(text.to_string()),
+            Event::Done { text, .. } => Self::Done(text.to_string()),
+            _ => return None,
+        })
+    }
+}
+
 /// Runs a reply and notes its events.
 pub fn run(decoder: &mut Decoder, request: &Request) -> (Outcome, Vec<Seen>) {
     let mut seen = Vec::new();
-    let outcome = decoder
-        .reply(request, &Arc::default(), &mut |event| match event {
-            Event::Token { index, text, confidence, committed, .. } => seen.push(Seen::Token {
-                index: *index,
-                text: text.to_string(),
-                confidence: *confidence,
-                committed: *committed,
-            }),
-            Event::Adjust { temperature, .. } => seen.push(Seen::Adjust { temperature: *temperature }),
-            Event::Retract { index, tokens, bytes, policy, .. } => {
-                seen.push(Seen::Retract { index: *index, tokens: *tokens, bytes: *bytes, policy: policy.to_string() });
-            }
-            Event::Notice { text } => seen.push(Seen::Notice(text.to_string())),
-            Event::Done { text, .. } => seen.push(Seen::Done(text.to_string())),
-            _ => {}
-        })
-        .unwrap();
+    let outcome = decoder.reply(request, &Arc::default(), &mut |event| seen.extend(Seen::of(event))).unwrap();
     (outcome, seen)
 }
 
