@@ -204,6 +204,25 @@ impl Plain {
         self.illness = Illness::Healthy;
     }
 
+    /// Keeps the row after the first `at` tokens, if it is wanted.
+    fn take_row(&mut self, at: usize, logits: &[f32]) {
+        if at < self.wanted || self.rows.get(at).is_some() {
+            return;
+        }
+        let vocabulary = &self.vocabulary;
+        let kept = self.rows.keep(at, |row| {
+            vocabulary.row_of_units(logits, &mut row.logits);
+            row.complete()
+        });
+        if let Err(error) = kept {
+            self.illness = match self.illness {
+                Illness::Healthy => Illness::Seen(at, error),
+                Illness::Treated { .. } => Illness::Chronic(error),
+                other => other,
+            };
+        }
+    }
+
     fn failed(&self, why: String) -> MemberError {
         MemberError::Decode { member: self.name.clone(), why }
     }
@@ -303,28 +322,18 @@ impl Reader for Plain {
 
     fn absorb(&mut self, place: Place, logits: &[f32]) {
         let Place::After(at) = place else { return };
-        if let Some(&token) = self.tokens.get(at)
-            && self.evidence[at].is_nan()
-        {
-            // A later token of the batch may have spoiled the row; then it stays unknown.
-            self.evidence[at] = self.counted(token, || log_probability(logits, token));
-        }
         if at == self.asked {
             self.asked += 1;
         }
-        if at < self.wanted || self.rows.get(at).is_some() {
-            return;
-        }
-        let vocabulary = &self.vocabulary;
-        let kept = self.rows.keep(at, |row| {
-            vocabulary.row_of_units(logits, &mut row.logits);
-            row.complete()
-        });
-        if let Err(error) = kept {
-            self.illness = match self.illness {
-                Illness::Healthy => Illness::Seen(at, error),
-                Illness::Treated { .. } => Illness::Chronic(error),
-                other => other,
+        self.take_row(at, logits);
+        if let Some(&token) = self.tokens.get(at)
+            && self.evidence[at].is_nan()
+        {
+            // A later token of the batch may have spoiled the row; then it stays unknown. In a reply it counts as when it
+            // comes after its row, so that reading ahead changes nothing.
+            self.evidence[at] = match at < self.prompt {
+                true => self.counted(token, || log_probability(logits, token)),
+                false => self.kept_evidence(at, token),
             };
         }
     }
