@@ -11,6 +11,7 @@ mod fixtures_load;
 mod header;
 mod kernels;
 mod library;
+mod measured;
 mod members;
 mod memory;
 mod pages;

@@ -1,11 +1,17 @@
 //! What the engine adds to the members' own decoding, measured in one run: ratios hold where milliseconds do not.
 
+mod drafts;
 mod hooks;
+mod prompt;
 mod reloads;
+mod texts;
 mod units;
 
+pub use drafts::{DraftBench, DraftsBench};
 pub use hooks::HookBench;
+pub use prompt::PromptBench;
 pub use reloads::Reloads;
+pub use texts::TextsBench;
 pub use units::{HeadBench, UnitBench};
 
 use crate::engine::Engine;
@@ -14,10 +20,23 @@ use crate::events::Event;
 use crate::member::load::{self, Device, MemberInfo};
 use crate::member::schedule::Schedule;
 use crate::resident::resident;
-use crate::settings::Prompt;
+use crate::settings::{DraftBy, Drafting, Prompt};
 use serde::Serialize;
 use std::sync::Arc;
 use std::time::Instant;
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Scope {
+    /// Steps of each kind that medians are taken over.
+    pub steps: usize,
+    /// Drafts are measured on 20 replies of 200 units, in place of a few short ones.
+    pub drafts: bool,
+    /// So many texts at once against one; 0 for none. [`crate::settings::Settings::texts`] have to be as many.
+    pub texts: usize,
+    /// Tokens of a prompt to be read; 0 for none.
+    pub prompt: usize,
+}
 
 /// Medians in milliseconds.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -38,6 +57,12 @@ pub struct Bench {
     pub schedule: &'static str,
     /// Steps each median is taken over.
     pub steps: usize,
+    /// With a drafter and without.
+    pub drafts: DraftsBench,
+    /// Several texts at once, where that was asked for.
+    pub texts: Option<TextsBench>,
+    /// A long prompt, where that was asked for.
+    pub prompt: Option<PromptBench>,
     /// In common units; `None` where all members have one vocabulary.
     pub units: Option<UnitBench>,
     /// Megabytes.
@@ -87,13 +112,23 @@ pub struct DeviceMemory {
 const BLOCK: usize = 16;
 
 impl Engine {
-    /// Measures `steps` steps of each kind.
-    pub fn bench(&mut self, steps: usize) -> Result<Bench, Error> {
+    /// Measures what `scope` says.
+    pub fn bench(&mut self, scope: &Scope) -> Result<Bench, Error> {
+        // A step is one of all members; what is read ahead has a section of its own.
+        let draft = self.settings().draft;
+        self.set_draft(Drafting { by: DraftBy::Off, ..draft });
+        let bench = self.measure(scope, draft);
+        self.set_draft(draft);
+        bench
+    }
+
+    fn measure(&mut self, scope: &Scope, draft: Drafting) -> Result<Bench, Error> {
+        let steps = scope.steps;
         let prompt = Prompt::Text("Once upon a time there was".into());
         let threads = self.threads();
         let names: Vec<String> = self.members().iter().map(|member| member.name.clone()).collect();
         let costs = self.decoder().scheduler.ensemble.costs();
-        let in_turn = Schedule::in_turn(names.len(), threads);
+        let in_turn = Schedule::in_turn(costs.len(), threads);
         let side_by_side = Schedule::side_by_side(&costs, threads);
         let mut alone = vec![Vec::new(); names.len()];
         let (mut sequential, mut parallel) = (Vec::new(), Vec::new());
@@ -102,7 +137,8 @@ impl Engine {
         let mut seed = self.settings().seed;
         while steps_in_turn.len().min(steps_side_by_side.len()) < steps {
             for (index, times) in alone.iter_mut().enumerate() {
-                self.decode_block(&prompt, Schedule { groups: vec![vec![(index, threads)]] }, times)?;
+                let model = self.decoder().scheduler.ensemble.model_of(index);
+                self.decode_block(&prompt, Schedule { groups: vec![vec![(model, threads)]] }, times)?;
             }
             self.decode_block(&prompt, in_turn.clone(), &mut sequential)?;
             self.decode_block(&prompt, side_by_side.clone(), &mut parallel)?;
@@ -116,6 +152,11 @@ impl Engine {
         let (sequential, parallel) = (median(&sequential), median(&parallel));
         let in_turn_is_better = sequential <= parallel;
         let step = median(if in_turn_is_better { &steps_in_turn } else { &steps_side_by_side });
+        let better = if in_turn_is_better { in_turn } else { side_by_side };
+        self.decoder().scheduler.ensemble.fix_schedule(better);
+        let drafts = self.bench_drafts(scope, draft)?;
+        let texts = if scope.texts > 1 { Some(self.bench_texts(scope.texts)?) } else { None };
+        let long = if scope.prompt > 0 { Some(self.bench_prompt(scope.prompt)?) } else { None };
         let in_memory = |member: &MemberInfo| member.cache_bytes as f64 * (1.0 - member.on_gpu);
         let cache = self.members().iter().map(in_memory).sum::<f64>() / MIB;
         let (models, peak) = (self.resident_after_loading(), resident("VmHWM:"));
@@ -136,6 +177,9 @@ impl Engine {
             speedup: sequential / parallel,
             schedule: if in_turn_is_better { "in turn" } else { "side by side" },
             steps,
+            drafts,
+            texts,
+            prompt: long,
             units,
             memory: Memory { peak, models, cache, other: peak - models - cache, devices },
             hooks,

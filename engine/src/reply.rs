@@ -66,6 +66,8 @@ pub struct Timings {
 /// What was read ahead, in units.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub struct Drafts {
+    /// Times that the members decoded for it: each brings a unit, and one more for each of what was proposed that was kept.
+    pub rounds: u32,
     /// Decoded before it was known whether they are written.
     pub proposed: u32,
     /// Those of them that were.

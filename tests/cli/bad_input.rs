@@ -72,6 +72,14 @@ fn numbers_out_of_range_are_refused_with_the_range() {
         let error = place.refusal(&[PAIR, "-p", "x", flag, bad]);
         assert!(error.contains(flag) && error.contains(range), "{flag} {bad} says: {error}");
     }
+    for (flag, bad, range) in [
+        ("--synthetic-accept", "1.5", "a number from 0 to 1"),
+        ("--texts", "1", "from 2 to 64"),
+        ("--prompt-tokens", "0", "from 1 to 4194304"),
+    ] {
+        let error = place.refusal(&["bench", PAIR, flag, bad]);
+        assert!(error.contains(flag) && error.contains(range), "{flag} {bad} says: {error}");
+    }
 }
 
 #[test]

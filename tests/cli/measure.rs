@@ -63,6 +63,54 @@ fn a_bench_has_the_times_and_their_ratio() {
 }
 
 #[test]
+fn a_bench_has_drafts_beside_none() {
+    let bench = json(&["bench", PAIR, "-n", "16", "--json"]);
+    let ways = bench["drafts"]["ways"].as_array().unwrap();
+    assert_eq!((ways.len(), &ways[0]["who"], &ways[1]["who"]), (2, &"off".into(), &"auto".into()));
+    assert_eq!((number(&ways[0]["ratio"]), &ways[0]["kept"]), (1.0, &Value::Null), "{bench}");
+    assert_eq!(number(&ways[0]["units_per_round"]), 1.0, "{bench}");
+    // The last unit of a reply is decoded by nobody, and the prompt in one batch.
+    for batches in ways[0]["batches"].as_array().unwrap() {
+        assert!((0.9..1.1).contains(&number(batches)), "{bench}");
+    }
+    assert_eq!((&bench["texts"], &bench["prompt"]), (&Value::Null, &Value::Null));
+    let text = Place::new().text(&["bench", PAIR, "-n", "16", "--draft", "off"]);
+    assert!(text.contains("\noff ") && !text.contains("\nauto "), "{text}");
+}
+
+#[test]
+fn a_bench_lets_proposals_be_right_as_often_as_it_is_told() {
+    let drafted = |rate: &str| {
+        let words =
+            ["bench", PAIR, "-n", "1", "--json", "--draft", "stories-280k:length=3", "--synthetic-accept", rate];
+        json(&words)["drafts"]["ways"][1].clone()
+    };
+    let (always, never) = (drafted("1"), drafted("0"));
+    assert!(number(&always["kept"]) > 0.98 && number(&always["units_per_round"]) > 3.5, "{always}");
+    assert!(always["who"].as_str().unwrap().starts_with("stories-280k:length=3"), "{always}");
+    assert!(number(&never["kept"]) < number(&always["kept"]), "{never}");
+}
+
+#[test]
+fn a_bench_measures_texts_at_once_and_a_long_prompt_where_it_is_asked_to() {
+    let words = ["bench", PAIR, "-n", "1", "--texts", "3", "--prompt-tokens", "100"];
+    let bench = json(&[&words[..], &["--json"]].concat());
+    let texts = &bench["texts"];
+    assert_eq!(texts["texts"], 3);
+    assert!(["one", "all", "ratio"].iter().all(|key| number(&texts[*key]) > 0.0), "{bench}");
+    // The beginnings are alike.
+    let tokens = number(&bench["prompt"]["tokens"]);
+    assert!((97.0..=101.0).contains(&tokens), "{bench}");
+    let [milliseconds, rate] = ["milliseconds", "per_second"].map(|key| number(&bench["prompt"][key]));
+    assert!((rate - tokens / milliseconds * 1e3).abs() < 1e-6, "{bench}");
+    let text = Place::new().text(&words);
+    assert!(text.contains("3 texts at once ") && text.contains(&format!("a prompt of {tokens} tokens ")), "{text}");
+    // As many as fit.
+    let bench = json(&["bench", PAIR, "-n", "1", "--json", "--prompt-tokens", "9999"]);
+    assert!((251.0..=255.0).contains(&number(&bench["prompt"]["tokens"])), "{bench}");
+}
+
+#[test]
 fn a_bench_has_what_hooks_cost_and_how_soon_changed_code_runs() {
     let blend = library("blend");
     let script = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/observe.rhai");

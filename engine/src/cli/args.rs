@@ -64,7 +64,7 @@ pub enum Command {
     Score(ScoreArgs),
     /// Measure how long a step takes: each member alone, all side by side, and with everything around it
     ///
-    /// Then what hooks cost at a token, the stock ones and those of --policy and --plugin, and how soon changed code runs.
+    /// Then what drafts bring: with --draft on 20 replies of 200 tokens, without it on a few short ones. Then what hooks cost at a token, the stock ones and those of --policy and --plugin, and how soon changed code runs.
     Bench(BenchArgs),
     /// Say how much models' vocabularies share, and what their common units are like; reads no weights
     Vocab(VocabArgs),
@@ -353,7 +353,20 @@ pub struct BenchArgs {
     /// Tokens to measure, 1 to 1000000
     #[arg(short, long, value_name = "TOKENS", default_value = "128", allow_hyphen_values = true, value_parser = ranges::n_predict)]
     pub n_predict: u32,
-    /// One JSON object: members, sequential, parallel, step, overhead, speedup, schedule, steps, memory, hooks, reloads
+    /// Let proposals be right with this probability, 0 to 1, whatever the models say; for models of random weights
+    ///
+    /// Such models never agree, so it takes this to see what drafts would bring. The text is nonsense.
+    #[arg(long, value_name = "P", allow_hyphen_values = true, value_parser = ranges::accept)]
+    pub synthetic_accept: Option<f32>,
+    /// Also measure this many texts at once against one, 2 to 64
+    ///
+    /// Each has a KV cache of its own in every model.
+    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::texts)]
+    pub texts: Option<usize>,
+    /// Also measure how fast a prompt of so many tokens is read, or of as many as fit
+    #[arg(long, value_name = "TOKENS", allow_hyphen_values = true, value_parser = ranges::prompt_tokens)]
+    pub prompt_tokens: Option<usize>,
+    /// One JSON object: members, sequential, parallel, step, overhead, speedup, schedule, steps, drafts, texts, prompt, units, memory, hooks, reloads
     #[arg(long)]
     pub json: bool,
 }

@@ -16,6 +16,7 @@ use super::{
 use crate::{
     Error,
     author::{new::Beginning, supervise::Work},
+    bench::Scope,
     files,
     hooks::{Watching, native::PluginConfig},
     settings::{Align, CacheType, ModelSource, PluginSource, PolicySource, Settings},
@@ -70,8 +71,8 @@ pub enum Mode {
     },
     /// The time of a step.
     Bench {
-        /// How many steps.
-        steps: u32,
+        /// What is measured.
+        scope: Scope,
         /// For programs.
         json: bool,
     },
@@ -101,12 +102,7 @@ impl Task {
             Some(Command::Score(ScoreArgs { ensemble, file, json })) => {
                 Self::measurement(&ensemble, Mode::Score { file, json }, json)
             }
-            Some(Command::Bench(BenchArgs { ensemble, n_predict, json })) => {
-                // One reading is measured, and as many as are usual at most.
-                let heads = ensemble.heads.or(Some(MEASURED_HEADS));
-                let ensemble = EnsembleArgs { heads, ..ensemble };
-                Self::measurement(&ensemble, Mode::Bench { steps: n_predict, json }, json)
-            }
+            Some(Command::Bench(args)) => Self::bench(args),
             Some(Command::Vocab(VocabArgs { files, json })) => {
                 files.iter().try_for_each(|file| readable(file))?;
                 let settings = Settings { cache: folders::cache(), ..Settings::default() };
@@ -149,6 +145,23 @@ impl Task {
         }
         let detail = if json { Detail::Json } else { Detail::Normal };
         Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None, trust: is_trusted(ensemble) })
+    }
+
+    fn bench(args: BenchArgs) -> Result<Self, Error> {
+        let BenchArgs { ensemble, n_predict, synthetic_accept, texts, prompt_tokens, json } = args;
+        let scope = Scope {
+            steps: n_predict as usize,
+            drafts: ensemble.draft.is_some() || synthetic_accept.is_some(),
+            texts: texts.unwrap_or(0),
+            prompt: prompt_tokens.unwrap_or(0),
+        };
+        // One reading is measured, and as many as are usual at most.
+        let heads = ensemble.heads.or(Some(MEASURED_HEADS));
+        let ensemble = EnsembleArgs { heads, ..ensemble };
+        let mut task = Self::measurement(&ensemble, Mode::Bench { scope, json }, json)?;
+        task.settings.draft.pretend = synthetic_accept;
+        task.settings.texts = scope.texts.max(1);
+        Ok(task)
     }
 
     /// No member takes part.

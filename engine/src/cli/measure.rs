@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error,
-    bench::{Bench, Reloads},
+    bench::{Bench, DraftsBench, Reloads, Scope},
     engine::Engine,
     files,
     score::Score,
@@ -44,9 +44,15 @@ fn load(settings: Settings, look: Look, admission: Admission) -> Result<Engine, 
 }
 
 /// Times of a step.
-pub fn bench(settings: Settings, look: Look, admission: Admission, steps: u32, json: bool) -> Result<ExitCode, Error> {
+pub fn bench(
+    settings: Settings,
+    look: Look,
+    admission: Admission,
+    scope: Scope,
+    json: bool,
+) -> Result<ExitCode, Error> {
     let mut engine = load(settings, look, admission)?;
-    let bench = engine.bench(steps as usize)?;
+    let bench = engine.bench(&scope)?;
     if json { print_json(&line(&bench)?) } else { print(&bench_table(&bench)) }
 }
 
@@ -76,6 +82,14 @@ fn bench_table(bench: &Bench) -> String {
     let _ = writeln!(text, "{:<32} {:>14.3}   {:.2} x", "all, side by side", bench.parallel, bench.speedup);
     let _ = writeln!(text, "{:<32} {:>14.3}", format!("whole step, {}", bench.schedule), bench.step);
     let _ = writeln!(text, "{:<32} {:>14.3}   step / faster decoding", "overhead", bench.overhead);
+    if let Some(texts) = &bench.texts {
+        let name = format!("{} texts at once", texts.texts);
+        let _ = writeln!(text, "{name:<32} {:>14.1}   tokens a second, {:.2} x one text", texts.all, texts.ratio);
+    }
+    if let Some(prompt) = &bench.prompt {
+        let name = format!("a prompt of {} tokens", prompt.tokens);
+        let _ = writeln!(text, "{name:<32} {:>14.3}   {:.0} tokens a second", prompt.milliseconds, prompt.per_second);
+    }
     if let Some(units) = &bench.units {
         let _ = writeln!(text, "a byte of the members' own decoding {:>11.4}   all in turn", units.own);
         for head in &units.generated {
@@ -93,7 +107,24 @@ fn bench_table(bench: &Bench) -> String {
         let _ = writeln!(text, "memory of {}: {:.0} MiB of {:.0}", device.name, device.used, device.total);
     }
     let _ = writeln!(text, "medians over {} steps", bench.steps);
-    [text, hooks_table(bench), reloads_table(&bench.reloads)].concat()
+    [text, drafts_table(&bench.drafts), hooks_table(bench), reloads_table(&bench.reloads)].concat()
+}
+
+fn drafts_table(drafts: &DraftsBench) -> String {
+    let mut text = format!("\n{:<32} {:>14}   {} replies\n", "drafts", "ms per token", drafts.replies);
+    for way in &drafts.ways {
+        let _ = write!(text, "{:<32} {:>14.3}   {:.2} x off", way.who, way.milliseconds, way.ratio);
+        let _ = write!(text, ", first token after {:.1} ms, {:.2} a round", way.first, way.units_per_round);
+        match way.kept {
+            Some(kept) => {
+                let _ = write!(text, ", kept {:.0}% of {:.2} proposed a token", kept * 100.0, way.proposed);
+            }
+            None => text.push_str(", nothing proposed"),
+        }
+        let batches: Vec<_> = way.batches.iter().map(|batches| format!("{batches:.2}")).collect();
+        let _ = writeln!(text, ", batches a token {}", batches.join(" "));
+    }
+    text
 }
 
 fn hooks_table(bench: &Bench) -> String {

@@ -124,7 +124,7 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
             vocab::run(&settings, &files, json)
         }
         Mode::Replay { file, json } => replay::run(&settings, &file, json),
-        Mode::Bench { steps, json } => measure::bench(settings, look, tried(Admission::All), steps, json),
+        Mode::Bench { scope, json } => measure::bench(settings, look, tried(Admission::All), scope, json),
     }
 }
 

@@ -80,6 +80,21 @@ pub fn draft_length(text: &str) -> Result<usize, String> {
     within(text, 1, 7, "a whole number from 1 to 7")
 }
 
+/// A probability.
+pub fn accept(text: &str) -> Result<f32, String> {
+    within(text, 0.0, 1.0, "a number from 0 to 1")
+}
+
+/// Texts at once.
+pub fn texts(text: &str) -> Result<usize, String> {
+    within(text, 2, 64, "a whole number from 2 to 64")
+}
+
+/// Tokens of a prompt to be read.
+pub fn prompt_tokens(text: &str) -> Result<usize, String> {
+    within(text, 1, 1 << 22, "a whole number from 1 to 4194304")
+}
+
 /// Layers of one member on the GPU.
 pub fn gpu_layers(text: &str) -> Result<i32, String> {
     within(text, -1, 10_000, "whole numbers from -1 (all) to 10000")

@@ -40,10 +40,7 @@ impl Decoder {
         interrupted: &Arc<AtomicBool>,
         observer: &mut dyn FnMut(&Event),
     ) -> Result<Outcome, MemberError> {
-        let Some(text) = self.text.take().or_else(|| self.scheduler.ensemble.open()) else {
-            return Err(no_place(self.members()));
-        };
-        let parts = Parts { text, chain: std::mem::take(&mut self.chain) };
+        let Some(parts) = self.lend() else { return Err(no_place(self.members())) };
         let mut session = match self.scheduler.begin(parts, request.clone(), interrupted.clone()) {
             Ok(session) => session,
             Err(refused) => {
@@ -90,7 +87,13 @@ impl Decoder {
         no_place(self.members())
     }
 
-    fn take_back(&mut self, Parts { text, chain }: Parts) {
+    /// The text and the hooks, for who writes several texts at once; they come back with [`Decoder::take_back`].
+    pub(crate) fn lend(&mut self) -> Option<Parts> {
+        let text = self.text.take().or_else(|| self.scheduler.ensemble.open())?;
+        Some(Parts { text, chain: std::mem::take(&mut self.chain) })
+    }
+
+    pub(crate) fn take_back(&mut self, Parts { text, chain }: Parts) {
         (self.text, self.chain) = (Some(text), chain);
     }
 

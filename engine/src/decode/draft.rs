@@ -6,6 +6,7 @@ use super::transcript::Transcript;
 use crate::member::reader::LEAST_ROWS;
 use crate::member::schedule::batch_cost;
 use crate::member::{Text, Unit, Vocabulary};
+use crate::reply::Drafts as Tally;
 use crate::settings::{DraftBy, Drafting};
 use std::collections::VecDeque;
 
@@ -74,15 +75,13 @@ pub(super) struct Drafts {
     waited: u32,
     /// The prompt, for look-ups.
     prompt: Vec<Unit>,
-    /// So many were proposed and so many of these reached, and so many of these were what was written.
-    pub proposed: u32,
-    pub kept: u32,
+    pub tally: Tally,
 }
 
 impl Drafts {
     pub fn new(how: Drafting) -> Self {
-        let (units, shares, prompt) = Default::default();
-        Self { how, units, start: 0, by: None, shares, waited: 0, prompt, proposed: 0, kept: 0 }
+        let (units, shares, prompt, tally) = Default::default();
+        Self { how, units, start: 0, by: None, shares, waited: 0, prompt, tally }
     }
 
     /// The prompt in units, as far as somebody knows it.
@@ -198,7 +197,7 @@ impl Drafts {
     pub fn begin(&mut self, by: Drafter, units: &[Unit], start: usize) {
         self.units = units.iter().copied().collect();
         (self.by, self.start) = (Some(by), start);
-        self.proposed += units.len() as u32;
+        self.tally.proposed += units.len() as u32;
     }
 
     /// After a step: whether the row for the next one is there. Where the text goes another way than was proposed, it is taken
@@ -212,7 +211,7 @@ impl Drafts {
             self.note(by, is_kept);
         }
         if is_kept {
-            self.kept += 1;
+            self.tally.kept += 1;
             self.units.pop_front();
             self.start += 1;
             return true;

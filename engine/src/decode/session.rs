@@ -219,7 +219,7 @@ impl Session {
     /// Takes the steps for which there are rows: one, and as many more as what was read ahead is what is written.
     pub fn step(&mut self, advanced: Result<bool, MemberError>, workspace: &mut Workspace, out: Observer) -> Progress {
         match advanced {
-            Ok(true) => {}
+            Ok(true) => self.drafts.tally.rounds += 1,
             Ok(false) => return Progress::Goes,
             Err(error) => return self.not_advanced(error, out),
         }

@@ -246,6 +246,12 @@ impl Ensemble {
                 continue;
             }
             for (number, text) in texts.iter_mut().enumerate().filter(|(number, _)| outcomes[*number].is_ok()) {
+                // Who proposed the text has its rows already, and needs no thread.
+                if let Some(reader) = text.readers[member].as_mut().filter(|reader| reader.is_read())
+                    && let Ok(None) = reader.need()
+                {
+                    continue;
+                }
                 if let Some(reader) = text.readers[member].take() {
                     jobs[*model].push(Job { text: number, member, reader, outcome: Outcome::Waits });
                 }
@@ -274,10 +280,14 @@ impl Ensemble {
         for group in groups {
             let mut first: Option<usize> = None;
             let mut sent = Vec::new();
+            // Threads of those that have nothing to do go to the costliest of the others, which stands first.
+            let mut spare: usize =
+                group.iter().filter(|(index, _)| jobs[*index].is_empty()).map(|(_, threads)| threads).sum();
             for &(index, wanted) in group {
                 if jobs[index].is_empty() {
                     continue;
                 }
+                let wanted = wanted + std::mem::take(&mut spare);
                 if let (true, Some(model)) = (threads[index] != wanted, &mut models[index]) {
                     model.set_threads(wanted);
                     threads[index] = wanted;

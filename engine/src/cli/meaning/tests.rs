@@ -132,5 +132,5 @@ fn measurements_share_the_arguments_of_the_ensemble() {
     assert!(matches!(task.mode, Mode::Score { json: true, .. }));
     assert_eq!((task.settings.fusion_mode.as_str(), task.settings.policies.len()), ("average", 0));
     let task = understand(&["bench", "--demo", "-n", "64"], b"").unwrap();
-    assert!(matches!(task.mode, Mode::Bench { steps: 64, json: false }));
+    assert!(matches!(task.mode, Mode::Bench { scope: Scope { steps: 64, .. }, json: false }));
 }

@@ -5,7 +5,7 @@ use crate::decode::record::who_and_why;
 use crate::events::{EndReason, Event, MemberProbability};
 use crate::hooks::Reloaded;
 use crate::hooks::chain::{Adjusted, Merged};
-use crate::reply::{Drafts, Reply};
+use crate::reply::Reply;
 use plugin_api::Parameters;
 use std::borrow::Cow;
 
@@ -153,7 +153,7 @@ impl Session {
                 final_parameters: self.parameters.now(),
                 timings: self.timings,
                 dropped_messages: self.dropped_messages,
-                drafts: Drafts { proposed: self.drafts.proposed, kept: self.drafts.kept },
+                drafts: self.drafts.tally,
             },
         }
     }

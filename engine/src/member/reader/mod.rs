@@ -95,6 +95,11 @@ pub trait Reader: Send {
     /// where it stood.
     fn need(&mut self) -> Result<Option<Need<'_>>, MemberError>;
 
+    /// True where it is known without any work that nothing has to be decoded.
+    fn is_read(&self) -> bool {
+        false
+    }
+
     /// Takes a row of the model, for something that was needed.
     fn absorb(&mut self, place: Place, logits: &[f32]);
 

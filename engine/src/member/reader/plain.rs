@@ -320,6 +320,11 @@ impl Reader for Plain {
         Ok(None)
     }
 
+    fn is_read(&self) -> bool {
+        let has_rows = || (self.wanted..=self.tokens.len()).all(|len| self.rows.get(len).is_some());
+        self.illness == Illness::Healthy && self.wanted <= self.tokens.len() && self.asked >= self.prompt && has_rows()
+    }
+
     fn absorb(&mut self, place: Place, logits: &[f32]) {
         let Place::After(at) = place else { return };
         if at == self.asked {
