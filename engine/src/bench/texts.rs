@@ -64,7 +64,7 @@ impl Engine {
     fn rate(&mut self, parts: &mut Vec<Parts>, count: usize) -> Result<Option<f64>, Error> {
         let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
         let mut sessions: Vec<Session> = Vec::new();
-        let mut waiting: Vec<Parts> = parts.drain(..).collect();
+        let mut waiting = std::mem::take(parts);
         let others = waiting.split_off(count);
         let mut outcome = Ok(());
         for (number, own) in waiting.into_iter().enumerate() {

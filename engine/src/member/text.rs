@@ -34,7 +34,7 @@ impl Text {
         self.readers.iter_mut().flatten()
     }
 
-    /// Every member takes the prompt. What it costs comes with [`Ensemble::advance`].
+    /// Every member takes the prompt. What it costs comes with [`Ensemble::advance`](super::Ensemble::advance).
     pub fn prime(&mut self, prompt: &Prompt) -> Result<Vec<Primed>, MemberError> {
         self.stood = 0;
         let mut primed: Vec<_> = self.readers_mut().map(|reader| reader.prime(prompt)).collect();
@@ -43,7 +43,7 @@ impl Text {
         primed.into_iter().collect()
     }
 
-    /// Adds units to what stands, in all members that have fewer. Rows come with [`Ensemble::advance`].
+    /// Adds units to what stands, in all members that have fewer. Rows come with [`Ensemble::advance`](super::Ensemble::advance).
     pub fn extend(&mut self, units: &[Unit], rows: Wanted) {
         let len = self.len() + units.len();
         for reader in self.readers_mut() {

@@ -39,7 +39,7 @@ pub struct Primed {
 /// After which of the units that are added a row is wanted.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Wanted {
-    /// After each; for [`LEAST_ROWS`] units at most.
+    /// After each; for 12 units at most.
     All,
     /// After the last.
     Last,
