@@ -25,7 +25,7 @@ pub struct Member {
 pub enum Who {
     /// All of them.
     All,
-    /// One, on all threads.
+    /// One, before the others.
     Member(usize),
 }
 
@@ -36,9 +36,10 @@ pub struct Ensemble {
     vocabulary: Arc<Vocabulary>,
     workers: Vec<Worker>,
     tuner: Tuner,
-    /// CPU threads in all, and those of each model as last set.
-    all_threads: usize,
+    /// CPU threads of each model as last set.
     threads: Vec<usize>,
+    /// Since the last report to the tuner.
+    time: Duration,
     /// All members but the first follow it.
     is_led: bool,
     /// The last of `members` is none: it proposes what is likely to come.
@@ -67,7 +68,7 @@ impl Ensemble {
         }
         Self {
             threads: vec![0; models.len()],
-            all_threads: threads.max(1),
+            time: Duration::ZERO,
             // The first model of a group runs on the loop's own thread.
             workers: if candidates.iter().any(Schedule::is_parallel) {
                 (0..models.len()).map(Worker::new).collect()
@@ -184,17 +185,15 @@ impl Ensemble {
     /// Decodes until every text has the rows that are wanted of it: true. Where texts have long prompts to read and others
     /// do not wait for that, false: call again. A text that fails stands where it stood.
     pub fn advance(&mut self, texts: &mut [&mut Text], who: Who) -> Vec<Result<bool, MemberError>> {
-        let work =
-            texts.iter().map(|text| text.readers().map(Reader::len).max().unwrap_or(0) - text.stood.min(text.len()));
-        let work: usize = work.sum();
         let start = Instant::now();
         let mut outcomes = vec![Ok(true); texts.len()];
         self.run(texts, who, &mut outcomes);
         if self.is_led && who == Who::All {
             self.consult(texts, &mut outcomes);
         }
-        if who == Who::All && outcomes.iter().all(Result::is_ok) {
-            self.tuner.report(start.elapsed(), work);
+        self.time += start.elapsed();
+        if who == Who::All {
+            self.report();
         }
         for (text, outcome) in texts.iter_mut().zip(&outcomes) {
             match outcome {
@@ -204,6 +203,17 @@ impl Ensemble {
             }
         }
         outcomes
+    }
+
+    /// Tells the tuner how long a step took, with what was read ahead for it.
+    fn report(&mut self) {
+        let time = std::mem::take(&mut self.time);
+        let models = self.models.len();
+        let spent: Option<Vec<f32>> = self.models.iter_mut().flatten().map(|model| model.take_spent()).collect();
+        // Of what is not read at once nobody knows how long it should take.
+        if let Some(spent) = spent {
+            self.tuner.report(time, spent.iter().sum::<f32>() / models.max(1) as f32);
+        }
     }
 
     /// [`Ensemble::advance`] for one text, to the end.
@@ -268,16 +278,8 @@ impl Ensemble {
                 }
             }
         };
-        let Self { models, workers, tuner, threads, all_threads, members, .. } = self;
-        let alone;
-        let groups = match who {
-            Who::All => &tuner.schedule().groups,
-            Who::Member(member) => {
-                alone = vec![vec![(members[member].model, *all_threads)]];
-                &alone
-            }
-        };
-        for group in groups {
+        let Self { models, workers, tuner, threads, .. } = self;
+        for group in &tuner.schedule().groups {
             let mut first: Option<usize> = None;
             let mut sent = Vec::new();
             // Threads of those that have nothing to do go to the costliest of the others, which stands first.

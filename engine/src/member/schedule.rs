@@ -73,9 +73,6 @@ const WAKING: Duration = Duration::from_millis(5);
 /// as long and more. After so many slow steps in a row another schedule may do better.
 const SLOW: usize = 16;
 
-/// Tokens of the largest step that counts.
-const LARGEST: usize = 16;
-
 /// What a batch costs in relation to one token. Measured on two cores, 135M parameters: batches of 2, 4 and 8 tokens take
 /// 1.17, 1.56 and 2.4 times as long as one. A function of the number alone: what is made of it must not depend on the clock.
 pub fn batch_cost(tokens: usize) -> f32 {
@@ -115,13 +112,12 @@ impl Tuner {
         self.blocks == 0
     }
 
-    /// Reports the time of a step of so many tokens a model under [`Tuner::schedule`].
-    pub fn report(&mut self, time: Duration, tokens: usize) {
-        // Of what is not read at once nobody knows how long it should take.
-        if !(1..=LARGEST).contains(&tokens) {
+    /// Reports the time of a step under [`Tuner::schedule`] in which each model spent so much, one token being 1.
+    pub fn report(&mut self, time: Duration, spent: f32) {
+        if spent <= 0.0 {
             return;
         }
-        let time = time.div_f32(batch_cost(tokens));
+        let time = time.div_f32(spent);
         let fastest = self.candidates.iter().map(|candidate| candidate.best).min().unwrap_or(Duration::MAX);
         if self.is_settled() {
             self.slow = if self.candidates.len() > 1 && time > fastest * 4 { self.slow + 1 } else { 0 };
@@ -192,7 +188,7 @@ mod tests {
     fn settle(tuner: &mut Tuner, time: impl Fn(&Schedule, usize) -> u64) -> usize {
         let mut steps = 0;
         while !tuner.is_settled() && steps < 1000 {
-            tuner.report(Duration::from_millis(time(tuner.schedule(), steps)), 1);
+            tuner.report(Duration::from_millis(time(tuner.schedule(), steps)), 1.0);
             steps += 1;
         }
         steps
@@ -216,7 +212,7 @@ mod tests {
         while !tuner.is_settled() {
             let slow = tuner.schedule().groups[0][0].1 == 1;
             slow_steps += usize::from(slow);
-            tuner.report(Duration::from_millis(if slow { 700 } else { 100 }), 1);
+            tuner.report(Duration::from_millis(if slow { 700 } else { 100 }), 1.0);
         }
         assert_eq!(slow_steps, 1);
         assert_eq!(tuner.schedule(), &Schedule::in_turn(1, 8));
@@ -230,7 +226,7 @@ mod tests {
         // Another program takes a core.
         let busy = |schedule: &Schedule| Duration::from_millis(if schedule.groups[0][0].1 == 2 { 300 } else { 20 });
         for _ in 0..200 {
-            tuner.report(busy(&tuner.schedule().clone()), 1);
+            tuner.report(busy(&tuner.schedule().clone()), 1.0);
         }
         assert_eq!(tuner.schedule(), &Schedule::in_turn(1, 1));
     }

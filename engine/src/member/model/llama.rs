@@ -2,6 +2,7 @@
 
 use super::context::{Batch, Checkpoint, Context};
 use super::{DecodeError, Model, Need, Output, Place, Places, Progress, Sequence};
+use crate::member::schedule::batch_cost;
 use std::collections::BTreeSet;
 use std::ops::Range;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -16,6 +17,9 @@ const CHECKPOINTS: usize = 4;
 /// Tokens of a batch where several texts want something, so that nobody waits long for another's prompt.
 const SHARED_BATCH: usize = 128;
 
+/// Tokens of the largest batch whose cost is known by its size.
+const LARGEST: usize = 16;
+
 pub(crate) struct Llama {
     context: Context,
     lines: Vec<Line>,
@@ -26,6 +30,8 @@ pub(crate) struct Llama {
     recurrent: bool,
     /// Between checkpoints.
     distance: usize,
+    /// By the sizes of the batches; `None` since one that was too large to say.
+    spent: Option<f32>,
     /// Never set: a batch of several texts does not end for one of them.
     never: Arc<AtomicBool>,
 }
@@ -59,6 +65,7 @@ impl Llama {
             batch: Batch::default(),
             recurrent,
             distance: horizon.div_ceil(CHECKPOINTS).max(LEAST_DISTANCE),
+            spent: Some(0.0),
             never: Arc::default(),
             context,
         }
@@ -217,6 +224,8 @@ impl Model for Llama {
         if !parts.is_empty() {
             let interrupted = if let [part] = &parts[..] { needs[part.need].interrupted } else { &self.never };
             self.context.heed(interrupted);
+            let size = self.batch.len();
+            self.spent = self.spent.filter(|_| size <= LARGEST).map(|spent| spent + batch_cost(size));
             let outcome = self.context.decode(&mut self.batch);
             for part in &parts {
                 part.tails.clone().for_each(|branch| self.context.forget(branch));
@@ -268,6 +277,10 @@ impl Model for Llama {
 
     fn cost(&self) -> u64 {
         self.context.model().size()
+    }
+
+    fn take_spent(&mut self) -> Option<f32> {
+        self.spent.replace(0.0)
     }
 
     fn batches(&self) -> u64 {

@@ -133,6 +133,12 @@ pub trait Model: Send {
     /// What one token costs in relation to other models; only the ratio counts. Bytes of weights, say.
     fn cost(&self) -> u64;
 
+    /// What its batches since the last call should have cost by their sizes, one token being 1; `None` where one was too large
+    /// to say.
+    fn take_spent(&mut self) -> Option<f32> {
+        None
+    }
+
     /// Batches so far.
     fn batches(&self) -> u64;
 }
