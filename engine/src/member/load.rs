@@ -154,7 +154,9 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
             check_heads(model, name, &files.summaries[place].architecture)?;
         }
         let texts = settings.texts.max(1) * files.readers(place);
-        let room = Room { context, texts, branches: language.branches(), threads };
+        let readers = (0..sources.len()).filter(|&index| files.places[index] == place);
+        let branches = readers.map(|index| language.branches(index)).max().unwrap_or(0);
+        let room = Room { context, texts, branches, threads };
         let mut llama = new_context(model, name, &room, settings.cache_type, Layers::of(layers, on_gpu))?;
         llama.rely_on(Mapped::of(&files.sources[place].path));
         computing.push(Box::new(Llama::new(llama, horizon)));

@@ -76,18 +76,18 @@ impl Language {
         }
     }
 
-    /// Branches that a member's context needs room for.
-    pub fn branches(&self) -> usize {
+    /// Branches that a member's context needs room for. One that leads has none, and so a buffer for each of its texts.
+    pub fn branches(&self, member: usize) -> usize {
         match self.manner {
             Manner::Exact { heads, .. } if heads > 1 => heads.min(MOST_BRANCHES),
-            Manner::Led => MOST_BRANCHES,
+            Manner::Led if member > 0 => MOST_BRANCHES,
             _ => 0,
         }
     }
 
     /// A member's view of a text in its own tokens as one in units.
     pub fn reader(&self, index: usize, horizon: usize) -> impl Fn(Plain) -> Box<dyn Reader> + Send + use<> {
-        let (units, branches) = (self.units.clone(), self.branches());
+        let (units, branches) = (self.units.clone(), self.branches(index));
         let aligned = match &self.manner {
             Manner::Exact { maps, heads } => Some((maps[index].clone(), *heads)),
             Manner::Same | Manner::Led => None,
