@@ -90,6 +90,11 @@ impl Gguf {
         Self { metadata, tensors }
     }
 
+    /// What its tensors are stored as.
+    pub fn read_types(path: &Path) -> Vec<TensorType> {
+        Self::read(path).tensors.into_iter().map(|tensor| tensor.kind).collect()
+    }
+
     pub fn write(&self, path: &Path) {
         let mut out = b"GGUF".to_vec();
         out.extend(3u32.to_le_bytes());

@@ -9,6 +9,8 @@ pub enum TensorType {
     Q8_0,
     /// Blocks of 32: a half-precision scale and 32 half bytes, offset by 8.
     Q4_0,
+    /// Blocks of 32: a half-precision scale, 32 fifth bits and 32 half bytes, offset by 16.
+    Q5_0,
     /// Blocks of 256 in 8 parts: two half-precision scales, 12 bytes of scales and minima, 256 half bytes.
     Q4K,
 }
@@ -20,13 +22,14 @@ impl TensorType {
             Self::F32 => 0,
             Self::F16 => 1,
             Self::Q4_0 => 2,
+            Self::Q5_0 => 6,
             Self::Q8_0 => 8,
             Self::Q4K => 12,
         }
     }
 
     pub fn from_code(code: u32) -> Self {
-        let all = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0, Self::Q4K];
+        let all = [Self::F32, Self::F16, Self::Q8_0, Self::Q4_0, Self::Q5_0, Self::Q4K];
         all.into_iter().find(|kind| kind.code() == code).unwrap_or_else(|| panic!("tensor type {code}"))
     }
 
@@ -34,6 +37,7 @@ impl TensorType {
     pub fn file_type(self) -> u32 {
         match self {
             Self::Q8_0 => 7,
+            Self::Q5_0 => 8,
             Self::Q4K => 15,
             other => other.code(),
         }
@@ -43,7 +47,7 @@ impl TensorType {
     pub fn block_length(self) -> usize {
         match self {
             Self::F32 | Self::F16 => 1,
-            Self::Q8_0 | Self::Q4_0 => 32,
+            Self::Q8_0 | Self::Q4_0 | Self::Q5_0 => 32,
             Self::Q4K => 256,
         }
     }
@@ -55,6 +59,7 @@ impl TensorType {
             Self::F16 => 2,
             Self::Q8_0 => 34,
             Self::Q4_0 => 18,
+            Self::Q5_0 => 22,
             Self::Q4K => 144,
         };
         count / self.block_length() * block
@@ -67,6 +72,7 @@ impl TensorType {
             Self::F16 => values.iter().flat_map(|&x| to_half(x).to_le_bytes()).collect(),
             Self::Q8_0 => blocks.flat_map(q8_0).collect(),
             Self::Q4_0 => blocks.flat_map(q4_0).collect(),
+            Self::Q5_0 => blocks.flat_map(q5_0).collect(),
             Self::Q4K => blocks.flat_map(q4_k).collect(),
         }
     }
@@ -95,6 +101,18 @@ fn q4_0(block: &[f32]) -> Vec<u8> {
     let level = |x: f32| ((x * inverse + 8.5) as u8).min(15);
     let mut out = to_half(scale).to_le_bytes().to_vec();
     out.extend((0..16).map(|i| level(block[i]) | level(block[i + 16]) << 4));
+    out
+}
+
+fn q5_0(block: &[f32]) -> Vec<u8> {
+    let largest = block.iter().fold(0.0f32, |most, &x| if x.abs() > most.abs() { x } else { most });
+    let scale = largest / -16.0;
+    let inverse = if scale == 0.0 { 0.0 } else { 1.0 / scale };
+    let level = |x: f32| ((x * inverse + 16.5) as u8).min(31);
+    let fifth = (0..32).fold(0u32, |bits, i| bits | u32::from(level(block[i]) >> 4) << i);
+    let mut out = to_half(scale).to_le_bytes().to_vec();
+    out.extend(fifth.to_le_bytes());
+    out.extend((0..16).map(|i| level(block[i]) & 15 | level(block[i + 16]) << 4));
     out
 }
 
