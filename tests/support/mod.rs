@@ -9,6 +9,7 @@ pub mod replay;
 pub mod rules;
 pub mod screen;
 pub mod scripted;
+pub mod sessions;
 pub mod story;
 pub mod timing;
 pub mod trace;
