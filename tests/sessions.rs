@@ -172,8 +172,7 @@ fn a_session_that_is_dropped_gives_its_place_up_and_there_are_no_more_places_tha
     let requests = requests(1.0);
     let expected = expected(&settings, &requests);
     let mut engine = load(&settings);
-    // The decoder has the first.
-    let mut texts: Vec<_> = (1..8).map(|_| engine.decoder().scheduler.ensemble.open().unwrap()).collect();
+    let mut texts: Vec<_> = (0..8).map(|_| engine.decoder().scheduler.ensemble.open().unwrap()).collect();
     assert!(engine.decoder().scheduler.ensemble.open().is_none(), "a ninth text");
     for ticks in [0, 1, 7, 40] {
         let (text, chain) = (texts.remove(0), hooks(&mut engine, 0));
