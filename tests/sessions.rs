@@ -5,10 +5,10 @@ mod shared;
 mod weights;
 
 use crate::support::gguf::{Architecture, RandomModel, Vocabulary};
-use crate::support::scripted::Policy;
+use crate::support::scripted::{self, Policy, Scripted};
 use crate::support::sessions::{Part, Told, alone, assert_same, at_once, quantised, random, request};
 use llama_selfmod::Engine;
-use llama_selfmod::decode::Request;
+use llama_selfmod::decode::{Request, Scheduler};
 use llama_selfmod::events::EndReason;
 use llama_selfmod::hooks::chain::Chain;
 use llama_selfmod::member::MemberError;
@@ -240,25 +240,50 @@ fn texts_that_outgrow_their_context_while_others_write_lose_nothing() {
         chain.add(Box::new(goes_on()), true);
         chain
     };
+    let mut all = requests(0.9)[..3].to_vec();
+    for request in &mut all {
+        (request.context_shift, request.limits.n_predict) = (true, 460);
+    }
+    let expected = expected_with(&settings, &all, hooks);
+    assert!(expected.iter().all(|told| told.reply().tokens > 400), "the test can fail");
     for (by, length) in [(DraftBy::Off, None), (DraftBy::Member(1), Some(4)), (DraftBy::Ngram, Some(5))] {
-        let mut all = requests(0.9)[..3].to_vec();
-        for request in &mut all {
-            request.context_shift = true;
-            request.limits.n_predict = 460;
-            request.draft = Drafting { by, length, pretend: None };
-        }
-        let expected = expected_with(&settings, &all, hooks);
-        assert!(expected.iter().all(|told| told.reply().tokens > 400), "the test can fail");
         let mut engine = load(&settings);
         let mut parts = Vec::new();
         for (number, request) in all.iter().enumerate() {
             let text = engine.decoder().scheduler.ensemble.open().unwrap();
-            let (chain, request) = (hooks(&mut engine, number), request.clone());
-            parts.push(Part { text, chain, request, starts: number * 7, cancelled: None });
+            let request = Request { draft: Drafting { by, length, pretend: None }, ..request.clone() };
+            parts.push(Part { text, chain: hooks(&mut engine, number), request, starts: number * 7, cancelled: None });
         }
         let told = at_once(&mut engine.decoder().scheduler, parts);
         for (number, (told, expected)) in told.iter().zip(&expected).enumerate() {
             assert_same(told, expected, &format!("text {number} with {by:?}"));
+        }
+    }
+}
+
+/// Where a text waits for its turn to be read, what was proposed for it is not there yet.
+#[test]
+fn what_is_proposed_for_a_text_that_waits_is_not_taken_for_read() {
+    // Round and round, so that what came before is what comes.
+    let around = |units: &[u32]| scripted::prefer(units.last().map_or(1, |unit| unit % 8 + 1), 0.9);
+    let write = |by, texts: usize| {
+        let members = vec![Scripted::new("m", around)];
+        let mut scheduler = Scheduler::new(scripted::ensemble_of(members, texts, 300), &[1.0]);
+        let part = |number: usize| {
+            let mut request = scripted::request();
+            (request.context_shift, request.limits.n_predict) = (true, 500);
+            request.draft = Drafting { by, length: Some(5), pretend: None };
+            let (text, starts) = (scheduler.ensemble.open().unwrap(), 10 * number);
+            Part { text, chain: Chain::default(), request, starts, cancelled: None }
+        };
+        let parts = (0..texts).map(part).collect();
+        at_once(&mut scheduler, parts)
+    };
+    let expected = write(DraftBy::Off, 1).remove(0);
+    assert_eq!(expected.reply().tokens, 500);
+    for by in [DraftBy::Off, DraftBy::Ngram, DraftBy::Member(0)] {
+        for (number, told) in write(by, 3).iter().enumerate() {
+            assert_same(told, &expected, &format!("text {number} with {by:?}"));
         }
     }
 }

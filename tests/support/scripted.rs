@@ -117,6 +117,11 @@ impl Hook for Policy {
 
 /// An ensemble over doubles, with places for `texts` texts.
 pub fn ensemble(members: Vec<Scripted>, texts: usize) -> Ensemble {
+    ensemble_of(members, texts, 4096)
+}
+
+/// The same, of which each text may have `context` tokens.
+pub fn ensemble_of(members: Vec<Scripted>, texts: usize, context: usize) -> Ensemble {
     let vocabulary = Arc::new(Vocabulary::from_pieces(&PIECES, &[0]));
     let mut models: Vec<Box<dyn Model>> = Vec::new();
     let mut made = Vec::new();
@@ -126,7 +131,7 @@ pub fn ensemble(members: Vec<Scripted>, texts: usize) -> Ensemble {
         models.push(Box::new(double));
         let (own, vocabulary) = (name.clone(), vocabulary.clone());
         let reader = move |sequence| -> Box<dyn Reader> {
-            Box::new(Plain::new(own.clone(), vocabulary.clone(), Box::new(OneToken), sequence, 4096, 32))
+            Box::new(Plain::new(own.clone(), vocabulary.clone(), Box::new(OneToken), sequence, context, 32))
         };
         made.push(Member { name, model, reader: Box::new(reader) });
     }

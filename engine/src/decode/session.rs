@@ -220,7 +220,11 @@ impl Session {
     pub fn step(&mut self, advanced: Result<bool, MemberError>, workspace: &mut Workspace, out: Observer) -> Progress {
         match advanced {
             Ok(true) => self.drafts.tally.rounds += 1,
-            Ok(false) => return Progress::Goes,
+            Ok(false) => {
+                // A long text waits for its turn, and what was proposed is not read. It is proposed again when that is there.
+                self.drafts.drop_all();
+                return Progress::Goes;
+            }
             Err(error) => return self.not_advanced(error, out),
         }
         if self.phase == Phase::Reading {
