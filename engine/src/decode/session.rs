@@ -288,8 +288,9 @@ impl Session {
 
     /// The members are to decode these units behind what stands.
     pub(super) fn read_ahead(&mut self, by: Drafter, units: &[Unit]) {
-        self.text.extend(units, Wanted::All);
-        self.drafts.begin(by, units, self.transcript.seen().len());
+        let start = self.transcript.seen().len();
+        self.text.extend_behind(start, units, Wanted::All);
+        self.drafts.begin(by, units, start);
     }
 
     /// One unit more, or some fewer.

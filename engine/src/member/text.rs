@@ -43,16 +43,22 @@ impl Text {
         primed.into_iter().collect()
     }
 
-    /// Adds units to what stands, in all members that have fewer. Rows come with [`Ensemble::advance`](super::Ensemble::advance).
+    /// Adds units to what stands, in all members that have fewer. Rows come with
+    /// [`Ensemble::advance`](super::Ensemble::advance).
     pub fn extend(&mut self, units: &[Unit], rows: Wanted) {
-        let len = self.len() + units.len();
+        self.extend_behind(self.len(), units, rows);
+    }
+
+    /// The same behind the first `start` units, where all members may have gone ahead.
+    pub fn extend_behind(&mut self, start: usize, units: &[Unit], rows: Wanted) {
+        let len = start + units.len();
         for reader in self.readers_mut() {
             let known = units.len().saturating_sub(len - reader.len().min(len));
             reader.extend(&units[known..], rows);
         }
     }
 
-    /// The same in one member, that goes ahead of the others.
+    /// Adds units in one member, that goes ahead of the others.
     pub fn extend_one(&mut self, member: usize, units: &[Unit], rows: Wanted) {
         if let Some(Some(reader)) = self.readers.get_mut(member) {
             reader.extend(units, rows);
