@@ -75,8 +75,8 @@ pub enum CacheType {
 /// Who proposes what is likely to come, so that members decode it in one batch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum DraftBy {
-    /// Whoever pays: the text itself where it repeats, or the cheapest member; nobody where neither does, where a model is
-    /// recurrent, and from four texts at once on.
+    /// Whoever pays: the text itself where it repeats, or the cheapest member, if all share a vocabulary and have 64 MiB of
+    /// weights or more. Nobody where neither pays, where a model is recurrent, and from four texts at once on.
     #[default]
     Auto,
     /// Nobody.

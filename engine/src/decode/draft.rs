@@ -58,6 +58,8 @@ pub(super) struct Costs<'a> {
     pub drafter: Option<f32>,
     /// Texts that are decoded together.
     pub texts: usize,
+    /// The models are so large that a batch costs what [`batch_cost`] says.
+    pub are_large: bool,
 }
 
 /// What is read ahead of one text.
@@ -131,8 +133,10 @@ impl Drafts {
             DraftBy::Auto => {
                 let cheapest =
                     (0..costs.members.len()).min_by(|&a, &b| costs.members[a].total_cmp(&costs.members[b]))?;
-                // One member alone has nobody to read ahead for.
-                let member = (costs.members.len() > 1).then_some(Drafter::Member(cheapest));
+                // One member alone has nobody to read ahead for. In units each member reads its own tokens, one after the other,
+                // and with small models other things count than batches.
+                let pays = costs.members.len() > 1 && costs.are_large && vocabulary.letters() == 0;
+                let member = pays.then_some(Drafter::Member(cheapest));
                 [Some(Drafter::Ngram), member].into_iter().flatten().collect()
             }
         };

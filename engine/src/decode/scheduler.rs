@@ -11,6 +11,9 @@ use crate::panics::guarded;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
+/// Bytes of a model's weights from which on decoding is what a step takes its time for.
+const LARGE: u64 = 64 << 20;
+
 /// The members, and what all sessions share.
 pub struct Scheduler {
     /// What decodes.
@@ -72,12 +75,13 @@ impl Scheduler {
     /// Lets drafters propose what is likely to come, and adds it to the texts.
     fn draft(&mut self, active: &mut [(usize, &mut Session)]) {
         let texts = active.len();
+        let are_large = self.ensemble.costs().iter().all(|&bytes| bytes >= LARGE);
         let costs = self.relative_costs();
         let (members, drafter) =
             (&costs[..self.ensemble.count()], self.ensemble.drafter().map(|drafter| costs[drafter]));
         let plan = |(_, session): &mut (usize, &mut Session)| {
             let drafter = drafter.filter(|_| session.text().has_help());
-            session.plan_draft(&Costs { members, drafter, texts }).map(|plan| (plan, Vec::new()))
+            session.plan_draft(&Costs { members, drafter, texts, are_large }).map(|plan| (plan, Vec::new()))
         };
         let mut plans: Vec<Option<(Plan, Vec<Unit>)>> = active.iter_mut().map(plan).collect();
         for ((_, session), plan) in active.iter().zip(&mut plans) {

@@ -105,17 +105,20 @@ pub fn log_probability(logits: &[f32], unit: usize) -> f32 {
 /// # Errors
 /// When a score is NaN or +∞, or none is finite.
 pub fn check(scores: &[f32]) -> Result<(), InvalidRow> {
-    let (mut invalid, mut possible) = ([false; LANES], [false; LANES]);
-    let mut look = |chunk: &[f32]| {
-        for (lane, &score) in chunk.iter().enumerate() {
-            invalid[lane] |= score.is_nan() | (score == f32::INFINITY);
-            possible[lane] |= score > f32::NEG_INFINITY;
-        }
-    };
+    // Numbers as wide as a score, and a loop of a known length: of `bool`s and slices the compiler makes no vectors, and a
+    // row of 152,000 takes 0.4 ms.
+    let (mut invalid, mut maxima): ([u32; LANES], Lanes) = ([0; LANES], [f32::NEG_INFINITY; LANES]);
+    let is_invalid = |score: f32| score.is_nan() | (score == f32::INFINITY);
     let mut chunks = scores.chunks_exact(LANES);
-    (&mut chunks).for_each(&mut look);
-    look(chunks.remainder());
-    if invalid.contains(&true) || !possible.contains(&true) {
+    for chunk in &mut chunks {
+        for lane in 0..LANES {
+            invalid[lane] |= u32::from(is_invalid(chunk[lane]));
+            maxima[lane] = larger(chunk[lane], maxima[lane]);
+        }
+    }
+    let rest = chunks.remainder();
+    let is_possible = maxima.iter().chain(rest).any(|&score| score > f32::NEG_INFINITY);
+    if invalid.iter().any(|&lane| lane > 0) || rest.iter().any(|&score| is_invalid(score)) || !is_possible {
         return Err(invalid_score(scores));
     }
     Ok(())
