@@ -303,8 +303,12 @@ impl Reader for Plain {
         }
         let missing = (self.wanted..=len).find(|&len| self.rows.get(len).is_none()).unwrap_or(len + 1);
         let rows = if self.asked < self.prompt { missing.min(self.asked) } else { missing };
-        if rows <= len || self.wanted > len && self.read < len {
+        if rows <= len {
             return Ok(Some(Need { rows, ..self.whole() }));
+        }
+        // A row that nobody takes is computed all the same: it is a part of what decoding costs.
+        if self.wanted > len && self.read < len {
+            return Ok(Some(Need { rows: len, ..self.whole() }));
         }
         self.illness = Illness::Healthy;
         for at in self.wanted..=len {
