@@ -77,6 +77,10 @@ pub(super) fn retraction(retraction: &Retraction) -> abi::Retraction {
 
 /// The members' rows as a plugin is given them.
 pub(super) struct Table<'a> {
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "what checks plugins for authors is part of the command line")
+    )]
     views: Rows<'a>,
     head: abi::Rows,
     /// In place of `more` where the members are not more than usual.
@@ -124,6 +128,10 @@ impl<'a> Table<'a> {
     }
 
     /// True while nobody has written to what was lent.
+    #[cfg_attr(
+        not(feature = "cli"),
+        allow(dead_code, reason = "what checks plugins for authors is part of the command line")
+    )]
     pub fn is_whole(&self) -> bool {
         let rows = if self.more.is_empty() { &self.usual[..self.views.len()] } else { &self.more };
         let abi::Rows { struct_size, count, units, reserved, rows: place } = self.head;
@@ -151,6 +159,10 @@ fn row(row: &plugin_api::Row) -> Row {
 }
 
 /// All that stands in a row of the table, bit by bit.
+#[cfg_attr(
+    not(feature = "cli"),
+    allow(dead_code, reason = "what checks plugins for authors is part of the command line")
+)]
 fn fields(row: &Row) -> ([u32; 8], [*const f32; 2], *const u8) {
     let figures = [row.log_sum_exp, row.entropy, row.top_probability, row.evidence, row.weight].map(f32::to_bits);
     let [a, b, c, d, e] = figures;
