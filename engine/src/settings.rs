@@ -89,7 +89,8 @@ pub enum DraftBy {
     Model,
 }
 
-/// How to read ahead. A draft changes how fast a text comes and nothing else.
+/// How to read ahead. With weights in Q8_0, Q5_0 or Q4_0 on the CPU a draft changes how fast a text comes and nothing else; with
+/// others the last bits of a row can depend on it.
 #[derive(Debug, Clone, Copy, PartialEq, Default)]
 pub struct Drafting {
     /// Who proposes.

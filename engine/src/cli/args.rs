@@ -159,7 +159,7 @@ pub struct EnsembleArgs {
     /// What keys and values of the text are kept as: `f16`, `bf16` or `q8_0`
     ///
     /// The first two take two bytes a number, `q8_0` half of that; it needs models whose heads are a multiple of 32 wide. On
-    /// the CPU, `f16` keeps the values as BF16. With each of the three a model with quantised weights (Q8_0, Q4_K …) computes
+    /// the CPU, `f16` keeps the values as BF16. With each of the three a model in Q8_0, Q5_0 or Q4_0 computes
     /// the same for a token whatever else is in its batch.
     #[arg(long, value_name = "TYPE", default_value = "f16", value_parser = ["f16", "bf16", "q8_0"])]
     pub cache_type: String,
@@ -168,8 +168,8 @@ pub struct EnsembleArgs {
     /// Proposals change how fast a text comes, and not the text. `ngram` repeats what came after the same words before; a
     /// member, by its name or its file's, goes ahead of the others; a FILE that is no member proposes and has no say, and its
     /// tokens have to be those of a member. `auto` takes whatever pays, or nothing. How many tokens are proposed follows from
-    /// how many were right lately, or is fixed: `--draft ngram:length=4`, 1 to 7. On the CPU, models with quantised weights
-    /// (Q8_0, Q4_K …) write the same text with drafts and without; those with F16 or BF16 weights compute a token a little
+    /// how many were right lately, or is fixed: `--draft ngram:length=4`, 1 to 7. On the CPU, models in Q8_0,
+    /// Q5_0 or Q4_0 write the same text with drafts and without; those in Q4_K, F16 or BF16 compute a token a little
     /// differently in a batch, so that in rare cases a text comes out differently. Recurrent models and `--align boundary`
     /// read nothing ahead.
     #[arg(long, value_name = "WHO[:length=N]")]
