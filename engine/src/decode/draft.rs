@@ -43,11 +43,13 @@ pub(super) enum Drafter {
 }
 
 /// A draft to be made.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Plan {
     pub by: Drafter,
-    /// Units that are proposed.
+    /// How many units are to be proposed.
     pub units: usize,
+    /// Those that are known by now: of a look-up all of them.
+    pub proposed: Vec<Unit>,
 }
 
 /// What the costs of a draft are made of.
@@ -119,7 +121,7 @@ impl Drafts {
         most: usize,
     ) -> Option<Plan> {
         self.waited += 1;
-        if most == 0 || self.how.by == DraftBy::Off {
+        if most == 0 {
             return None;
         }
         let fixed = self.how.length.map(|units| units.min(LONGEST - 1).min(most)).filter(|&units| units > 0);
@@ -141,7 +143,11 @@ impl Drafts {
             }
         };
         for by in candidates {
-            if by == Drafter::Ngram && self.look_up(transcript, vocabulary, 1).is_empty() {
+            let mut proposed = match by {
+                Drafter::Ngram => self.look_up(transcript, vocabulary),
+                Drafter::Member(_) => Vec::new(),
+            };
+            if by == Drafter::Ngram && proposed.is_empty() {
                 continue;
             }
             let units = match fixed {
@@ -150,7 +156,8 @@ impl Drafts {
             };
             if units > 0 {
                 self.waited = 0;
-                return Some(Plan { by, units });
+                proposed.truncate(units);
+                return Some(Plan { by, units, proposed });
             }
         }
         None
@@ -185,16 +192,15 @@ impl Drafts {
         self.shares.iter().find(|(known, _)| *known == by).map_or(EXPECTED, |(_, share)| *share)
     }
 
-    /// What came after the newest units when they stood before, at most `most` units.
-    pub fn look_up(&self, transcript: &Transcript, vocabulary: &Vocabulary, most: usize) -> Vec<Unit> {
+    /// What came after the newest units when they stood before, as far as a draft may reach.
+    fn look_up(&self, transcript: &Transcript, vocabulary: &Vocabulary) -> Vec<Unit> {
         let least = if vocabulary.letters() > 0 { MATCHING_LETTERS } else { MATCH };
-        let text = [self.prompt.as_slice(), transcript.window().units()].concat();
-        if text.len() <= least {
-            return Vec::new();
-        }
-        let newest = &text[text.len() - least..];
-        let found = (0..text.len() - least).rev().find(|&at| text[at..at + least] == *newest);
-        found.map_or_else(Vec::new, |at| text[at + least..].iter().copied().take(most).collect())
+        let (prompt, reply) = (self.prompt.as_slice(), transcript.window().units());
+        let len = prompt.len() + reply.len();
+        let unit = |at: usize| if at < prompt.len() { prompt[at] } else { reply[at - prompt.len()] };
+        let is_alike = |at: &usize| (0..least).rev().all(|place| unit(at + place) == unit(len - least + place));
+        let found = (0..len.saturating_sub(least)).rev().find(is_alike);
+        found.map_or_else(Vec::new, |at| (at + least..len).take(LONGEST - 1).map(unit).collect())
     }
 
     /// The members have these units behind the `start` that stand.

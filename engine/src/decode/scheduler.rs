@@ -6,7 +6,7 @@ use super::session::{Parts, Progress, Request, Session, Workspace};
 use crate::events::Event;
 use crate::member::ensemble::Who;
 use crate::member::reader::Wanted;
-use crate::member::{Ensemble, MemberError, Text, Unit};
+use crate::member::{Ensemble, MemberError, Text};
 use crate::panics::guarded;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
@@ -81,21 +81,15 @@ impl Scheduler {
             (&costs[..self.ensemble.count()], self.ensemble.drafter().map(|drafter| costs[drafter]));
         let plan = |(_, session): &mut (usize, &mut Session)| {
             let drafter = drafter.filter(|_| session.text().has_help());
-            session.plan_draft(&Costs { members, drafter, texts, are_large }).map(|plan| (plan, Vec::new()))
+            session.plan_draft(&Costs { members, drafter, texts, are_large })
         };
-        let mut plans: Vec<Option<(Plan, Vec<Unit>)>> = active.iter_mut().map(plan).collect();
-        for ((_, session), plan) in active.iter().zip(&mut plans) {
-            if let Some((Plan { by: Drafter::Ngram, units }, proposed)) = plan {
-                *proposed = session.look_up(*units);
-            }
-        }
+        let mut plans: Vec<Option<Plan>> = active.iter_mut().map(plan).collect();
         let end = self.ensemble.vocabulary().end();
         for member in 0..costs.len() {
-            let is_its = |plan: &Option<(Plan, Vec<Unit>)>| match plan {
-                Some((plan, proposed)) => {
-                    plan.by == Drafter::Member(member) && proposed.len() < plan.units && proposed.last() != Some(&end)
-                }
-                None => false,
+            let is_its = |plan: &Option<Plan>| {
+                plan.as_ref().is_some_and(|Plan { by, units, proposed }| {
+                    *by == Drafter::Member(member) && proposed.len() < *units && proposed.last() != Some(&end)
+                })
             };
             while plans.iter().any(is_its) {
                 let chosen: Vec<usize> = (0..active.len()).filter(|&index| is_its(&plans[index])).collect();
@@ -113,7 +107,7 @@ impl Scheduler {
                         Ok(false) | Err(_) => None,
                     };
                     match (guess, &mut plans[index]) {
-                        (Some(unit), Some((_, proposed))) => {
+                        (Some(unit), Some(Plan { proposed, .. })) => {
                             // Nothing is read behind the end.
                             if unit != end {
                                 session.text().extend_one(member, &[unit], Wanted::All);
@@ -130,9 +124,9 @@ impl Scheduler {
             }
         }
         for ((_, session), plan) in active.iter_mut().zip(plans) {
-            if let Some((plan, mut proposed)) = plan {
+            if let Some(Plan { by, mut proposed, .. }) = plan {
                 proposed.retain(|&unit| unit != end);
-                session.read_ahead(plan.by, &proposed);
+                session.read_ahead(by, &proposed);
             }
         }
     }

@@ -281,11 +281,6 @@ impl Session {
         self.drafts.plan(&self.transcript, &self.vocabulary, costs, most)
     }
 
-    /// What came before where the text was like this.
-    pub(super) fn look_up(&self, most: usize) -> Vec<Unit> {
-        self.drafts.look_up(&self.transcript, &self.vocabulary, most)
-    }
-
     /// The members are to decode these units behind what stands.
     pub(super) fn read_ahead(&mut self, by: Drafter, units: &[Unit]) {
         let start = self.transcript.seen().len();

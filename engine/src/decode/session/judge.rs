@@ -159,10 +159,10 @@ impl Session {
     pub(in crate::decode) fn guess(
         &self,
         member: usize,
-        plan: Option<&(Plan, Vec<Unit>)>,
+        plan: Option<&Plan>,
         workspace: &mut Workspace,
     ) -> Option<Unit> {
-        let (_, ahead) = plan?;
+        let Plan { proposed: ahead, .. } = plan?;
         let row = self.text.row(member, self.transcript.seen().len() + ahead.len())?;
         let position = (self.transcript.len() + ahead.len()) as u32;
         let attempts = &self.transcript.attempts;
