@@ -51,9 +51,8 @@ fn with_a_buffer_for_each_text_they_are_the_same_to_the_last_bit() {
 /// Where the cells of others lie between those of a text, llama.cpp adds up in another order, and last bits differ. A few texts
 /// in ten go another way then. What holds is that a text is the same again when it is alone again.
 fn assert_mostly_the_same(settings: &Settings, requests: &[Request]) {
-    let (all, _, units) = compare(settings, requests, 3);
-    // How many differs from CPU to CPU; a fault that shifts rows by a place would leave none.
-    assert!(units > 0, "{units} of {all} texts are the same");
+    let (all, _, units) = compare(settings, requests, 6);
+    assert!(3 * units >= all, "{units} of {all} texts are the same");
     let expected = expected(settings, &requests[..2]);
     let mut engine = load(settings);
     in_a_crowd(&mut engine, requests, 0);
