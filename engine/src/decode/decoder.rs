@@ -70,7 +70,7 @@ impl Decoder {
         }
     }
 
-    /// Its text, for others; what the members have read of it goes with it.
+    /// Gives the conversation's place away; what the members have read there goes with it.
     pub fn take_text(&mut self) -> Option<Text> {
         self.text.take()
     }

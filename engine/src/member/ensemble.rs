@@ -16,7 +16,7 @@ pub struct Member {
     pub name: String,
     /// Which of the models computes for it.
     pub model: usize,
-    /// Its view of a text whose place in the model is this.
+    /// Makes the member's view of a text whose place in the model is the given sequence.
     pub reader: Box<dyn Fn(Sequence) -> Box<dyn Reader> + Send>,
 }
 
@@ -126,7 +126,7 @@ impl Ensemble {
         !self.is_led && self.models.iter().flatten().all(|model| !model.is_recurrent())
     }
 
-    /// The same as a sentence for a person who asked for a drafter; `None` where it works.
+    /// Why nothing is read ahead, as a sentence for a person who asked for a drafter; `None` where it works.
     pub fn why_nothing_is_read_ahead(&self) -> Option<String> {
         if self.is_led {
             return Some(
@@ -144,7 +144,7 @@ impl Ensemble {
         &self.vocabulary
     }
 
-    /// The same, to keep.
+    /// What the units are, to keep beyond the ensemble.
     pub fn shared_vocabulary(&self) -> Arc<Vocabulary> {
         Arc::clone(&self.vocabulary)
     }

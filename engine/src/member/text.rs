@@ -49,7 +49,7 @@ impl Text {
         self.extend_behind(self.len(), units, rows);
     }
 
-    /// The same behind the first `start` units, where all members may have gone ahead.
+    /// Adds units behind the first `start`, in all members that have fewer: where all may have gone ahead.
     pub fn extend_behind(&mut self, start: usize, units: &[Unit], rows: Wanted) {
         let len = start + units.len();
         for reader in self.readers_mut() {
@@ -93,7 +93,7 @@ impl Text {
         self.readers().map(|reader| reader.row(len)).collect()
     }
 
-    /// One member's.
+    /// One member's row after `len` units; `None` where it has it no more, or not yet.
     pub fn row(&self, member: usize, len: usize) -> Option<&MemberRow> {
         self.readers.get(member)?.as_ref()?.row(len)
     }

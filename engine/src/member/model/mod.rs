@@ -18,7 +18,7 @@ pub struct Sequence {
 pub type Places = Arc<Mutex<Vec<usize>>>;
 
 impl Sequence {
-    /// Of a model that hears in `given_up` when the place is free again.
+    /// A text's place with this number; dropping it adds the number to `given_up`.
     pub fn new(id: usize, given_up: Places) -> Self {
         Self { id, given_up }
     }
@@ -53,7 +53,7 @@ pub enum DecodeError {
 /// What a text wants of a model: rows, and all that has to be decoded for them.
 #[derive(Debug)]
 pub struct Need<'a> {
-    /// Its place.
+    /// The text's place in the model.
     pub sequence: &'a Sequence,
     /// The whole text, from its beginning.
     pub tokens: &'a [Token],
@@ -100,7 +100,7 @@ pub struct Output {
     pub need: usize,
     /// What it comes after.
     pub place: Place,
-    /// Its number in [`Model::logits`].
+    /// The row's number in [`Model::logits`].
     pub index: usize,
 }
 
@@ -122,7 +122,7 @@ pub trait Model: Send {
     /// Tails that are decoded side by side; 0 where there is no room for any beside the text.
     fn branches(&self) -> usize;
 
-    /// Its state cannot be cut: going back means reading again from a checkpoint.
+    /// Whether the model's state cannot be cut: going back means reading again from a checkpoint.
     fn is_recurrent(&self) -> bool {
         false
     }

@@ -109,7 +109,7 @@ impl KeptRows {
         newest_first.into_iter().find(|(at, _)| *at == len).map(|(_, row)| row)
     }
 
-    /// The same, to change it.
+    /// The row of length `len`, to change it.
     pub fn get_mut(&mut self, len: usize) -> Option<&mut MemberRow> {
         let newest_first = self.rows.iter_mut().rev().chain(&mut self.pinned);
         newest_first.into_iter().find(|(at, _)| *at == len).map(|(_, row)| row)
