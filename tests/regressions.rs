@@ -141,13 +141,12 @@ fn fault_06_when_one_member_fails_the_text_stands_as_it_was_told() {
 fn fault_07_the_same_ids_with_other_bytes_are_not_the_same_tokens() {
     let mut members =
         vec![Vocabulary::from_pieces(&[b"", b"a", b"b"], &[0]), Vocabulary::from_pieces(&[b"", b"b", b"a"], &[0])];
-    assert!(!Vocabulary::unify(&mut members), "they go together in units, by their bytes");
-    let common = llama_selfmod::member::units::reduce(&members.iter().collect::<Vec<_>>());
-    for (map, vocabulary) in common.members.iter().zip(&members) {
+    assert!(!Vocabulary::unify(&mut members), "they go together by their bytes");
+    for vocabulary in &members {
+        let trie = llama_selfmod::member::spelling::Trie::new(vocabulary);
         for token in [1, 2] {
-            let units: Vec<u8> =
-                map.units_of(token).iter().flat_map(|&unit| common.units.bytes(unit)).copied().collect();
-            assert_eq!(units, vocabulary.bytes(token));
+            let node = trie.find(vocabulary.bytes(token)).unwrap();
+            assert_eq!(trie.own_tokens(node), [token]);
         }
     }
 }

@@ -1,11 +1,11 @@
-//! Members of different vocabularies, on real models: the checks that decide whether decoding in common units is right.
+//! Members of different vocabularies, on real models: the checks that decide whether fusing in bytes is right.
 
 use crate::support::story;
 
 use llama_selfmod::Engine;
 use llama_selfmod::decode::{Limits, Request};
 use llama_selfmod::member::MemberRow;
-use llama_selfmod::settings::{Align, ModelSource, Prompt, Settings};
+use llama_selfmod::settings::{Align, Heads, ModelSource, Prompt, Settings};
 use plugin_api::{Parameters, Step};
 use std::path::Path;
 use std::sync::Arc;
@@ -54,7 +54,7 @@ fn by_bytes(engine: &mut Engine, row: &MemberRow) -> std::collections::BTreeMap<
 fn one_member_alone_gives_its_own_greedy_text_on_fifty_prompts() {
     for model in ["260k", "280k", "970k-bytes"] {
         let mut direct = load(settings(&[model]));
-        let mut units = load(Settings { align: Align::Always, heads: Some(1), ..settings(&[model]) });
+        let mut units = load(Settings { align: Align::Always, ..settings(&[model]) });
         for prompt in story::prompts(50) {
             assert_eq!(text(&mut units, &prompt, 60), text(&mut direct, &prompt, 60), "{model} after {prompt:?}");
         }
@@ -62,39 +62,27 @@ fn one_member_alone_gives_its_own_greedy_text_on_fifty_prompts() {
 }
 
 #[test]
-fn with_the_same_vocabulary_units_and_tokens_have_the_same_distribution() {
+fn with_the_same_vocabulary_bytes_and_tokens_have_the_same_distribution() {
     let mut direct = load(settings(&["260k", "280k"]));
-    let mut units = load(Settings { align: Align::Always, heads: Some(4), ..settings(&["260k", "280k"]) });
-    for prompt in story::prompts(5) {
+    let all = Settings { align: Align::Always, heads: Heads::All, ..settings(&["260k", "280k"]) };
+    let mut bytes = load(all);
+    for prompt in story::prompts(10) {
         let prompt = Prompt::Text(prompt);
-        direct.decoder().reading().unwrap().prime(&prompt).unwrap();
-        units.decoder().reading().unwrap().prime(&prompt).unwrap();
-        for _ in 0..40 {
-            let rows: Vec<[MemberRow; 2]> = (0..2)
-                .map(|member| {
-                    let row = |engine: &mut Engine| {
-                        engine.decoder().reading().unwrap().rows().into_iter().nth(member).unwrap().clone()
-                    };
-                    [row(&mut direct), row(&mut units)]
-                })
-                .collect();
-            for [own, common] in &rows {
-                let (own, common) = (by_bytes(&mut direct, own), by_bytes(&mut units, common));
-                for (bytes, probability) in own {
-                    let found = common.get(&bytes).copied().unwrap_or(0.0);
-                    assert!((found - probability).abs() < 1e-4, "{bytes:?}: {found} for {probability}");
-                }
+        for engine in [&mut direct, &mut bytes] {
+            engine.decoder().reading().unwrap().prime(&prompt).unwrap();
+        }
+        let rows = |engine: &mut Engine| -> Vec<MemberRow> {
+            engine.decoder().reading().unwrap().rows().into_iter().cloned().collect()
+        };
+        let (tokens, first) = (rows(&mut direct), rows(&mut bytes));
+        for (tokens, first) in tokens.iter().zip(&first) {
+            let mut expected = vec![0.0; 257];
+            for (string, probability) in by_bytes(&mut direct, tokens) {
+                expected[string.first().map_or(256, |&byte| usize::from(byte))] += probability;
             }
-            // What the direct way thinks likeliest, of what is text.
-            let top = rows[0][0].statistics.top_unit;
-            let bytes = direct.decoder().scheduler.ensemble.vocabulary().bytes(top).to_vec();
-            if bytes.is_empty() {
-                break;
+            for (found, expected) in first.probabilities.iter().zip(expected) {
+                assert!((f64::from(*found) - expected).abs() < 1e-4, "{found} for {expected}");
             }
-            let vocabulary = units.decoder().scheduler.ensemble.shared_vocabulary();
-            let same = (0..vocabulary.len() as u32).find(|&unit| vocabulary.bytes(unit) == bytes).unwrap();
-            direct.decoder().reading().unwrap().extend(top).unwrap();
-            units.decoder().reading().unwrap().extend(same).unwrap();
         }
     }
 }
@@ -102,13 +90,13 @@ fn with_the_same_vocabulary_units_and_tokens_have_the_same_distribution() {
 #[test]
 fn all_weight_on_one_member_reproduces_that_member() {
     let models = ["260k", "280k", "970k-bytes"];
-    for heads in [1, 4] {
+    for heads in [Heads::Few, Heads::Usual] {
         for index in 0..models.len() {
             let mut weighted = settings(&models);
             for (other, model) in weighted.models.iter_mut().enumerate() {
                 model.weight = f32::from(u8::from(other == index));
             }
-            let mut engine = load(Settings { fusion_mode: "average".into(), heads: Some(heads), ..weighted });
+            let mut engine = load(Settings { fusion_mode: "average".into(), heads, ..weighted });
             engine.decoder().reading().unwrap().prime(&Prompt::Text("Once upon a time".into())).unwrap();
             for _ in 0..60 {
                 let mut reading = engine.decoder().reading().unwrap();
@@ -132,9 +120,9 @@ fn all_weight_on_one_member_reproduces_that_member() {
 #[test]
 fn text_of_three_vocabularies_is_whole_and_the_same_again() {
     let models = ["260k", "280k", "970k-bytes"];
-    for heads in [1, 4] {
+    for heads in [Heads::Few, Heads::Usual] {
         let run = || {
-            let mut engine = load(Settings { heads: Some(heads), ..settings(&models) });
+            let mut engine = load(Settings { heads, ..settings(&models) });
             let prompts = ["Once upon a time", "Zoë said: “¡Olé!” and", "日本"];
             prompts.map(|prompt| text(&mut engine, prompt, 80))
         };
@@ -147,7 +135,7 @@ fn text_of_three_vocabularies_is_whole_and_the_same_again() {
 /// Bits per byte of 100 kB of stories, members first and the fusion last.
 fn score(models: &[&str]) -> Vec<f64> {
     let parameters = Settings::default().parameters;
-    let mut engine = load(Settings { parameters, ..settings(models) });
+    let mut engine = load(Settings { parameters, beside: 24, ..settings(models) });
     let score = engine.score(&story::text(), &mut |_| {}).unwrap();
     score.members.iter().map(|member| member.bits_per_byte).chain([score.fused]).collect()
 }
@@ -177,15 +165,15 @@ fn draws(mut state: u32) -> impl FnMut(u32) -> u32 {
     }
 }
 
-/// On models, as `engine/src/member/aligned/tests.rs` on toys: any bytes, any members, any number of heads.
+/// On models, as `bytewise/tests.rs` on toys: any bytes, any members.
 #[test]
 fn extending_and_rewinding_in_any_order_leaves_the_rows_of_a_fresh_start() {
     let ensembles: [&[&str]; 3] = [&["260k", "970k-bytes"], &["970k-bytes", "280k"], &["260k", "280k", "970k-bytes"]];
     let text = story::text().into_bytes();
     for seed in 0..24 {
         let mut draw = draws(seed);
-        let heads = [1, 2, 4, 8][draw(4) as usize];
-        let loaded = || load(Settings { heads: Some(heads), ..settings(ensembles[seed as usize % ensembles.len()]) });
+        let heads = [Heads::Few, Heads::Usual][draw(2) as usize];
+        let loaded = || load(Settings { heads, ..settings(ensembles[seed as usize % ensembles.len()]) });
         let prompt = Prompt::Text("One day".into());
         let mut engine = loaded();
         let ensemble = &mut engine.decoder().reading().unwrap();
@@ -211,7 +199,7 @@ fn extending_and_rewinding_in_any_order_leaves_the_rows_of_a_fresh_start() {
             if !expected.abstains {
                 let differences = found.probabilities.iter().zip(&expected.probabilities).map(|(a, b)| (a - b).abs());
                 let most = differences.fold(0.0, f32::max);
-                assert!(most < 1e-3, "seed {seed}, {heads} heads: {most}");
+                assert!(most < 1e-3, "seed {seed}, {heads:?}: {most}");
             }
         }
     }

@@ -26,21 +26,23 @@ pub struct Score {
     pub members: Vec<MemberScore>,
     /// The ensemble under its fusion.
     pub fused: f64,
-    /// The better member at every unit: what no weighted mean of these can reach.
+    /// The better member at every token, or at every stretch between places where all members end a token: what no weighted mean
+    /// of these can reach.
     pub oracle: f64,
     /// (best member − fused) / (best member − oracle): 0 is no better than the best member alone, 1 is the oracle.
     pub headroom_captured: f64,
     /// Bytes that were scored.
     pub bytes: usize,
-    /// Units that were scored.
+    /// Tokens that were scored, or such stretches.
     pub tokens: usize,
 }
 
-/// Contexts of units that a context of tokens may be.
+/// Contexts of bytes that a context of tokens may be.
 const HISTORY: usize = 8;
 
-/// Units that are read in one batch.
-const AHEAD: usize = LEAST_ROWS - 2;
+/// Tokens, or bytes, of the text that the members know ahead.
+const TOKENS_AHEAD: usize = LEAST_ROWS - 2;
+const BYTES_AHEAD: usize = 256;
 
 /// The last place before `end` at which a word begins, so that no tokenizer has to read half of one; `end` where there is
 /// none in the second half.
@@ -54,7 +56,7 @@ fn word_start<'a>(units: &[Unit], start: usize, end: usize, bytes: impl Fn(Unit)
 
 impl Engine {
     /// Scores a text under the fusion that is chosen. Each unit is predicted from at least half a context of text before it,
-    /// where there is that much; a member whose tokens are longer than units sees as much more. `progress` hears which part is done.
+    /// where there is that much; a member whose tokens are longer than bytes sees as much more. `progress` hears which part is done.
     pub fn score(&mut self, text: &str, progress: &mut dyn FnMut(f64)) -> Result<Score, Error> {
         let units = self.units_of(text)?;
         let context = self.context() as usize - 1;
@@ -63,13 +65,14 @@ impl Engine {
         let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
         let mut reading = self.decoder().reading().map_err(failed)?;
         let (mut fused, mut oracle, mut members) = (0.0f64, 0.0f64, vec![0.0f64; names.len()]);
-        let (mut bytes, mut tokens) = (0, 0);
+        let (mut bytes, mut tokens, mut stretch) = (0, 0, vec![0.0f64; names.len()]);
         let mut window = Window::new(names.len(), units.len());
         reading.chain.reset();
+        let ahead = if reading.vocabulary().is_bytes() { BYTES_AHEAD } else { TOKENS_AHEAD };
         let mut start = 0;
         while start < units.len() {
             // Half a context is for what is scored. Each member takes as much of the text before it as fits into the other.
-            let history = if reading.vocabulary().letters() > 0 { HISTORY * context } else { context / 2 };
+            let history = if reading.vocabulary().is_bytes() { HISTORY * context } else { context / 2 };
             let before = start.min(history);
             let end = units.len().min(start + context - start.min(context / 2));
             let end = word_start(&units, start, end, |unit| reading.vocabulary().bytes(unit));
@@ -85,7 +88,7 @@ impl Engine {
             for (position, &unit) in units[start..end].iter().enumerate() {
                 if position > reading.len() {
                     let next = start + reading.len();
-                    reading.read(&units[next..(next + AHEAD).min(end - 1)], Wanted::All).map_err(failed)?;
+                    reading.read(&units[next..(next + ahead).min(end - 1)], Wanted::All).map_err(failed)?;
                 }
                 let step = Step {
                     position: window.len() as u32,
@@ -99,16 +102,19 @@ impl Engine {
                 };
                 let bits = |probability: f32| -f64::from(probability.max(f32::MIN_POSITIVE)).log2();
                 fused += bits(reading.fuse(position, &step).probability(unit));
-                let mut best = f64::INFINITY;
-                for (total, row) in members.iter_mut().zip(reading.rows_after(position).unwrap_or_default()) {
+                let rows = reading.rows_after(position).unwrap_or_default();
+                for ((total, stretch), row) in members.iter_mut().zip(&mut stretch).zip(rows) {
                     let own = bits(row.probabilities[unit as usize]);
                     *total += own;
-                    best = best.min(own);
+                    *stretch += own;
                 }
-                oracle += best;
+                if position + 1 == end - start || reading.ends_tokens(position + 1) {
+                    oracle += stretch.iter().copied().fold(f64::INFINITY, f64::min);
+                    stretch.fill(0.0);
+                    tokens += 1;
+                }
                 reading.witness(position, &step, unit, &mut window);
                 bytes += reading.vocabulary().bytes(unit).len();
-                tokens += 1;
             }
             start = end;
             progress(start as f64 / units.len() as f64);

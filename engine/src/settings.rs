@@ -56,8 +56,20 @@ pub enum Align {
     Exact,
     /// In the first member's tokens; the others are consulted where a word begins and it is unsure.
     Boundary,
-    /// In common units also where all have the same tokens: for comparing the two ways.
+    /// In bytes also where all have the same tokens: for comparing the two ways.
     Always,
+}
+
+/// How many of the ways in which a member of another vocabulary may have read the text are decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Heads {
+    /// Those that have a tenth of all probability: little more than the member's own decoding.
+    Few,
+    /// Those that have a thousandth: what is lost cannot be measured.
+    #[default]
+    Usual,
+    /// All, down to a share of 10⁻⁹ of all probability. For checks: there are soon hundreds.
+    All,
 }
 
 /// What a model's keys and values are kept as in its KV cache.
@@ -139,8 +151,11 @@ pub struct Settings {
     pub policies: Vec<PolicySource>,
     /// How members of different vocabularies decode together.
     pub align: Align,
-    /// In how many ways a member of another vocabulary may have read the text; `None` for 1 at temperature 0 and 4 above.
-    pub heads: Option<usize>,
+    /// How many ways to read the text count, for members of different vocabularies.
+    pub heads: Heads,
+    /// Of members of different vocabularies, readings that are decoded side by side: they make a text that is given fast to read,
+    /// and bits of a row depend on which there are. Without any each text has a KV buffer of its own.
+    pub beside: usize,
     /// Where to keep what can be worked out again.
     pub cache: Option<PathBuf>,
     /// How the files of hooks are watched.
@@ -189,7 +204,8 @@ impl Default for Settings {
             plugin_config: PluginConfig::default(),
             policies: vec![PolicySource::Named("retraction".into())],
             align: Align::Exact,
-            heads: None,
+            heads: Heads::default(),
+            beside: 0,
             cache: None,
             watching: Watching::Native,
             trace: None,

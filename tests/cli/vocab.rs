@@ -8,30 +8,25 @@ fn file(name: &str) -> String {
 }
 
 #[test]
-fn what_vocabularies_share_is_told_and_kept() {
+fn what_vocabularies_share_is_told() {
     let place = Place::new();
     let (a, c) = (file("260k"), file("970k-bytes"));
-    let json = |words: &[&str]| -> Value { serde_json::from_str(&place.text(words)).unwrap() };
-    let first = json(&["vocab", &a, &c, "--json"]);
-    let again = json(&["vocab", &a, &c, "--json"]);
-    assert_eq!((first["cached"].as_bool(), again["cached"].as_bool()), (Some(false), Some(true)));
-    for key in ["names", "same", "units", "shared", "bytes_per_unit", "members"] {
-        assert_eq!(first[key], again[key]);
-    }
-    assert_eq!(first["same"], false);
-    let (units, shared) = (first["units"].as_u64().unwrap(), first["shared"].as_u64().unwrap());
-    assert!(shared > 0 && units == shared + 257, "{first}");
+    let told: Value = serde_json::from_str(&place.text(&["vocab", &a, &c, "--json"])).unwrap();
+    assert_eq!(told["same"], false);
+    assert!(told["shared"].as_u64().unwrap() > 50, "{told}");
+    let member = &told["members"][0];
+    assert_eq!(member["name"], "stories-260k");
+    assert!(member["tokens"].as_u64().unwrap() > member["alone"].as_u64().unwrap(), "{told}");
+    assert!(
+        member["bytes_per_token"].as_f64().unwrap() > 1.0 && member["beginnings"].as_f64().unwrap() > 0.5,
+        "{told}"
+    );
     let text = place.text(&["vocab", &a, &c]);
-    for part in [
-        "stories-260k ",
-        "stories-970k-bytes ",
-        "only stories-260k has",
-        "strings that all have",
-        "read from the cache",
-    ] {
+    for part in
+        ["stories-260k ", "stories-970k-bytes ", "only stories-260k has", "a token of every model", "--heads few"]
+    {
         assert!(text.contains(part), "{part} is not in {text}");
     }
-    assert!(text.contains("mostly spelled"), "{text}");
 }
 
 #[test]

@@ -3,7 +3,7 @@
 use super::*;
 use gguf::{PieceType, Value};
 use llama_selfmod::events::{EndReason, Event};
-use llama_selfmod::settings::{Align, Prompt};
+use llama_selfmod::settings::{Align, Heads, Prompt};
 use std::sync::Arc;
 
 fn pieces(vocabulary: &Vocabulary) -> Vec<String> {
@@ -60,17 +60,17 @@ fn each_members_end_counts_under_the_one_end() {
     }
 }
 
-/// Members of different vocabularies load, write, go back and give valid bytes, at both temperatures and in one reading or
-/// several.
+/// Members of different vocabularies load, write, go back and give valid bytes, at both temperatures and with few
+/// readings or more.
 fn decode_together(members: &[PathBuf]) {
-    for (heads, temperature) in [(1, 0.0), (4, 0.0), (4, 0.8)] {
+    for (heads, temperature) in [(Heads::Few, 0.0), (Heads::Usual, 0.0), (Heads::Usual, 0.8)] {
         let parameters = plugin_api::Parameters { temperature, ..Settings::default().parameters };
-        let together = Settings { heads: Some(heads), parameters, n_predict: 64, ..settings(members) };
+        let together = Settings { heads, parameters, n_predict: 64, ..settings(members) };
         let mut engine = Engine::load(together, &|_, _| {}).unwrap();
         let reply = engine.reply(&Prompt::Text("One day".into()), &Arc::default(), &mut |_| {}).unwrap();
         assert!(reply.tokens > 0 || reply.reason == EndReason::End, "{reply:?}");
         let ensemble = &mut engine.decoder().reading().unwrap();
-        assert!(ensemble.vocabulary().letters() > 0, "they speak units");
+        assert!(ensemble.vocabulary().is_bytes());
         // Some text, back over a part of it, and once more: as if it had never been.
         let text: Vec<u32> = "a nice day, é".bytes().map(u32::from).collect();
         ensemble.prime(&Prompt::Text("One day".into())).unwrap();
@@ -188,7 +188,7 @@ fn control_tokens_at_the_end_of_a_vocabulary_stand_in_prompts() {
         for align in [Align::Exact, Align::Boundary] {
             let with = |other: &str| [[chat.clone(), stories(other)], [stories(other), chat.clone()]];
             for members in with("970k-bytes").into_iter().chain(with("280k")) {
-                let together = Settings { align, heads: Some(4), n_predict: 16, ..settings(&members) };
+                let together = Settings { align, n_predict: 16, ..settings(&members) };
                 let mut engine = Engine::load(together, &|_, _| {}).unwrap();
                 // The template is for whoever has one.
                 let prompt = Prompt::Text("Once upon a time".into());
@@ -238,6 +238,39 @@ fn a_vocabulary_without_bytes_has_no_say_where_it_has_no_token() {
     }
     ensemble.extend(b'a'.into()).unwrap();
     assert!(!abstains(ensemble));
+}
+
+#[test]
+fn a_prompt_that_one_member_can_read_is_read_and_a_note_says_once_what_another_leaves_out() {
+    let models = Models::new();
+    let mut pieces = Vocabulary::bytes();
+    pieces.truncate(3);
+    let letters = ('a'..='z').chain("▁ONED.,".chars());
+    pieces.extend(letters.map(|letter| (letter.to_string(), -1.0, PieceType::Normal)));
+    let poor = models.with_vocabulary("poor", Vocabulary::of_pieces(&pieces));
+    for members in [[poor.clone(), stories("260k")], [stories("260k"), poor.clone()]] {
+        let mut engine = Engine::load(Settings { n_predict: 12, ..settings(&members) }, &|_, _| {}).unwrap();
+        let mut notes = Vec::new();
+        for prompt in ["the café and", "the 猫 sat", "plain"] {
+            let mut note = |event: &Event| {
+                if let Event::Notice { text } = event {
+                    notes.push(text.to_string());
+                }
+            };
+            let reply = engine.reply(&Prompt::Text(prompt.into()), &Arc::default(), &mut note).unwrap();
+            assert!(reply.tokens > 0 && reply.reason != EndReason::Failed, "{reply:?}");
+        }
+        let [note] = &notes[..] else { panic!("one note: {notes:?}") };
+        assert!(note.starts_with("`poor` has no token for `é`: it reads the prompt without"), "{note}");
+        // A text that is scored as well.
+        let score = engine.score("The café was near. The 猫 sat there. The end.", &mut |_| {}).unwrap();
+        assert!(score.fused.is_finite() && score.bytes == 47, "{score:?}");
+    }
+    // Where nobody can read it, it is refused.
+    let mut alone = Engine::load(settings(&[poor]), &|_, _| {}).unwrap();
+    let refused =
+        alone.reply(&Prompt::Text("the café".into()), &Arc::default(), &mut |_| {}).err().unwrap().to_string();
+    assert!(refused.contains("has no token for `é`"), "{refused}");
 }
 
 #[test]
@@ -294,7 +327,7 @@ fn every_pair_of_models_of_a_folder_decodes_together() {
     for (index, first) in models.iter().enumerate() {
         for second in &models[index + 1..] {
             let pair = [first.clone(), second.clone()];
-            if llama_selfmod::engine::shared_vocabulary(&pair, None).unwrap().same {
+            if llama_selfmod::engine::shared_vocabulary(&pair).unwrap().same {
                 continue;
             }
             println!("{} and {}", first.display(), second.display());

@@ -1,7 +1,7 @@
 //! A model that computes what a test says, with the limits of a real one: small batches, few rows, places that have to be
 //! given up, and a context that remembers only what it was given.
 
-use llama_selfmod::member::model::{DecodeError, Model, Need, Output, Place, Progress, Sequence};
+use llama_selfmod::member::model::{DecodeError, Model, Need, Output, Place, Progress, Sequence, Tail};
 use llama_selfmod::member::reader::Tokenizer;
 use llama_selfmod::member::{MemberError, Token};
 use llama_selfmod::settings::Prompt;
@@ -109,11 +109,9 @@ impl Model for Double {
             self.texts[place].truncate(agreed);
             let known = self.texts[place].len();
             assert_eq!(self.texts[place], need.tokens[..known], "what the context holds is not what stands");
-            let mut is_first = true;
             for (at, &token) in need.tokens.iter().enumerate().skip(known) {
                 let row = at + 1 >= need.rows;
                 if tokens_left == 0 || row && outputs.len() == ROWS {
-                    is_first = false;
                     break;
                 }
                 tokens_left -= 1;
@@ -123,13 +121,15 @@ impl Model for Double {
                     let index = self.row(&need.tokens[..=at], 0, tails);
                     outputs.push(Output { need: number, place: Place::After(at + 1), index });
                 }
-                is_first = false;
             }
-            for (tail_number, tail) in need.tails.iter().enumerate().take(if is_first { self.branches } else { 0 }) {
-                if outputs.len() == ROWS {
+            // Tails go off from what was read before.
+            let beside = need.tails.iter().enumerate().filter(|(_, tail)| tail.at <= known);
+            for (tail_number, Tail { at, tokens }) in beside.take(self.branches) {
+                if outputs.len() == ROWS || tokens_left < tokens.len() {
                     break;
                 }
-                let index = self.row(&[&need.tokens[..need.branch_at], tail].concat(), tail.len(), tails);
+                tokens_left -= tokens.len();
+                let index = self.row(&[&need.tokens[..*at], tokens].concat(), tokens.len(), tails);
                 outputs.push(Output { need: number, place: Place::Tail(tail_number), index });
             }
             progress.push(Progress { read: self.texts[place].len(), outcome: Ok(()) });

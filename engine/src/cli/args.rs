@@ -181,16 +181,18 @@ pub struct EnsembleArgs {
     pub threads: Option<usize>,
     /// How models of different vocabularies decode together
     ///
-    /// `exact` writes in what all vocabularies have in common, mostly words and parts of them, at worst single bytes; every
-    /// model gives each of these exactly the probability that its own tokens have. `boundary` is cheaper, for long answers:
-    /// the first model writes in its own tokens, and the others are consulted only where a word begins and it is unsure.
+    /// `exact` asks every model for the probability of each next byte, exactly as its own tokens have it, and writes in pieces of
+    /// about a token. `boundary` is cheaper, for long answers: the first model writes in its own tokens, and the others are
+    /// consulted only where a word begins and it is unsure.
     #[arg(long, value_name = "HOW", default_value = "exact", value_parser = ["exact", "boundary"])]
     pub align: String,
-    /// In how many ways at once a model of another vocabulary reads the text, 1 to 64; if not given 1 at temperature 0, else 4
+    /// How many of the ways to read the text count, where models have different vocabularies
     ///
-    /// One way is exact where the model's own tokens are followed, and costs no more than the model by itself.
-    #[arg(long, value_name = "N", allow_hyphen_values = true, value_parser = ranges::heads)]
-    pub heads: Option<usize>,
+    /// A text can be cut into a model's tokens in many ways, and each is a reading that may have to be decoded. `usual` decodes
+    /// those that have a thousandth of all probability, `few` those that have a tenth, which is cheaper and a little less exact;
+    /// `all` is for checks on short texts.
+    #[arg(long, value_name = "HOW", default_value = "usual", value_parser = ["few", "usual", "all"])]
+    pub heads: String,
     /// Write what the hooks see at every token to this file, for `llama_selfmod replay`
     ///
     /// Rows are reduced to the best tokens and the statistics of the whole: about 1.2 kB a token with two members.

@@ -19,7 +19,7 @@ use crate::{
     bench::Scope,
     files,
     hooks::{Watching, native::PluginConfig},
-    settings::{Align, CacheType, ModelSource, PluginSource, PolicySource, Settings},
+    settings::{Align, CacheType, Heads, ModelSource, PluginSource, PolicySource, Settings},
 };
 use plugin_api::Parameters;
 use std::{
@@ -27,9 +27,6 @@ use std::{
     io::Read,
     path::{Path, PathBuf},
 };
-
-/// Readings of the text that `bench` compares with one.
-const MEASURED_HEADS: usize = 8;
 
 /// What to do with the ensemble.
 #[derive(Debug)]
@@ -93,6 +90,9 @@ pub struct Task {
     pub trust: bool,
 }
 
+/// Readings that `score` decodes side by side, of members with different vocabularies.
+const READ_BESIDE: usize = 24;
+
 impl Task {
     /// Works it out. `stdin` is read when the prompt comes from there.
     pub fn understand(line: CommandLine, stdin: &mut Stdin) -> Result<Self, Error> {
@@ -143,6 +143,8 @@ impl Task {
                 "`score` has all members read the text as it stands; leave out the `{own}` of `--member`"
             )));
         }
+        let beside = if matches!(mode, Mode::Score { .. }) { READ_BESIDE } else { 0 };
+        let settings = Settings { beside, ..settings };
         let detail = if json { Detail::Json } else { Detail::Normal };
         Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None, trust: is_trusted(ensemble) })
     }
@@ -155,9 +157,6 @@ impl Task {
             texts: texts.unwrap_or(0),
             prompt: prompt_tokens.unwrap_or(0),
         };
-        // One reading is measured, and as many as are usual at most.
-        let heads = ensemble.heads.or(Some(MEASURED_HEADS));
-        let ensemble = EnsembleArgs { heads, ..ensemble };
         let mut task = Self::measurement(&ensemble, Mode::Bench { scope, json }, json)?;
         task.settings.draft.pretend = synthetic_accept;
         task.settings.texts = scope.texts.max(1);
@@ -306,7 +305,11 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         threads: args.threads,
         trace: args.trace.clone(),
         align: if args.align == "boundary" { Align::Boundary } else { Align::Exact },
-        heads: args.heads,
+        heads: match args.heads.as_str() {
+            "few" => Heads::Few,
+            "all" => Heads::All,
+            _ => Heads::Usual,
+        },
         cache: folders::cache(),
         plugins,
         plugin_config: args.plugin_config.as_deref().map(plugin_config).transpose()?.unwrap_or_default(),

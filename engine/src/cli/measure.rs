@@ -93,7 +93,7 @@ fn bench_table(bench: &Bench) -> String {
     if let Some(units) = &bench.units {
         let _ = writeln!(text, "a byte of the members' own decoding {:>11.4}   all in turn", units.own);
         for head in &units.generated {
-            let name = format!("a byte in units, {} {}", head.heads, if head.heads == 1 { "head" } else { "heads" });
+            let name = format!("a byte, {} heads", head.heads);
             let _ = writeln!(text, "{name:<32} {:>14.4}   {:.2} x", head.milliseconds, head.ratio);
         }
     }

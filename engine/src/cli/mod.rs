@@ -121,7 +121,7 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
             if !trust {
                 trial::vocabularies(&files, settings.cache.as_deref(), look)?;
             }
-            vocab::run(&settings, &files, json)
+            vocab::run(&files, json)
         }
         Mode::Replay { file, json } => replay::run(&settings, &file, json),
         Mode::Bench { scope, json } => measure::bench(settings, look, tried(Admission::All), scope, json),

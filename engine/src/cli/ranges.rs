@@ -70,11 +70,6 @@ pub fn threads(text: &str) -> Result<usize, String> {
     within(text, 1, 1024, "a whole number from 1 to 1024")
 }
 
-/// Readings of the text at once.
-pub fn heads(text: &str) -> Result<usize, String> {
-    within(text, 1, 64, "a whole number from 1 to 64")
-}
-
 /// Units of a draft. They are decoded in one batch, whose rows have to be kept.
 pub fn draft_length(text: &str) -> Result<usize, String> {
     within(text, 1, 7, "a whole number from 1 to 7")

@@ -178,6 +178,11 @@ impl Reading<'_> {
         self.rows_after(self.text.len()).unwrap_or_default()
     }
 
+    /// Whether all members most likely read the first `len` units as whole tokens.
+    pub fn ends_tokens(&self, len: usize) -> bool {
+        self.text.ends_tokens(len)
+    }
+
     /// The members' rows after the first `len` units; `None` where they are not kept.
     pub fn rows_after(&self, len: usize) -> Option<Vec<&MemberRow>> {
         self.text.rows(len)

@@ -29,9 +29,9 @@ const LEAST_GAIN: f32 = 1.04;
 /// From so many texts at once on nothing is read ahead: their batch is large already.
 const CROWD: usize = 4;
 
-/// Units, or letters, that have to be the same for a look-up.
+/// Tokens, or bytes, that have to be the same for a look-up.
 const MATCH: usize = 3;
-const MATCHING_LETTERS: usize = 10;
+const MATCHING_BYTES: usize = 10;
 
 /// Who proposes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -137,7 +137,7 @@ impl Drafts {
                     (0..costs.members.len()).min_by(|&a, &b| costs.members[a].total_cmp(&costs.members[b]))?;
                 // One member alone has nobody to read ahead for. In units each member reads its own tokens, one after the other,
                 // and with small models other things count than batches.
-                let pays = costs.members.len() > 1 && costs.are_large && vocabulary.letters() == 0;
+                let pays = costs.members.len() > 1 && costs.are_large && !vocabulary.is_bytes();
                 let member = pays.then_some(Drafter::Member(cheapest));
                 [Some(Drafter::Ngram), member].into_iter().flatten().collect()
             }
@@ -194,8 +194,8 @@ impl Drafts {
 
     /// What came after the newest units when they stood before, as far as a draft may reach.
     fn look_up(&self, transcript: &Transcript, vocabulary: &Vocabulary) -> Vec<Unit> {
-        let least = if vocabulary.letters() > 0 { MATCHING_LETTERS } else { MATCH };
-        let (prompt, reply) = (self.prompt.as_slice(), transcript.window().units());
+        let least = if vocabulary.is_bytes() { MATCHING_BYTES } else { MATCH };
+        let (prompt, reply) = (self.prompt.as_slice(), transcript.units());
         let len = prompt.len() + reply.len();
         let unit = |at: usize| if at < prompt.len() { prompt[at] } else { reply[at - prompt.len()] };
         let is_alike = |at: &usize| (0..least).rev().all(|place| unit(at + place) == unit(len - least + place));

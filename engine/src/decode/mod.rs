@@ -2,10 +2,12 @@
 //! their scripts only as traits.
 
 mod attempts;
+mod candidates;
 mod decoder;
 mod draft;
 mod fusion;
 mod parameters;
+mod pieces;
 mod record;
 mod scheduler;
 mod session;

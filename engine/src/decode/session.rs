@@ -2,6 +2,7 @@
 //! [`Session::step`] goes on once that is there. [`super::Scheduler`] is who decodes, for one session or for many.
 
 mod judge;
+mod spell;
 mod tell;
 
 use super::draft::{Costs, Drafter, Drafts, Plan};
@@ -14,7 +15,7 @@ use crate::events::{EndReason, Event};
 use crate::fuse::Shortlist;
 use crate::hooks::chain::Chain;
 use crate::member::reader::Wanted;
-use crate::member::sampler::Sampler;
+use crate::member::sampler::{Sampler, Truncation};
 use crate::member::{MemberError, Text, Unit, Vocabulary};
 use crate::reply::{Reply, Timings};
 use crate::settings::{Drafting, Prompt};
@@ -25,6 +26,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
 pub(super) use judge::{candidate, member_probabilities};
+use spell::{Piece, Word};
 
 /// Bounds of a reply.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -78,12 +80,21 @@ pub struct Workspace {
     pub(super) fusion: Fusion,
     pub(super) shortlist: Shortlist,
     pub(super) sampler: Sampler,
+    /// Where units are bytes: the fused row as probabilities, and what cuts off candidates.
+    pub(super) fused: Vec<f32>,
+    pub(super) truncation: Truncation,
 }
 
 impl Workspace {
     /// For units of this vocabulary.
     pub fn new(vocabulary: &Vocabulary) -> Self {
-        Self { fusion: Fusion::default(), shortlist: Shortlist::new(), sampler: Sampler::new(vocabulary) }
+        Self {
+            fusion: Fusion::default(),
+            shortlist: Shortlist::new(),
+            sampler: Sampler::new(vocabulary),
+            fused: Vec::new(),
+            truncation: Truncation::new(),
+        }
     }
 }
 
@@ -103,12 +114,17 @@ pub struct Session {
     prompt: Prompt,
     interrupted: Arc<AtomicBool>,
     transcript: Transcript,
+    /// Where units are bytes: the piece that is being written, and the word at the end of each that stands.
+    piece: Piece,
+    words: Vec<Word>,
     drafts: Drafts,
     parameters: Adapted,
     record: Record,
     retractions: u32,
     dropped_messages: usize,
     budget_told: bool,
+    /// What members leave out of the prompt, to be told at its start.
+    unread: Vec<String>,
     /// The parameters as the observer last heard of them.
     told: Parameters,
     timings: Timings,
@@ -161,11 +177,18 @@ impl Session {
         if let Some(first) = primed.first() {
             (timings.prompt_tokens, timings.prompt_tokens_decoded) = (first.tokens as u32, first.decoded as u32);
         }
+        let unread = members.names.iter().zip(&primed).filter_map(|(name, primed)| Some((name, primed.left_out?)));
+        let unread = unread.map(|(name, character)| {
+            format!("`{name}` has no token for `{character}`: it reads the prompt without such characters, and has no say about them")
+        });
+        let unread = unread.collect();
         let mut stop = request.stop.clone();
         stop.extend(primed.into_iter().flat_map(|primed| primed.stop));
         Ok(Self {
             transcript: Transcript::new(members.names.len(), request.limits.n_predict as usize, stop),
             drafts: Drafts::new(request.draft),
+            piece: Piece::new(Word::new(members.names.len())),
+            words: Vec::new(),
             parameters: Adapted::new(request.parameters),
             told: request.parameters,
             text,
@@ -179,6 +202,7 @@ impl Session {
             retractions: 0,
             dropped_messages,
             budget_told: false,
+            unread,
             timings,
             began,
             phase: Phase::Reading,
@@ -291,11 +315,14 @@ impl Session {
     /// One unit more, or some fewer.
     fn one_step(&mut self, workspace: &mut Workspace, out: Observer) -> Flow {
         let step = self.where_it_stands();
-        let Some(rows) = self.text.rows(self.transcript.len() - self.transcript.hidden) else {
+        let Some(rows) = self.text.rows(self.transcript.seen().len()) else {
             let error = MemberError::Decode { member: self.members.names[0].clone(), why: "a row is missing".into() };
             return self.fail(&error, out);
         };
         workspace.fusion.make(&rows, &self.vocabulary, &self.members, &mut self.chain, &step);
+        if self.vocabulary.is_bytes() {
+            return self.spell(workspace, out);
+        }
         let unit = self.choose(workspace, out)?;
         if unit == self.vocabulary.end() {
             return Break(EndReason::End);
@@ -347,7 +374,7 @@ impl Session {
         if shifted.units > 0 && self.transcript.hidden == shifted.units {
             let text = format!(
                 "the context is full: the first {} tokens of the reply are out of sight, and others will be",
-                shifted.units
+                self.transcript.hidden_pieces()
             );
             out(&Event::Notice { text: text.into() });
         }
@@ -385,6 +412,8 @@ impl Session {
             phase => (EndReason::Interrupted, phase == Phase::Writing),
         };
         self.timings.reply_ms = self.began.elapsed().as_secs_f64() * 1e3;
+        self.transcript.drop_open();
+        self.text.rewind(self.transcript.seen().len());
         let outcome = self.tell_end(reason, out);
         let raw: usize = outcome.units.iter().map(|&unit| self.vocabulary.bytes(unit).len()).sum();
         // Only when the text shown is exactly the units' bytes do later prompts continue where it ends; after a stop string

@@ -70,13 +70,14 @@ pub(crate) struct Loaded {
 impl Loaded {
     /// A text in units, without a beginning-of-text token.
     pub fn units_of(&self, text: &str) -> Result<Vec<Unit>, Error> {
-        let vocabulary = &self.language.tokens[0];
-        if let Some(character) = vocabulary.inexpressible(text) {
+        let Self { first, language, .. } = self;
+        let unknown = || language.tokens.iter().map(|own| own.inexpressible(text)).reduce(Option::and).flatten();
+        if let Some(character) = unknown() {
             return Err(Error::Input(format!("the models have no token for `{character}`; leave it out of the text")));
         }
-        let tokens = tokenise_text(&self.first, vocabulary, text);
-        let tokens: Vec<Unit> = tokens.into_iter().map(|token| token as Unit).collect();
-        self.language.units_of(&tokens).ok_or_else(|| {
+        let tokens =
+            || tokenise_text(first, &language.tokens[0], text).into_iter().map(|token| token as Unit).collect();
+        language.units_of(text, tokens).ok_or_else(|| {
             Error::Input("the models have no tokens for all of the text; leave out what is unusual in it".into())
         })
     }
@@ -155,7 +156,8 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         }
         let texts = settings.texts.max(1) * files.readers(place);
         let readers = (0..sources.len()).filter(|&index| files.places[index] == place);
-        let branches = readers.map(|index| language.branches(index)).max().unwrap_or(0);
+        let is_recurrent = model.is_recurrent() || model.is_hybrid();
+        let branches = readers.map(|index| language.branches(index, is_recurrent)).max().unwrap_or(0);
         let room = Room { context, texts, branches, threads };
         let mut llama = new_context(model, name, &room, settings.cache_type, Layers::of(layers, on_gpu))?;
         llama.rely_on(Mapped::of(&files.sources[place].path));
@@ -185,7 +187,8 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         };
         let tokens = language.tokens[index].clone();
         let tongue = Arc::new(Tongue::new(name.clone(), model.clone(), tokens, form));
-        let (in_units, context) = (language.reader(index, horizon), context.min(most_of(model)) as usize);
+        let branches = language.branches(index, model.is_recurrent() || model.is_hybrid());
+        let (in_units, context) = (language.reader(index, branches), context.min(most_of(model)) as usize);
         let reader = move |sequence| {
             let tokenizer = Box::new(LlamaTokenizer::new(tongue.clone()));
             let tokens = tongue.vocabulary.clone();

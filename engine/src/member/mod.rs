@@ -12,9 +12,9 @@ pub mod model;
 pub mod reader;
 pub mod sampler;
 pub mod schedule;
+pub mod spelling;
 pub mod template;
 mod text;
-pub mod units;
 pub mod vocabulary;
 pub mod weights;
 mod worker;
@@ -25,8 +25,7 @@ pub use reader::{MemberRow, Primed};
 pub use text::Text;
 pub use vocabulary::Vocabulary;
 
-/// What the ensemble emits in one step: a token id where all vocabularies are identical byte for byte, otherwise the number
-/// of a byte string that all members can write.
+/// What the members decode in one step: a token id where all vocabularies are identical byte for byte, otherwise a byte.
 pub type Unit = u32;
 
 /// A token of one model's vocabulary.

@@ -24,9 +24,57 @@ mod tests;
 /// arguments of [`Sampler::draw`] alone, so that nothing in it can belong to text that was taken back.
 #[derive(Debug)]
 pub struct Sampler {
-    candidates: LlamaTokenDataArray,
+    truncation: Truncation,
     /// What each unit's noise is made of beside [`Noise`].
     keys: Vec<u64>,
+}
+
+/// llama.cpp's chain of penalties, truncation and temperature.
+#[derive(Debug)]
+pub(crate) struct Truncation {
+    candidates: LlamaTokenDataArray,
+    left: Vec<(u32, f64)>,
+}
+
+impl Truncation {
+    pub fn new() -> Self {
+        Self { candidates: LlamaTokenDataArray::new(Vec::new(), true), left: Vec::new() }
+    }
+
+    /// Leaves in `self.candidates` what can be drawn, each with its logit after the temperature.
+    fn apply(&mut self, candidates: &[(u32, f32)], recent: &[u32], parameters: &Parameters) {
+        self.candidates.data.clear();
+        self.candidates
+            .data
+            .extend(candidates.iter().map(|&(unit, score)| LlamaTokenData::new(LlamaToken(unit as i32), score, 0.0)));
+        self.candidates.sorted = true;
+        self.candidates.selected = None;
+        self.candidates.apply_sampler(&mut chain(recent, parameters));
+    }
+
+    /// The distribution that [`Sampler::draw`] draws from: at temperature 0 all of it is on one unit, the lowest of equals.
+    pub fn distribution(
+        &mut self,
+        candidates: &[(u32, f32)],
+        recent: &[u32],
+        parameters: &Parameters,
+    ) -> &[(u32, f64)] {
+        self.left.clear();
+        if candidates.is_empty() {
+            return &self.left;
+        }
+        self.apply(candidates, recent, parameters);
+        let logits = || self.candidates.data.iter().map(|c| (c.id().0 as u32, f64::from(c.logit())));
+        let best = logits().map(|(_, logit)| logit).fold(f64::NEG_INFINITY, f64::max);
+        if is_greedy(parameters) || best == f64::NEG_INFINITY {
+            let first = logits().filter(|&(_, logit)| logit == best).map(|(unit, _)| unit).min();
+            self.left.extend(first.map(|unit| (unit, 1.0)));
+            return &self.left;
+        }
+        let total: f64 = logits().map(|(_, logit)| (logit - best).exp()).sum();
+        self.left.extend(logits().map(|(unit, logit)| (unit, (logit - best).exp() / total)));
+        &self.left
+    }
 }
 
 /// What is random at a position and at a try of it: a number for every byte string.
@@ -49,7 +97,7 @@ impl Noise {
 impl Sampler {
     /// For units of this vocabulary. Looks at all of its bytes, 10 ms for 152,000 units.
     pub fn new(vocabulary: &Vocabulary) -> Self {
-        Self { candidates: LlamaTokenDataArray::new(Vec::new(), true), keys: keys(vocabulary) }
+        Self { truncation: Truncation::new(), keys: keys(vocabulary) }
     }
 
     /// One unit out of a [`Selection`](crate::fuse::Selection) made with the same `recent` and `parameters`: penalties over
@@ -63,26 +111,15 @@ impl Sampler {
     /// When there are no candidates, or one is not in the vocabulary.
     pub fn draw(&mut self, candidates: &[(u32, f32)], recent: &[u32], parameters: &Parameters, noise: Noise) -> u32 {
         assert!(!candidates.is_empty(), "a draw needs candidates; a row without any is refused before");
-        self.truncate(candidates, recent, parameters);
+        self.truncation.apply(candidates, recent, parameters);
         let noise = (!is_greedy(parameters)).then_some(noise);
         self.best(noise).unwrap_or(candidates[0].0)
     }
 
-    /// Leaves in `self.candidates` what can be drawn, each with its logit after the temperature.
-    fn truncate(&mut self, candidates: &[(u32, f32)], recent: &[u32], parameters: &Parameters) {
-        self.candidates.data.clear();
-        self.candidates
-            .data
-            .extend(candidates.iter().map(|&(unit, score)| LlamaTokenData::new(LlamaToken(unit as i32), score, 0.0)));
-        self.candidates.sorted = true;
-        self.candidates.selected = None;
-        self.candidates.apply_sampler(&mut chain(recent, parameters));
-    }
-
-    /// The best of `self.candidates`; `None` when none has a finite logit.
+    /// The best of what is left; `None` when none has a finite logit.
     fn best(&self, noise: Option<Noise>) -> Option<u32> {
         let (mut best, mut score) = (None, f64::NEG_INFINITY);
-        for candidate in &self.candidates.data {
+        for candidate in &self.truncation.candidates.data {
             let unit = candidate.id().0 as u32;
             let logit = f64::from(candidate.logit());
             let total = match noise {
@@ -102,6 +139,29 @@ impl Sampler {
         }
         best
     }
+}
+
+/// One unit of `row`, probabilities of the bytes and the end of the text behind the bytes `before` of a piece: the noise of a
+/// byte is that of all bytes up to it. `None` for a row without any.
+pub(crate) fn draw_byte(row: &[f32], before: &[u8], noise: Noise) -> Option<u32> {
+    let mut piece = before.to_vec();
+    let (mut best, mut score) = (None, f64::NEG_INFINITY);
+    for (unit, &probability) in (0u32..).zip(row).filter(|&(_, &probability)| probability > 0.0) {
+        piece.truncate(before.len());
+        // The end of the text has no bytes.
+        piece.extend(u8::try_from(unit));
+        let key = key(&piece, u64::from(unit > u32::from(u8::MAX)));
+        let total = f64::from(probability).ln() + gumbel(noise.bits(key));
+        if total > score {
+            (best, score) = (Some(unit), total);
+        }
+    }
+    best
+}
+
+/// An even number from 0 to 1 for whether a string ends behind `piece`.
+pub(crate) fn draw_share(piece: &[u8], noise: Noise) -> f64 {
+    (noise.bits(key(piece, 2)) >> 11) as f64 / (1u64 << 53) as f64
 }
 
 /// Gumbel noise, `−ln(−ln u)` for u in (0, 1); 52 bits, so that neither end is reached.

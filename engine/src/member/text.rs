@@ -1,8 +1,8 @@
 //! One text in all members.
 
-use super::reader::{Primed, Reader, Wanted};
+use super::reader::{Draw, Primed, Reader, Wanted};
 use super::{MemberError, MemberRow, Unit};
-use crate::settings::Prompt;
+use crate::settings::{Heads, Prompt};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -34,12 +34,21 @@ impl Text {
         self.readers.iter_mut().flatten()
     }
 
-    /// Every member takes the prompt. What it costs comes with [`Ensemble::advance`](super::Ensemble::advance).
+    /// Every member takes the prompt. What it costs comes with [`Ensemble::advance`](super::Ensemble::advance). A member that has no
+    /// token for a character reads the rest, as long as another can read all of it.
     pub fn prime(&mut self, prompt: &Prompt) -> Result<Vec<Primed>, MemberError> {
         self.stood = 0;
         let mut primed: Vec<_> = self.readers_mut().map(|reader| reader.prime(prompt)).collect();
         // What has no say may have no token for it, or too little room.
         self.is_without_help = primed.split_off(self.members.min(primed.len())).iter().any(Result::is_err);
+        if primed.iter().any(Result::is_ok) {
+            for (reader, primed) in self.readers_mut().zip(&mut primed) {
+                if let Err(MemberError::Inexpressible { .. }) = primed {
+                    reader.leave_out();
+                    *primed = reader.prime(prompt);
+                }
+            }
+        }
         primed.into_iter().collect()
     }
 
@@ -98,6 +107,18 @@ impl Text {
         self.readers.get(member)?.as_ref()?.row(len)
     }
 
+    /// What a member may write behind `len` units up to the end of its token, where units are bytes, and how likely that is; false
+    /// where it has no say.
+    pub fn continuations(&mut self, member: usize, len: usize, how: &Draw, into: &mut dyn FnMut(&[u8], f64)) -> bool {
+        let reader = self.readers.get_mut(member).and_then(Option::as_mut);
+        reader.is_some_and(|reader| reader.continuations(len, how, into))
+    }
+
+    /// Whether all members most likely read the first `len` units as whole tokens.
+    pub fn ends_tokens(&self, len: usize) -> bool {
+        self.readers().all(|reader| reader.ends_token(len))
+    }
+
     /// Whether the model that proposes can read the prompt, if there is one.
     pub fn has_help(&self) -> bool {
         self.readers.len() > self.members && !self.is_without_help
@@ -119,7 +140,7 @@ impl Text {
     }
 
     /// In how many ways a member of another vocabulary may read it, from the next prompt on.
-    pub fn set_heads(&mut self, heads: usize) {
+    pub fn set_heads(&mut self, heads: Heads) {
         self.readers_mut().for_each(|reader| reader.set_heads(heads));
     }
 }

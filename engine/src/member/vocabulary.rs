@@ -19,8 +19,8 @@ pub struct Vocabulary {
     ends_of_text: Vec<Unit>,
     /// Tokens that stand for one byte where no piece fits, in rising order. A piece may have the same byte.
     fallback: Vec<Unit>,
-    /// Units below this spell what has no unit of its own: single bytes.
-    letters: Unit,
+    /// The units are bytes, and not tokens of a model.
+    in_bytes: bool,
     /// The one unit that stands for the end of the text; [`NO_END`] when there is none.
     end: Unit,
     /// What tokens look like that text is searched for when control tokens are allowed in it.
@@ -90,7 +90,7 @@ impl Vocabulary {
         control_texts.retain(|text| !text.is_empty());
         let end = ends_of_text.first().copied().unwrap_or(NO_END);
         let characters = characters_without_fallback(model);
-        Self { bytes, ends, masked, ends_of_text, fallback, letters: 0, end, control_texts, characters }
+        Self { bytes, ends, masked, ends_of_text, fallback, in_bytes: false, end, control_texts, characters }
     }
 
     /// From the tokens' bytes; those in `ends_of_text` end it. For members that are no llama.cpp model.
@@ -111,7 +111,7 @@ impl Vocabulary {
             end: masked.first().copied().unwrap_or(NO_END),
             ends_of_text: masked.clone(),
             fallback: Vec::new(),
-            letters: 0,
+            in_bytes: false,
             masked,
             control_texts: Vec::new(),
             characters: None,
@@ -128,15 +128,14 @@ impl Vocabulary {
         self
     }
 
-    /// Units below `letters` spell what has no unit of its own.
-    pub(super) fn with_letters(self, letters: Unit) -> Self {
-        Self { letters, ..self }
+    /// The same as the bytes that members of different vocabularies meet in.
+    pub(super) fn in_bytes(self) -> Self {
+        Self { in_bytes: true, ..self }
     }
 
-    /// Units below this are single bytes that spell what has no unit of its own; 0 where units are tokens. That a letter
-    /// comes again says nothing.
-    pub fn letters(&self) -> Unit {
-        self.letters
+    /// Whether the units are the 256 bytes and the end of the text, in this order, and not tokens of a model.
+    pub fn is_bytes(&self) -> bool {
+        self.in_bytes
     }
 
     /// Length of a row: all tokens but the padding at the end.
@@ -181,19 +180,14 @@ impl Vocabulary {
         }
     }
 
+    /// Its tokens that end the text.
+    pub(super) fn ends_of_text(&self) -> &[Unit] {
+        &self.ends_of_text
+    }
+
     /// Whether any token writes text.
     pub(super) fn writes(&self) -> bool {
         (0..self.len() as Unit).any(|token| matches!(self.kind(token), TokenKind::Text | TokenKind::Fallback))
-    }
-
-    /// Appends all that [`Vocabulary::bytes`] and [`Vocabulary::kind`] depend on: equal for equal vocabularies alone.
-    pub(super) fn write_content(&self, content: &mut Vec<u8>) {
-        content.reserve(self.bytes.len() + 4 * (self.ends.len() + self.masked.len() + 4));
-        for numbers in [&self.ends, &self.masked, &self.ends_of_text, &self.fallback] {
-            content.extend((numbers.len() as u32).to_le_bytes());
-            content.extend(numbers.iter().flat_map(|number| number.to_le_bytes()));
-        }
-        content.extend(&self.bytes);
     }
 
     /// Texts that would be read as control tokens.
@@ -207,6 +201,12 @@ impl Vocabulary {
         // SentencePiece's space.
         let spelled = |character| if character == ' ' { '▁' } else { character };
         text.chars().find(|&character| !known.contains(&spelled(character)))
+    }
+
+    /// A text without the characters that the tokenizer cannot express.
+    pub(super) fn expressible(&self, text: &str) -> String {
+        let is_known = |character: &char| self.inexpressible(character.encode_utf8(&mut [0; 4])).is_none();
+        text.chars().filter(is_known).collect()
     }
 
     /// Makes the row of units `row` from a model's `logits`: all ends of text in one, −∞ where nothing can be emitted.

@@ -5,13 +5,11 @@ use crate::decode::draft::Plan;
 use crate::decode::fusion::{Fusion, Members};
 use crate::decode::window::UnitRecord;
 use crate::events::{EndReason, Event};
-use crate::fuse::PENALTY_WINDOW;
 use crate::hooks::chain::Merged;
 use crate::member::sampler::{Noise, seed_for};
 use crate::member::{MemberRow, Unit, Vocabulary};
 use crate::reply::RetractionRecord;
 use plugin_api::{Action, Retraction, Step, Token};
-use std::borrow::Cow;
 use std::ops::ControlFlow::{Break, Continue};
 
 impl Session {
@@ -21,11 +19,11 @@ impl Session {
         workspace: &mut Workspace,
         out: Observer,
     ) -> std::ops::ControlFlow<EndReason, Unit> {
-        let Workspace { fusion, shortlist, sampler } = workspace;
+        let Workspace { fusion, shortlist, sampler, .. } = workspace;
         loop {
             let step = self.where_it_stands();
             let parameters = self.parameters.now();
-            let recent = &penalised(self.transcript.window().units(), self.vocabulary.letters());
+            let recent = self.transcript.units();
             let bans = self.transcript.attempts.bans(step.position);
             let selection = shortlist.select(&fusion.row, fusion.offset, bans, recent, &parameters);
             let noise = Noise::at(self.request.seed, step.position, step.attempt);
@@ -71,6 +69,7 @@ impl Session {
         let probabilities = self.rows().map(|rows| member_probabilities(&rows, unit)).unwrap_or_default();
         let token = candidate(&self.vocabulary, &self.members, &workspace.fusion, unit, &probabilities);
         let index = self.transcript.len();
+        self.transcript.add(unit);
         let (text, stopped) = self.transcript.push(UnitRecord::of(&token, &probabilities), self.vocabulary.bytes(unit));
         self.transcript.certain = self.transcript.len() - self.retractable();
         let committed = self.transcript.text().shown_len_at(self.transcript.certain);
@@ -115,7 +114,8 @@ impl Session {
         let first = self.transcript.window().units()[keep];
         self.transcript.attempts.retry(keep as u32, merged.bans.iter().copied().chain([first]));
         let bytes = self.transcript.truncate(keep);
-        self.text.rewind(keep - self.transcript.hidden);
+        self.text.rewind(self.transcript.seen().len());
+        self.begin_piece();
         let step = self.where_it_stands();
         let policy = &merged.policy;
         self.chain.on_retract(&step, &Retraction { units: units as u32, position: keep as u32, policy });
@@ -130,12 +130,12 @@ impl Session {
     }
 
     /// How many of the newest units can be taken back right now.
-    fn retractable(&self) -> usize {
+    pub(super) fn retractable(&self) -> usize {
         let budget = self.retractions < self.request.limits.max_retractions;
         if !budget || !self.chain.has_policies() {
             return 0;
         }
-        let reach = self.transcript.len() - self.transcript.hidden.max(self.transcript.certain);
+        let reach = self.transcript.len() - self.transcript.hidden_pieces().max(self.transcript.certain);
         reach.min(self.request.limits.horizon as usize)
     }
 
@@ -167,8 +167,7 @@ impl Session {
         let position = (self.transcript.len() + ahead.len()) as u32;
         let attempts = &self.transcript.attempts;
         let parameters = self.parameters.now();
-        let units = [self.transcript.window().units(), ahead].concat();
-        let recent = &penalised(&units, self.vocabulary.letters());
+        let recent = &[self.transcript.units(), ahead].concat();
         let selection = workspace.shortlist.select(&row.logits, 0.0, attempts.bans(position), recent, &parameters);
         if row.abstains || selection.candidates.is_empty() {
             return None;
@@ -176,17 +175,6 @@ impl Session {
         let noise = Noise::at(self.request.seed, position, attempts.count(position));
         Some(workspace.sampler.draw(selection.candidates, recent, &parameters, noise))
     }
-}
-
-/// The units that the repeat penalty counts, newest last: all but letters.
-fn penalised(units: &[Unit], letters: Unit) -> Cow<'_, [Unit]> {
-    if letters == 0 {
-        return Cow::Borrowed(units);
-    }
-    let mut newest: Vec<Unit> =
-        units.iter().rev().filter(|&&unit| unit >= letters).take(PENALTY_WINDOW).copied().collect();
-    newest.reverse();
-    Cow::Owned(newest)
 }
 
 /// What hooks see of a unit that could come next, with what each member gave it.
@@ -218,7 +206,7 @@ pub(in crate::decode) fn member_probabilities(rows: &[&MemberRow], unit: Unit) -
 }
 
 /// The member that gave a unit most weight; of equals the first.
-fn leader(probabilities: &[f32], weights: &[f32]) -> u32 {
+pub(super) fn leader(probabilities: &[f32], weights: &[f32]) -> u32 {
     let weighted = probabilities.iter().zip(weights).map(|(probability, weight)| probability * weight);
     let mut best = (0, f32::NEG_INFINITY);
     for (index, value) in weighted.enumerate() {

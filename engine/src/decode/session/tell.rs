@@ -106,7 +106,7 @@ impl Session {
     }
 
     /// The first event.
-    pub(super) fn tell_init(&self, out: Observer) {
+    pub(super) fn tell_init(&mut self, out: Observer) {
         let policies = self.chain.policies();
         out(&Event::Init {
             models: (&self.members.names).into(),
@@ -114,6 +114,9 @@ impl Session {
             policies: policies.into(),
             seed: self.request.seed,
         });
+        for text in std::mem::take(&mut self.unread) {
+            out(&Event::Notice { text: text.into() });
+        }
         if self.dropped_messages > 0 {
             self.tell_dropped(out);
         }
@@ -142,7 +145,7 @@ impl Session {
             avg_agreement: window.mean_agreement(),
         });
         Outcome {
-            units: window.units().to_vec(),
+            units: self.transcript.units().to_vec(),
             reply: Reply {
                 text: text.to_string(),
                 reason,

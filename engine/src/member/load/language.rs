@@ -1,14 +1,14 @@
-//! What the members of an ensemble speak: tokens where all have the same, units otherwise.
+//! What the members of an ensemble speak: tokens where all have the same, bytes otherwise.
 
 use crate::member::ensemble::Member;
 use crate::member::model::Model;
-use crate::member::reader::{Aligned, Follower, Plain, Reader};
-use crate::member::units::{self, TokenMap};
+use crate::member::reader::{Bytewise, Follower, Plain, Reader};
+use crate::member::spelling::{self, Trie};
 use crate::member::{Ensemble, Unit, Vocabulary};
-use crate::settings::{Align, Settings};
+use crate::settings::{Align, Heads, Settings};
 use std::sync::Arc;
 
-/// The units of an ensemble, and what each member's tokens are in them.
+/// The units of an ensemble, and each member's tokens.
 pub(in crate::member) struct Language {
     /// What the loop speaks.
     pub units: Arc<Vocabulary>,
@@ -22,8 +22,8 @@ pub(in crate::member) struct Language {
 enum Manner {
     /// Units are the tokens of all.
     Same,
-    /// Each has a map of its tokens in units, and at most so many heads.
-    Exact { maps: Vec<Arc<TokenMap>>, heads: usize },
+    /// Units are bytes. Each member's tokens by their bytes; members of one family share a trie.
+    Exact { tries: Vec<Arc<Trie>>, heads: Heads, beside: usize },
     /// The others follow the first, whose tokens are the units.
     Led,
 }
@@ -32,7 +32,6 @@ impl Language {
     /// Finds out what the members have in common.
     pub fn of(own: Vec<Vocabulary>, settings: &Settings) -> Self {
         let mut same = own.clone();
-        let heads = settings.heads.unwrap_or(if settings.parameters.temperature > 0.0 { USUAL_HEADS } else { 1 });
         if settings.align != Align::Always && Vocabulary::unify(&mut same) {
             let tokens = shared(same);
             return Self { units: tokens[0].clone(), tokens, manner: Manner::Same, has_drafter: false };
@@ -41,15 +40,14 @@ impl Language {
             let tokens = shared(own);
             return Self { units: tokens[0].clone(), tokens, manner: Manner::Led, has_drafter: false };
         }
-        let references: Vec<&Vocabulary> = own.iter().collect();
-        let (common, _) = units::reduce_cached(&references, settings.cache.as_deref());
-        let maps = common.members.into_iter().map(Arc::new).collect();
-        Self {
-            units: Arc::new(common.units),
-            tokens: shared(own),
-            manner: Manner::Exact { maps, heads },
-            has_drafter: false,
+        let tokens = shared(own);
+        let mut tries: Vec<Arc<Trie>> = Vec::new();
+        for (member, own) in tokens.iter().enumerate() {
+            let known = tokens[..member].iter().position(|known| Arc::ptr_eq(known, own));
+            tries.push(known.map_or_else(|| Arc::new(Trie::new(own)), |known| tries[known].clone()));
         }
+        let manner = Manner::Exact { tries, heads: settings.heads, beside: settings.beside };
+        Self { units: Arc::new(spelling::bytes()), tokens, manner, has_drafter: false }
     }
 
     /// Adds the tokens of a model that proposes what members decode, if they are those of a member. Nothing else changes.
@@ -62,10 +60,10 @@ impl Language {
                 self.tokens.push(self.units.clone());
                 is_same
             }
-            Manner::Exact { maps, .. } => {
-                let Some(alike) = self.tokens.iter().position(|tokens| **tokens == own) else { return false };
-                maps.push(maps[alike].clone());
-                self.tokens.push(self.tokens[alike].clone());
+            Manner::Exact { tries, .. } => {
+                let alike = self.tokens.iter().position(|tokens| **tokens == own);
+                tries.push(alike.map_or_else(|| Arc::new(Trie::new(&own)), |alike| tries[alike].clone()));
+                self.tokens.push(alike.map_or_else(|| Arc::new(own), |alike| self.tokens[alike].clone()));
                 true
             }
             // Followers answer for one place at a time, so nothing is read ahead; a note says so.
@@ -76,27 +74,31 @@ impl Language {
         }
     }
 
-    /// Branches that a member's context needs room for. One that leads has none, and so a buffer for each of its texts.
-    pub fn branches(&self, member: usize) -> usize {
+    /// Branches that a member's context needs room for. Without any each of its texts has a KV buffer of its own; a recurrent
+    /// model has branches in place of going back.
+    pub fn branches(&self, member: usize, is_recurrent: bool) -> usize {
         match self.manner {
-            Manner::Exact { heads, .. } if heads > 1 => heads.min(MOST_BRANCHES),
+            Manner::Exact { .. } if is_recurrent => MOST_BRANCHES,
+            Manner::Exact { beside, .. } => beside,
             Manner::Led if member > 0 => MOST_BRANCHES,
             _ => 0,
         }
     }
 
     /// A member's view of a text in its own tokens as one in units.
-    pub fn reader(&self, index: usize, horizon: usize) -> impl Fn(Plain) -> Box<dyn Reader> + Send + use<> {
-        let (units, branches) = (self.units.clone(), self.branches(index));
-        let aligned = match &self.manner {
-            Manner::Exact { maps, heads } => Some((maps[index].clone(), *heads)),
+    pub fn reader(&self, index: usize, branches: usize) -> impl Fn(Plain) -> Box<dyn Reader> + Send + use<> {
+        let (units, own) = (self.units.clone(), self.tokens[index].clone());
+        let in_bytes = match &self.manner {
+            Manner::Exact { tries, heads, .. } => Some((tries[index].clone(), *heads)),
             Manner::Same | Manner::Led => None,
         };
         let follows = matches!(self.manner, Manner::Led) && index > 0;
-        move |own| match &aligned {
-            Some((map, heads)) => Box::new(Aligned::new(own, map.clone(), units.clone(), *heads, branches, horizon)),
-            None if follows => Box::new(Follower::new(own, units.clone())),
-            None => Box::new(own),
+        move |plain| match &in_bytes {
+            Some((trie, heads)) => {
+                Box::new(Bytewise::new(plain, trie.clone(), own.clone(), units.clone(), *heads, branches))
+            }
+            None if follows => Box::new(Follower::new(plain, units.clone())),
+            None => Box::new(plain),
         }
     }
 
@@ -110,26 +112,14 @@ impl Language {
         }
     }
 
-    /// What the first member's tokens are in units; `None` for a token that is never emitted.
-    pub fn units_of(&self, tokens: &[Unit]) -> Option<Vec<Unit>> {
-        let Manner::Exact { maps, .. } = &self.manner else {
-            return tokens.iter().all(|&token| (token as usize) < self.units.len()).then(|| tokens.to_vec());
-        };
-        let mut units = Vec::new();
-        for &token in tokens {
-            let own = maps[0].units_of(token);
-            if own.is_empty() {
-                return None;
-            }
-            units.extend_from_slice(own);
+    /// A text in units, of which `tokens` makes tokens of the first member where those are the units.
+    pub fn units_of(&self, text: &str, tokens: impl FnOnce() -> Vec<Unit>) -> Option<Vec<Unit>> {
+        if let Manner::Exact { .. } = self.manner {
+            return Some(text.bytes().map(Unit::from).collect());
         }
-        Some(units)
+        Some(tokens()).filter(|tokens| tokens.iter().all(|&token| (token as usize) < self.units.len()))
     }
 }
-
-/// Heads above temperature 0, where the text leaves what each member thinks likeliest. On 5 kB of stories stories-260k needs
-/// 5.40 bits per byte with one head, 1.1202 with two, 1.1209 with four and with eight.
-const USUAL_HEADS: usize = 4;
 
 /// What a context decodes side by side.
 pub(super) const MOST_BRANCHES: usize = 8;

@@ -8,7 +8,7 @@ use crate::error::Error;
 use crate::member::Token;
 use crate::member::inspect;
 use crate::member::model::llama::Llama;
-use crate::member::model::{Model, Need, Sequence};
+use crate::member::model::{Model, Need, Sequence, Tail};
 use crate::member::reader::tokens::tokenise_text;
 use crate::settings::{CacheType, ModelSource};
 use std::path::{Path, PathBuf};
@@ -55,27 +55,18 @@ fn decode(mut model: Llama, tokens: &[i32], context: usize, others: bool) -> Opt
         read(&mut model, &sequence, &tokens, tokens.len(), &[])?;
     }
     if others {
-        read(&mut model, &sequence, &tokens, tokens.len() + 1, &[next.to_vec(), next[..1].to_vec()])?;
+        let tail = |tokens: &[Token]| Tail { at: prompt, tokens: tokens.to_vec() };
+        read(&mut model, &sequence, &tokens, tokens.len() + 1, &[tail(&next), tail(&next[..1])])?;
     }
     tokens.pop();
     read(&mut model, &sequence, &tokens, tokens.len(), &[])
 }
 
 /// Decodes to the end of `tokens`, with rows from a length on, and the tails behind it.
-fn read(model: &mut Llama, sequence: &Sequence, tokens: &[Token], rows: usize, tails: &[Vec<Token>]) -> Option<()> {
+fn read(model: &mut Llama, sequence: &Sequence, tokens: &[Token], rows: usize, tails: &[Tail]) -> Option<()> {
     let interrupted = Arc::default();
     let (prompt, agreed, rows) = (tokens.len(), tokens.len(), rows.max(1));
-    let mut need = Need {
-        sequence,
-        tokens,
-        agreed,
-        rows,
-        prompt,
-        tails: &[],
-        branch_at: tokens.len(),
-        anew: false,
-        interrupted: &interrupted,
-    };
+    let mut need = Need { sequence, tokens, agreed, rows, prompt, tails: &[], anew: false, interrupted: &interrupted };
     loop {
         let (progress, outputs) = model.decode(std::slice::from_ref(&need));
         for output in outputs {

@@ -10,7 +10,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 
 /// Rows of a batch at most. With a vocabulary of 152,000 one is 0.6 MB in llama.cpp's buffers, and as much in its compute
 /// graph.
-const MOST_ROWS: usize = 16;
+const MOST_ROWS: usize = 32;
 
 /// Tokens of a tail for which there is room beside the texts.
 const TAIL: usize = 32;

@@ -1,7 +1,7 @@
 //! A model that llama.cpp runs: which texts it has read how far, and what goes into a batch.
 
 use super::context::{Batch, Checkpoint, Context};
-use super::{DecodeError, Model, Need, Output, Place, Places, Progress, Sequence};
+use super::{DecodeError, Model, Need, Output, Place, Places, Progress, Sequence, Tail};
 use crate::member::schedule::batch_cost;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -138,8 +138,9 @@ impl Llama {
     /// Brings a text's place to where its need begins.
     fn prepare(&mut self, need: &Need) -> Result<(), DecodeError> {
         let (line, len) = (need.sequence.id(), need.tokens.len());
-        let too_long = |tail: &Vec<_>| tail.is_empty() || tail.len() > self.context.shape().batch as usize;
-        if len > self.context.shape().size as usize || need.branch_at > len || need.tails.iter().any(too_long) {
+        let batch = self.context.shape().batch as usize;
+        let is_wrong = |tail: &Tail| tail.at > len || tail.tokens.is_empty() || tail.tokens.len() > batch;
+        if len > self.context.shape().size as usize || need.tails.iter().any(is_wrong) {
             return Err(DecodeError::Full);
         }
         if !need.tails.is_empty() && self.context.shape().branches == 0 {
@@ -172,27 +173,22 @@ impl Llama {
                 outputs.push(Output { need: index, place: Place::After(at + 1), index: number });
             }
         }
-        // Tails go off from a text that is in the cache.
-        if part.tokens > 0 || need.tails.is_empty() {
-            return part;
-        }
         let texts = self.context.shape().texts;
         let taken = outputs.iter().filter(|output| matches!(output.place, Place::Tail(_))).count();
         let branches = texts + taken..texts + self.context.shape().branches;
-        for (number, (branch, tail)) in branches.zip(need.tails).enumerate() {
-            if self.batch.len() + tail.len() > most || outputs.len() == self.context.most_rows() {
+        // Tails go off from what is in the cache.
+        let tails = need.tails.iter().enumerate().filter(|(_, tail)| tail.at <= read);
+        for (branch, (number, Tail { at, tokens })) in branches.zip(tails) {
+            if self.batch.len() + tokens.len() > most || outputs.len() == self.context.most_rows() {
                 break;
             }
-            self.context.branch(line, branch, need.branch_at);
+            self.context.branch(line, branch, *at);
             let mut last = 0;
-            for (at, &token) in tail.iter().enumerate() {
-                last = self.batch.add(token, need.branch_at + at, branch, at + 1 == tail.len());
+            for (place, &token) in tokens.iter().enumerate() {
+                last = self.batch.add(token, at + place, branch, place + 1 == tokens.len());
             }
             outputs.push(Output { need: index, place: Place::Tail(number), index: last });
-            part.tails = part.tails.start..branch + 1;
-            if number == 0 {
-                part.tails.start = branch;
-            }
+            part.tails = if part.tails.is_empty() { branch..branch + 1 } else { part.tails.start..branch + 1 };
         }
         part
     }

@@ -64,15 +64,21 @@ pub struct Need<'a> {
     pub rows: usize,
     /// Of the tokens so many are the prompt, to whose end others may come back.
     pub prompt: usize,
-    /// Rows are wanted after the first `branch_at` tokens and each of these, which do not become part of the text. Once it is
-    /// read.
-    pub tails: &'a [Vec<Token>],
-    /// Where the tails go off.
-    pub branch_at: usize,
+    /// Rows are wanted after these, too; they do not become part of the text.
+    pub tails: &'a [Tail],
     /// The place is emptied and all is read again.
     pub anew: bool,
     /// Nothing is decoded while it is true.
     pub interrupted: &'a Arc<AtomicBool>,
+}
+
+/// Tokens beside a text that begins like it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Tail {
+    /// They follow the first `at` tokens of the text. It is decoded once these were read in an earlier batch.
+    pub at: usize,
+    /// One at least.
+    pub tokens: Vec<Token>,
 }
 
 /// How far a batch has brought a text.

@@ -7,7 +7,7 @@
 //! nobody would overrule it.
 
 use super::{MemberRow, Plain, Primed, Reader, Wanted};
-use crate::member::model::{Need, Place};
+use crate::member::model::{Need, Place, Tail};
 use crate::member::{MemberError, Token, Unit, Vocabulary};
 use crate::settings::Prompt;
 use std::sync::Arc;
@@ -41,7 +41,7 @@ enum Work {
     /// Reads what the leader has written, to say what it makes of these units.
     Asked(Vec<Unit>),
     /// Reads what these units begin with in its own tokens; rows as they come, `None` for one that is no distribution.
-    Spelling { spelled: Vec<(Unit, Vec<Token>)>, beginnings: Vec<Vec<Token>>, rows: Vec<Option<MemberRow>> },
+    Spelling { spelled: Vec<(Unit, Vec<Token>)>, beginnings: Vec<Tail>, rows: Vec<Option<MemberRow>> },
 }
 
 /// What is left at least of a unit's probability: what was taken away is an estimate.
@@ -93,13 +93,13 @@ impl Follower {
     fn scores(
         &self,
         spelled: &[(Unit, Vec<Token>)],
-        beginnings: &[Vec<Token>],
+        beginnings: &[Tail],
         rows: Vec<Option<MemberRow>>,
     ) -> Option<Vec<f32>> {
         let rows = rows.into_iter().collect::<Option<Vec<MemberRow>>>()?;
         let first = self.inner.newest_row()?;
         let probability = |before: &[Token], token: Token| {
-            let row = match beginnings.binary_search_by(|known| known.as_slice().cmp(before)) {
+            let row = match beginnings.binary_search_by(|known| known.tokens.as_slice().cmp(before)) {
                 Ok(place) => &rows[place],
                 Err(_) => first,
             };
@@ -175,6 +175,10 @@ impl Reader for Follower {
         Ok(primed)
     }
 
+    fn leave_out(&mut self) {
+        self.inner.leave_out();
+    }
+
     fn extend(&mut self, units: &[Unit], _: Wanted) {
         for &unit in units {
             let log = |row: &MemberRow| {
@@ -227,6 +231,8 @@ impl Reader for Follower {
                     let mut beginnings: Vec<Vec<Token>> = spelled.iter().flat_map(|(_, tokens)| ends(tokens)).collect();
                     beginnings.sort_unstable();
                     beginnings.dedup();
+                    let len = self.inner.len();
+                    let beginnings = beginnings.into_iter().map(|tokens| self.inner.tail(len, tokens)).collect();
                     self.work = Work::Spelling { spelled, beginnings, rows: Vec::new() };
                 }
                 Work::Spelling { beginnings, rows, .. } => {
@@ -242,7 +248,7 @@ impl Reader for Follower {
             }
         }
         let Work::Spelling { beginnings, rows, .. } = &self.work else { return Ok(None) };
-        Ok(Some(self.inner.need_tails(self.inner.len(), &beginnings[rows.len()..])))
+        Ok(Some(self.inner.need_tails(&beginnings[rows.len()..])))
     }
 
     fn absorb(&mut self, place: Place, logits: &[f32]) {

@@ -1,7 +1,7 @@
 //! One member and one text: the units that stand, in the member's own tokens, and the rows that follow from them. A reader
 //! decodes nothing. It says what it needs, and takes what comes of it.
 
-mod aligned;
+mod bytewise;
 mod follower;
 mod plain;
 mod prompt;
@@ -9,7 +9,8 @@ mod rows;
 mod tokenizer;
 pub(super) mod tokens;
 
-pub(crate) use aligned::Aligned;
+pub(crate) use bytewise::Bytewise;
+pub use bytewise::Draw;
 pub(crate) use follower::Follower;
 pub use plain::Plain;
 pub(crate) use prompt::PromptForm;
@@ -18,12 +19,12 @@ pub(crate) use tokenizer::{LlamaTokenizer, Tongue};
 
 use super::model::{Need, Place};
 use super::{MemberError, Token, Unit};
-use crate::settings::Prompt;
+use crate::settings::{Heads, Prompt};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 /// Rows that a reader keeps at least: of a draft, of what comes before it and of what follows.
-pub(crate) const LEAST_ROWS: usize = 12;
+pub(crate) const LEAST_ROWS: usize = 18;
 
 /// What reading a prompt came to, in tokens of the member.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -34,6 +35,8 @@ pub struct Primed {
     pub decoded: usize,
     /// Texts after which the reply is over, by the form of the prompt.
     pub stop: Vec<String>,
+    /// The first character that was left out of it, the first time that one is: see [`Reader::leave_out`].
+    pub left_out: Option<char>,
 }
 
 /// After which of the units that are added a row is wanted.
@@ -62,6 +65,14 @@ pub trait Tokenizer: Send {
     /// A text that goes on after the tokens `before`.
     fn tokens_after(&self, before: &[Token], text: &str) -> Result<Vec<Token>, MemberError>;
 
+    /// From now on characters that there is no token for are left out of what is read.
+    fn leave_out(&mut self) {}
+
+    /// The first character that was left out, if none was asked for before.
+    fn take_left_out(&mut self) -> Option<char> {
+        None
+    }
+
     /// The reply is over and is exactly this text, up to `tokens` tokens in all: a prompt that goes on from it keeps them.
     fn ended(&mut self, _text: &str, _tokens: usize) {}
 
@@ -76,6 +87,9 @@ pub trait Reader: Send {
 
     /// Takes a prompt, reusing the longest beginning that is known already. Its row is there once nothing is needed.
     fn prime(&mut self, prompt: &Prompt) -> Result<Primed, MemberError>;
+
+    /// From now on characters that it has no token for are left out of prompts, because another member can read them.
+    fn leave_out(&mut self) {}
 
     /// Adds units to what stands.
     fn extend(&mut self, units: &[Unit], rows: Wanted);
@@ -121,8 +135,19 @@ pub trait Reader: Send {
     /// Asks a member that decodes only when it is asked, about the leader's best units; the others have their rows.
     fn consult(&mut self, _leader: &Arc<MemberRow>, _candidates: &[Unit]) {}
 
-    /// In how many ways it may read the text, if it speaks other units than its tokens; from the next prompt on.
-    fn set_heads(&mut self, _heads: usize) {}
+    /// In how many ways it may read the text, if its units are bytes; from the next prompt on.
+    fn set_heads(&mut self, _heads: Heads) {}
+
+    /// Tells what it may write behind `len` units up to the end of its token, if its units are bytes, and how likely that is;
+    /// nothing is the end of the text. False where it has no say.
+    fn continuations(&mut self, _len: usize, _how: &Draw, _into: &mut dyn FnMut(&[u8], f64)) -> bool {
+        false
+    }
+
+    /// Whether it most likely reads the first `len` units as whole tokens.
+    fn ends_token(&self, _len: usize) -> bool {
+        true
+    }
 
     /// The prompt in units, as far as it has any.
     fn prompt(&self) -> Vec<Unit> {

@@ -3,7 +3,7 @@
 use super::rows::KeptRows;
 use super::{MemberRow, Primed, Reader, Tokenizer, Wanted};
 use crate::fuse::{self, InvalidRow};
-use crate::member::model::{Need, Place, Sequence};
+use crate::member::model::{Need, Place, Sequence, Tail};
 use crate::member::{MemberError, Token, Unit, Vocabulary};
 use crate::settings::Prompt;
 use std::sync::Arc;
@@ -103,6 +103,11 @@ impl Plain {
         self.tokenizer.tokens_after(&self.tokens[..self.prompt], text)
     }
 
+    /// A text that goes on from what stands, in tokens.
+    pub(super) fn tokens_behind(&self, text: &str) -> Result<Vec<Token>, MemberError> {
+        self.tokenizer.tokens_after(&self.tokens, text)
+    }
+
     /// The reply.
     pub(super) fn reply(&self) -> &[Token] {
         &self.tokens[self.prompt..]
@@ -125,9 +130,19 @@ impl Plain {
         self.rows.get(self.tokens.len())
     }
 
-    /// Rows after the first `len` tokens of the reply and each of these.
-    pub(super) fn need_tails<'a>(&'a self, len: usize, tails: &'a [Vec<Token>]) -> Need<'a> {
-        Need { rows: self.tokens.len() + 1, tails, branch_at: self.prompt + len, ..self.whole() }
+    /// How many rows it keeps at most.
+    pub(super) fn rows(&self) -> usize {
+        self.rows.capacity()
+    }
+
+    /// Rows after tails alone.
+    pub(super) fn need_tails<'a>(&'a self, tails: &'a [Tail]) -> Need<'a> {
+        Need { rows: self.tokens.len() + 1, tails, ..self.whole() }
+    }
+
+    /// Tokens behind the first `len` of the reply.
+    pub(super) fn tail(&self, len: usize, tokens: Vec<Token>) -> Tail {
+        Tail { at: self.prompt + len, tokens }
     }
 
     /// A row of the model as one of units; `None` for one that is no distribution.
@@ -137,13 +152,9 @@ impl Plain {
         row.complete().ok().map(|()| row)
     }
 
-    /// Reads everything again, with the row at the end.
-    pub(super) fn read_again(&mut self) {
-        let len = self.tokens.len();
-        self.rows.drop_after(len.saturating_sub(1));
-        self.wanted = len;
-        self.illness = Illness::Treated { begun: false };
-        self.asked = self.first_unknown();
+    /// Whether the row after `len` tokens of the reply is wanted and not there yet.
+    pub(super) fn is_coming(&self, len: usize) -> bool {
+        self.prompt + len >= self.wanted && len <= self.len() && self.rows.get(self.prompt + len).is_none()
     }
 
     fn whole(&self) -> Need<'_> {
@@ -154,7 +165,6 @@ impl Plain {
             rows: self.wanted,
             prompt: self.prompt,
             tails: &[],
-            branch_at: self.tokens.len(),
             anew: self.illness == Illness::Treated { begun: false },
             interrupted: &self.interrupted,
         }
@@ -258,7 +268,12 @@ impl Reader for Plain {
         self.wanted = len;
         self.asked = self.first_unknown();
         let again = if self.asked < len || self.rows.get(len).is_none() { self.asked - 1 } else { len };
-        Ok(Primed { tokens: len, decoded: len - self.read.min(again), stop })
+        let left_out = self.tokenizer.take_left_out();
+        Ok(Primed { tokens: len, decoded: len - self.read.min(again), stop, left_out })
+    }
+
+    fn leave_out(&mut self) {
+        self.tokenizer.leave_out();
     }
 
     fn extend(&mut self, units: &[Unit], rows: Wanted) {

@@ -43,11 +43,15 @@ impl Tongue {
 pub(crate) struct LlamaTokenizer {
     tongue: Arc<Tongue>,
     known: KnownText,
+    leaves_out: bool,
+    left_out: Option<char>,
+    was_told: bool,
 }
 
 impl LlamaTokenizer {
     pub fn new(tongue: Arc<Tongue>) -> Self {
-        Self { tongue, known: KnownText::default() }
+        let (known, leaves_out, left_out, was_told) = Default::default();
+        Self { tongue, known, leaves_out, left_out, was_told }
     }
 }
 
@@ -81,9 +85,18 @@ impl Tokenizer for LlamaTokenizer {
             self.known = KnownText::default();
             return Ok((tokens, Vec::new()));
         }
-        let (pieces, stop) = form
+        let (mut pieces, stop) = form
             .render(prompt)
             .map_err(|error| MemberError::Template { member: name.clone(), why: error.to_string() })?;
+        if self.leaves_out {
+            for piece in &mut pieces {
+                let unknown = vocabulary.inexpressible(&piece.text);
+                self.left_out = self.left_out.or(unknown);
+                if unknown.is_some() {
+                    piece.text = vocabulary.expressible(&piece.text);
+                }
+            }
+        }
         let text: String = pieces.iter().map(|piece| piece.text.as_str()).collect();
         self.tongue.check(&text)?;
         let (bytes, count) = self.known.beginning_of(&text);
@@ -102,8 +115,22 @@ impl Tokenizer for LlamaTokenizer {
     }
 
     fn tokens_of(&self, text: &str) -> Result<Vec<Token>, MemberError> {
+        let Tongue { model, vocabulary, .. } = &*self.tongue;
+        if self.leaves_out && vocabulary.inexpressible(text).is_some() {
+            return Ok(known(tokens::tokenise_text(model, vocabulary, &vocabulary.expressible(text))));
+        }
         self.tongue.check(text)?;
-        Ok(known(tokens::tokenise_text(&self.tongue.model, &self.tongue.vocabulary, text)))
+        Ok(known(tokens::tokenise_text(model, vocabulary, text)))
+    }
+
+    fn leave_out(&mut self) {
+        self.leaves_out = true;
+    }
+
+    fn take_left_out(&mut self) -> Option<char> {
+        let left_out = self.left_out.take().filter(|_| !self.was_told);
+        self.was_told |= left_out.is_some();
+        left_out
     }
 
     fn tokens_after(&self, before: &[Token], text: &str) -> Result<Vec<Token>, MemberError> {

@@ -102,7 +102,8 @@ fn has_ties(candidates: &[(u32, f32)], recent: &[u32], penalty: f32) -> bool {
 
 /// What the chain left after a draw, with its logits.
 fn left(sampler: &Sampler) -> Vec<(i32, f32)> {
-    let mut left: Vec<(i32, f32)> = sampler.candidates.data.iter().map(|one| (one.id().0, one.logit())).collect();
+    let mut left: Vec<(i32, f32)> =
+        sampler.truncation.candidates.data.iter().map(|one| (one.id().0, one.logit())).collect();
     left.sort_by_key(|(unit, _)| *unit);
     left
 }
@@ -148,9 +149,9 @@ proptest! {
 
 /// Probabilities by llama.cpp's own last sampler.
 fn probabilities(sampler: &mut Sampler, units: u32) -> Vec<f64> {
-    sampler.candidates.apply_sampler(&mut LlamaSampler::dist(1));
+    sampler.truncation.candidates.apply_sampler(&mut LlamaSampler::dist(1));
     let mut probabilities = vec![0.0; units as usize];
-    sampler.candidates.data.iter().for_each(|one| probabilities[one.id().0 as usize] = f64::from(one.p()));
+    sampler.truncation.candidates.data.iter().for_each(|one| probabilities[one.id().0 as usize] = f64::from(one.p()));
     let sum: f64 = probabilities.iter().sum();
     probabilities.iter().map(|probability| probability / sum).collect()
 }
@@ -168,7 +169,7 @@ fn a_million_draws_follow_the_chains_distribution() {
     ];
     for (index, parameters) in settings.into_iter().enumerate() {
         let mut sampler = sampler(UNITS);
-        sampler.truncate(&candidates, &recent, &parameters);
+        sampler.truncation.apply(&candidates, &recent, &parameters);
         let mut counts = vec![0; UNITS as usize];
         for position in 0..1_000_000 {
             let drawn = sampler.best(Some(Noise::at(7, position, index as u32))).unwrap();
@@ -188,7 +189,7 @@ fn units_of_the_same_bytes_keep_their_probabilities() {
     let vocabulary = Vocabulary::from_pieces(&[b"a", b"", b"a", b"b", b"a", b"", b"x"], &[6]).with_kinds(&[0], &[]);
     let mut sampler = Sampler::new(&vocabulary);
     let logits = [0.3, -0.2, 0.5, 0.1, 0.0, 0.2, 0.1];
-    sampler.truncate(&list(&logits), &[], &PLAIN);
+    sampler.truncation.apply(&list(&logits), &[], &PLAIN);
     let mut counts = vec![0; 7];
     (0..100_000).for_each(|position| counts[sampler.best(Some(Noise::at(3, position, 0))).unwrap() as usize] += 1);
     let (square, degrees) = chi_squared(&counts, &softmax(&logits));
@@ -212,7 +213,7 @@ fn independence(pairs: impl Iterator<Item = (u32, u32)>, right: &[f64]) -> (f64,
 fn neighbours_in_position_attempt_and_seed_have_nothing_to_do_with_each_other() {
     let logits = scores(8, 1.0, 5);
     let mut sampler = sampler(8);
-    sampler.truncate(&list(&logits), &[], &PLAIN);
+    sampler.truncation.apply(&list(&logits), &[], &PLAIN);
     let at = |seed, position, attempt| sampler.best(Some(Noise::at(seed, position, attempt))).unwrap();
     let right = softmax(&logits);
     for (what, (square, degrees)) in [
@@ -301,8 +302,8 @@ fn two_distributions_draw_the_same_as_often_as_they_can() {
         let shift = 7 * pair % UNITS;
         let (mut one, mut two) = (sampler(UNITS), Sampler::new(&vocabulary(UNITS, shift)));
         let renumbered: Vec<f64> = (0..UNITS).map(|unit| second[((unit + shift) % UNITS) as usize]).collect();
-        one.truncate(&list(&first), &[], &PLAIN);
-        two.truncate(&list(&renumbered), &[], &PLAIN);
+        one.truncation.apply(&list(&first), &[], &PLAIN);
+        two.truncation.apply(&list(&renumbered), &[], &PLAIN);
         let same = (0..POSITIONS).filter(|&position| {
             let noise = Some(Noise::at(3, position, pair));
             one.best(noise).unwrap() == (two.best(noise).unwrap() + shift) % UNITS

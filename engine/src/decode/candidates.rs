@@ -1,0 +1,173 @@
+//! What may be written next where members have different vocabularies: strings up to the end of a member's token, and how the
+//! fusion divides what it has among them.
+//!
+//! The fusion speaks of bytes: of its row r, the members' rows p_i and a string s that member i continues the text with, with
+//! probability F_i(s). Most fusions are means, and then `r = Σ v_i p_i` has weights that can be read off the rows (least squares);
+//! what is left is a factor for each byte, `ρ(b) = r(b) / Σ v_i p_i(b)`. A string is drawn from
+//!
+//! `Σ_i v_i F_i(s) · ρ(first byte of s)`
+//!
+//! after truncation and temperature, byte by byte: at each further byte v is what it is there, and its ρ is a factor more. For
+//! one member this is its own row of tokens, for members with the same tokens the fused row of these.
+
+use crate::fuse::is_greedy;
+use crate::member::sampler::{Noise, Truncation, draw_byte, draw_share};
+use crate::member::spelling::BYTES;
+use plugin_api::Parameters;
+use std::collections::HashMap;
+
+/// Strings that begin alike, by what they weigh.
+#[derive(Debug, Default)]
+pub(super) struct Candidates {
+    strings: Vec<Candidate>,
+    places: HashMap<Vec<u8>, usize>,
+    /// How many bytes of them are drawn, which are in front of all.
+    drawn: usize,
+    /// What weights are raised to; `None` where the likeliest is taken.
+    power: Option<f64>,
+}
+
+#[derive(Debug)]
+struct Candidate {
+    bytes: Vec<u8>,
+    /// What each member gives it.
+    members: Vec<f64>,
+    /// Product of the factors of its bytes.
+    factor: f64,
+    /// What all of them give it, before anything is drawn.
+    mass: f64,
+}
+
+impl Candidates {
+    /// So many members have a say of what is drawn with these parameters.
+    pub fn new(parameters: &Parameters) -> Self {
+        let power = (!is_greedy(parameters)).then(|| 1.0 / f64::from(parameters.temperature));
+        Self { power, ..Self::default() }
+    }
+
+    /// Nothing is left to draw from.
+    pub fn is_empty(&self) -> bool {
+        self.strings.is_empty()
+    }
+
+    /// Of `members` members this one gives a string this probability.
+    pub fn add(&mut self, bytes: &[u8], member: usize, members: usize, probability: f64) {
+        let place = match self.places.get(bytes) {
+            Some(&place) => place,
+            None => {
+                let place = self.strings.len();
+                self.places.insert(bytes.to_vec(), place);
+                let members = vec![0.0; members];
+                self.strings.push(Candidate { bytes: bytes.to_vec(), members, factor: 1.0, mass: 0.0 });
+                place
+            }
+        };
+        self.strings[place].members[member] += probability;
+    }
+
+    /// Leaves out `bans`, unless nothing else is there.
+    pub fn ban(&mut self, bans: &[Vec<u8>]) {
+        if self.strings.iter().any(|string| !bans.contains(&string.bytes)) {
+            self.strings.retain(|string| !bans.contains(&string.bytes));
+        }
+    }
+
+    /// The fusion gives the members these weights, and the next byte these factors.
+    pub fn weigh(&mut self, weights: &[f64], factors: &[f64]) {
+        for Candidate { bytes, members, factor, mass } in &mut self.strings {
+            let next = bytes.get(self.drawn).map_or(BYTES, |&byte| usize::from(byte));
+            *factor *= factors[next];
+            let mean: f64 = members.iter().zip(weights).map(|(own, weight)| own * weight).sum();
+            *mass = mean * *factor;
+        }
+        self.strings.retain(|string| string.mass > 0.0);
+    }
+
+    /// Cuts off what is unlikely by what weighs now.
+    pub fn truncate(&mut self, parameters: &Parameters, truncation: &mut Truncation) {
+        // Of equals the one that came first stays first.
+        self.strings.sort_by(|one, other| other.mass.total_cmp(&one.mass));
+        if self.power.is_some() {
+            let scores = self.strings.iter().map(|string| string.mass.ln() as f32);
+            let scores: Vec<(u32, f32)> = (0..).zip(scores).collect();
+            let plain = Parameters { repeat_penalty: 1.0, ..*parameters };
+            let mut is_left = vec![false; scores.len()];
+            for &(place, _) in truncation.distribution(&scores, &[], &plain) {
+                is_left[place as usize] = true;
+            }
+            let mut is_left = is_left.into_iter();
+            self.strings.retain(|_| is_left.next() == Some(true));
+        }
+        self.places.clear();
+    }
+
+    /// The next byte, or the end of the text, behind the bytes `before` of the piece.
+    pub fn draw(&self, before: &[u8], noise: Noise) -> Option<u32> {
+        let next = |string: &Candidate| string.bytes.get(self.drawn).map_or(BYTES, |&byte| usize::from(byte));
+        let Some(power) = self.power else { return self.best().map(|string| next(string) as u32) };
+        let best = self.best()?.mass;
+        let mut row = [0.0f32; BYTES + 1];
+        for string in &self.strings {
+            row[next(string)] += (string.mass / best).powf(power) as f32;
+        }
+        draw_byte(&row, before, noise)
+    }
+
+    /// That byte was written. Whether a string ends with it; `before` are the bytes of the piece, this one included.
+    pub fn push(&mut self, byte: u8, before: &[u8], noise: Noise) -> bool {
+        let drawn = self.drawn;
+        self.strings.retain(|string| string.bytes.get(drawn) == Some(&byte));
+        self.drawn += 1;
+        let ends = |string: &Candidate| string.bytes.len() == drawn + 1;
+        let Some(best) = self.best() else { return true };
+        let is_over = match self.power {
+            None => ends(best),
+            Some(power) => {
+                let weight = |string: &Candidate| (string.mass / best.mass).powf(power);
+                let all: f64 = self.strings.iter().map(weight).sum();
+                let ended: f64 = self.strings.iter().filter(|string| ends(string)).map(weight).sum();
+                ended >= all || ended > 0.0 && draw_share(before, noise) < ended / all
+            }
+        };
+        if is_over {
+            return true;
+        }
+        self.strings.retain(|string| string.bytes.len() > drawn + 1);
+        false
+    }
+
+    /// The heaviest, of equals the first.
+    fn best(&self) -> Option<&Candidate> {
+        self.strings.iter().reduce(|best, one| if one.mass > best.mass { one } else { best })
+    }
+}
+
+/// The weights of a mean of rows that is nearest to `fused`, near `expected` where the rows say nothing of them: not negative,
+/// with a sum of 1.
+pub(super) fn weights(rows: &[&[f32]], fused: &[f32], expected: &[f64]) -> Vec<f64> {
+    let dot = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(&a, &b)| f64::from(a) * f64::from(b)).sum::<f64>();
+    let gram: Vec<Vec<f64>> = rows.iter().map(|one| rows.iter().map(|other| dot(one, other)).collect()).collect();
+    let aim: Vec<f64> = rows.iter().map(|row| dot(row, fused)).collect();
+    let mut weights = expected.to_vec();
+    // Two weights at a time, to the best for both: the sum stays.
+    for _ in 0..ROUNDS {
+        for one in 0..rows.len() {
+            for other in 0..one {
+                let slope = |member: usize| {
+                    let mean: f64 = gram[member].iter().zip(&weights).map(|(gram, weight)| gram * weight).sum();
+                    aim[member] - mean + NEAR * (expected[member] - weights[member])
+                };
+                let curve = gram[one][one] + gram[other][other] - 2.0 * gram[one][other] + 2.0 * NEAR;
+                let step = ((slope(one) - slope(other)) / curve).clamp(-weights[one], weights[other]);
+                weights[one] += step;
+                weights[other] -= step;
+            }
+        }
+    }
+    weights
+}
+
+/// By how much it counts that weights are as expected, against how near the rows are.
+const NEAR: f64 = 1e-9;
+
+const ROUNDS: usize = 8;
