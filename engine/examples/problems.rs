@@ -1,7 +1,8 @@
 //! How many word problems some models answer: `cargo run --release --example problems -- PROBLEMS.jsonl LIMIT TEMPERATURE
-//! FUSION A.gguf B.gguf …`. A line of the file has a `question` and a number, its `result`; an answer ends with `#### NUMBER`.
+//! FUSION A.gguf B.gguf …`, where FUSION is a name or `NAME:{JSON}` with its settings. A line of the file has a `question` and a number, its `result`; an answer ends with `#### NUMBER`.
 //! Prints a mark for each problem, 1 where it was right, so that two runs can be paired.
 
+use llama_selfmod::hooks::native::PluginConfig;
 use llama_selfmod::settings::{ModelSource, Prompt, Settings};
 use llama_selfmod::{Engine, Error};
 use plugin_api::Parameters;
@@ -15,8 +16,12 @@ fn main() -> Result<(), Error> {
     let number = |text: &str| text.parse().map_err(|_| Error::Input(format!("`{text}` is no number")));
     let parameters = Parameters { temperature: number(&temperature)?, ..Settings::default().parameters };
     let (policies, limit) = (Vec::new(), number(&limit)? as usize);
+    let (fusion_mode, own) = fusion.split_once(':').unwrap_or((&fusion, "{}"));
+    let config = format!("{{\"{fusion_mode}\": {own}}}");
+    let plugin_config = PluginConfig::parse("FUSION".as_ref(), &config).map_err(Error::Input)?;
+    let fusion_mode = fusion_mode.to_string();
     let settings =
-        Settings { models, parameters, policies, fusion_mode: fusion, n_predict: 120, ..Settings::default() };
+        Settings { models, parameters, policies, fusion_mode, plugin_config, n_predict: 120, ..Settings::default() };
     let mut engine = Engine::load(settings, &|_member, _part| {})?;
     let problems = std::fs::read_to_string(&file).map_err(|error| Error::Input(format!("{file}: {error}")))?;
     let (mut marks, mut right, mut all) = (String::new(), 0, 0);

@@ -1,5 +1,6 @@
 //! How well the members and their fusion predict a text: what people choose their ensembles with.
 
+use crate::decode::Reading;
 use crate::decode::window::Window;
 use crate::engine::Engine;
 use crate::error::Error;
@@ -54,6 +55,21 @@ fn word_start<'a>(units: &[Unit], start: usize, end: usize, bytes: impl Fn(Unit)
     (start + (end - start) / 2..=end).rev().find(begins).unwrap_or(end)
 }
 
+/// As many bytes from `start` on as every member has in `room` tokens, with some left for what it reads beside them; `end` at
+/// least.
+fn widest(units: &[Unit], start: usize, end: usize, room: usize, reading: &Reading) -> usize {
+    let wider = |times: &usize| units.len().min(start + times * (end - start));
+    let fits = |&wider: &usize| {
+        let bytes: Vec<u8> = units[start..wider].iter().map(|&unit| unit as u8).collect();
+        let tokens = reading.tokens_in(&String::from_utf8_lossy(&bytes));
+        tokens.is_some_and(|tokens| tokens.iter().all(|tokens| tokens + BESIDE <= room))
+    };
+    [8, 6, 5, 4, 3, 2].iter().map(wider).find(fits).unwrap_or(end)
+}
+
+/// Tokens that a member may be ahead of what is scored.
+const BESIDE: usize = 40;
+
 impl Engine {
     /// Scores a text under the fusion that is chosen. Each unit is predicted from at least half a context of text before it,
     /// where there is that much; a member whose tokens are longer than bytes sees as much more. `progress` hears which part is done.
@@ -74,7 +90,10 @@ impl Engine {
             // Half a context is for what is scored. Each member takes as much of the text before it as fits into the other.
             let history = if reading.vocabulary().is_bytes() { HISTORY * context } else { context / 2 };
             let before = start.min(history);
-            let end = units.len().min(start + context - start.min(context / 2));
+            let mut end = units.len().min(start + context - start.min(context / 2));
+            if reading.vocabulary().is_bytes() {
+                end = widest(&units, start, end, context / 2, &reading);
+            }
             let end = word_start(&units, start, end, |unit| reading.vocabulary().bytes(unit));
             match reading.prime(&Prompt::Tokens(units[start - before..start].to_vec())) {
                 Ok(_) => {}

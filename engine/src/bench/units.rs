@@ -34,6 +34,8 @@ pub struct HeadBench {
     pub milliseconds: f64,
     /// To the members' own decoding.
     pub ratio: f64,
+    /// Batches for each token that the members read the text in by themselves.
+    pub batches: f64,
 }
 
 impl Engine {
@@ -50,13 +52,18 @@ impl Engine {
         self.decoder().scheduler.ensemble.fix_schedule(Schedule::in_turn(count, threads));
         let mut own = Vec::new();
         let mut generated = vec![Vec::new(); counts.len()];
+        let mut work = vec![(0, 0); counts.len()];
         for _ in 0..ROUNDS {
-            for ((heads, _), times) in counts.iter().zip(&mut generated) {
+            for (((heads, _), times), (batches, tokens)) in counts.iter().zip(&mut generated).zip(&mut work) {
                 self.set_heads(*heads)?;
+                let before = self.batches();
                 let (written, milliseconds) = self.generate(prompt)?;
+                // One of each model is for the prompt.
+                *batches += self.batches() - before - count as u64;
                 times.push(milliseconds);
                 let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
                 let mut reading = self.decoder().reading().map_err(failed)?;
+                *tokens += reading.tokens_in(&written).unwrap_or_default().iter().sum::<usize>();
                 reading.prime(prompt).map_err(failed)?;
                 let (ensemble, text) = reading.bare();
                 let time = ensemble.decode_own(text, &written).map_err(failed)?;
@@ -66,11 +73,17 @@ impl Engine {
         self.set_heads(self.settings().heads)?;
         self.set_parameters(before);
         let own = median(&own);
-        let head = |((_, heads), times): ((Heads, &'static str), Vec<f64>)| {
+        let head = |(((_, heads), times), (batches, tokens)): (((Heads, &'static str), Vec<f64>), (u64, usize))| {
             let milliseconds = median(&times);
-            HeadBench { heads, milliseconds, ratio: milliseconds / own }
+            let batches = batches as f64 / tokens.max(1) as f64;
+            HeadBench { heads, milliseconds, ratio: milliseconds / own, batches }
         };
-        Ok(Some(UnitBench { own, generated: counts.into_iter().zip(generated).map(head).collect() }))
+        Ok(Some(UnitBench { own, generated: counts.into_iter().zip(generated).zip(work).map(head).collect() }))
+    }
+
+    /// Of all models so far.
+    fn batches(&mut self) -> u64 {
+        self.decoder().scheduler.ensemble.batches().iter().sum()
     }
 
     fn set_heads(&mut self, heads: Heads) -> Result<(), Error> {

@@ -94,7 +94,11 @@ fn bench_table(bench: &Bench) -> String {
         let _ = writeln!(text, "a byte of the members' own decoding {:>11.4}   all in turn", units.own);
         for head in &units.generated {
             let name = format!("a byte, {} heads", head.heads);
-            let _ = writeln!(text, "{name:<32} {:>14.4}   {:.2} x", head.milliseconds, head.ratio);
+            let _ = writeln!(
+                text,
+                "{name:<32} {:>14.4}   {:.2} x, {:.2} batches a token of a member",
+                head.milliseconds, head.ratio, head.batches
+            );
         }
     }
     let memory = &bench.memory;

@@ -178,6 +178,11 @@ impl Reading<'_> {
         self.rows_after(self.text.len()).unwrap_or_default()
     }
 
+    /// In how many tokens each member reads a text by itself; `None` where one cannot read it.
+    pub fn tokens_in(&self, text: &str) -> Option<Vec<usize>> {
+        self.text.tokens_in(text)
+    }
+
     /// Whether all members most likely read the first `len` units as whole tokens.
     pub fn ends_tokens(&self, len: usize) -> bool {
         self.text.ends_tokens(len)

@@ -114,6 +114,11 @@ impl Text {
         reader.is_some_and(|reader| reader.continuations(len, how, into))
     }
 
+    /// In how many tokens each member reads a text by itself; `None` where one cannot read it.
+    pub fn tokens_in(&self, text: &str) -> Option<Vec<usize>> {
+        self.readers().map(|reader| reader.tokens_of(text).ok().map(|tokens| tokens.len())).collect()
+    }
+
     /// Whether all members most likely read the first `len` units as whole tokens.
     pub fn ends_tokens(&self, len: usize) -> bool {
         self.readers().all(|reader| reader.ends_token(len))

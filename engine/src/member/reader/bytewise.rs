@@ -132,7 +132,7 @@ impl Bytewise {
 fn effort(heads: Heads) -> Effort {
     match heads {
         Heads::Few => Effort { ahead: 1e-1, all: false },
-        Heads::Usual => Effort { ahead: 1e-3, all: false },
+        Heads::Usual => Effort { ahead: 2e-3, all: false },
         Heads::All => Effort { ahead: 0.0, all: true },
     }
 }

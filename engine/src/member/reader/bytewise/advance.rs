@@ -229,7 +229,8 @@ impl Bytewise {
         shown.map_err(|error| failed(inner, &format!("its masses are no distribution: {error}")))
     }
 
-    /// Of the last bytes of the prompt, as if each token's log-probability were spread over its bytes.
+    /// Of the last bytes of the prompt, as if each token's log-probability were spread over its bytes. How many are known depends
+    /// on the member's tokens; so that all have their evidence over as many, what is known stands for the rest.
     fn evidence_of_prompt(&self) -> f32 {
         let (mut sum, mut weight) = (0.0, 1.0);
         for (token, log_probability) in self.inner.prompt_evidence().rev() {
@@ -239,9 +240,14 @@ impl Bytewise {
                 weight *= DECAY;
             }
         }
-        sum
+        let all = self.inner.prompt().iter().map(|&token| self.own.bytes(token).len()).sum::<usize>().min(PROMPT_BYTES);
+        // Of n bytes the weights sum to (1 − DECAYⁿ) / (1 − DECAY), and `weight` is DECAYⁿ of those that are known.
+        if weight < 1.0 { sum * (1.0 - DECAY.powi(all as i32)) / (1.0 - weight) } else { 0.0 }
     }
 }
+
+/// Bytes of a prompt that its evidence is over.
+const PROMPT_BYTES: usize = 100;
 
 /// Tokens of a given text that are read in one batch at most.
 const MOST_AHEAD: usize = 32;
