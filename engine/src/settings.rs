@@ -65,7 +65,7 @@ pub enum Align {
 pub enum Heads {
     /// Those that have a tenth of all probability: little more than the member's own decoding.
     Few,
-    /// Those that have two thousandths: what is lost can hardly be measured.
+    /// Those that have a thousandth: what is lost can hardly be measured.
     #[default]
     Usual,
     /// All, down to a share of 10⁻⁹ of all probability. For checks: there are soon hundreds.

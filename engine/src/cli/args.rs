@@ -189,7 +189,7 @@ pub struct EnsembleArgs {
     /// How many of the ways to read the text count, where models have different vocabularies
     ///
     /// A text can be cut into a model's tokens in many ways, and each is a reading that may have to be decoded. `usual` decodes
-    /// those that have two thousandths of all probability, `few` those that have a tenth, which is cheaper and a little less exact;
+    /// those that have a thousandth of all probability, `few` those that have a tenth, which is cheaper and a little less exact;
     /// `all` is for checks on short texts.
     #[arg(long, value_name = "HOW", default_value = "usual", value_parser = ["few", "usual", "all"])]
     pub heads: String,

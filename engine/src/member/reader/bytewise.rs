@@ -129,11 +129,12 @@ impl Bytewise {
     }
 }
 
+/// With `late` at 0.05 maths-b needed 1.0 % more than alone for 4 kB of stories, which it knows nothing of, at 0.003 it is 0.4 %.
 fn effort(heads: Heads) -> Effort {
     match heads {
-        Heads::Few => Effort { ahead: 1e-1, all: false },
-        Heads::Usual => Effort { ahead: 2e-3, all: false },
-        Heads::All => Effort { ahead: 0.0, all: true },
+        Heads::Few => Effort { ahead: 1e-1, late: 0.05, all: false },
+        Heads::Usual => Effort { ahead: 1e-3, late: 0.003, all: false },
+        Heads::All => Effort { ahead: 0.0, late: 0.0, all: true },
     }
 }
 

@@ -36,7 +36,7 @@ impl Bytewise {
             self.read_ahead(len);
             let standing = self.whole.as_ref().unwrap_or(&self.standings[len]);
             let needed = match self.whole {
-                None => heads::late(standing, byte, &self.trie, &self.paths),
+                None => heads::late(standing, byte, &self.trie, &self.paths, self.effort),
                 Some(_) => vec![0],
             };
             if !self.has_rows(needed.clone()) {
@@ -136,7 +136,7 @@ impl Bytewise {
         );
         for place in len..self.text.len().min(self.ahead) {
             let byte = self.text[place];
-            let late = heads::late(&heads, byte, &self.trie, &self.paths);
+            let late = heads::late(&heads, byte, &self.trie, &self.paths, self.effort);
             let counts = |place: usize| heads.heads[place].is_read || late.contains(&place);
             for (place, head) in heads.heads.iter().enumerate() {
                 if counts(place) && self.paths.row(head.path).is_none() && !self.paths.is_ill(head.path) {

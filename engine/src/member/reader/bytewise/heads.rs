@@ -30,15 +30,13 @@ const FLOOR: f64 = 2e-4;
 /// By how much an older row counts less in the stand-in.
 const STAND_IN_DECAY: f32 = 0.99;
 
-/// What share of a byte's mass a head may have at most that is not decoded for it. At 0.05 maths-b needed 1.0 % more than alone for
-/// 4 kB of stories, which it knows nothing of, at this 0.4 %.
-const LATE: f64 = 0.003;
-
 /// How much is decoded.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub(super) struct Effort {
     /// Share from which a head's row is decoded before it is asked for.
     pub ahead: f64,
+    /// Share of a byte's mass from which a head is decoded for it when it came.
+    pub late: f64,
     /// All heads are decoded, none is dropped or joined with another.
     pub all: bool,
 }
@@ -162,7 +160,7 @@ pub(super) fn distribution(
 }
 
 /// The heads that have to be decoded now that `byte` follows, by their place; those that are neither read nor named here go.
-pub(super) fn late(standing: &Standing, byte: u8, trie: &Trie, paths: &Paths) -> Vec<usize> {
+pub(super) fn late(standing: &Standing, byte: u8, trie: &Trie, paths: &Paths, effort: Effort) -> Vec<usize> {
     let heads = &standing.heads;
     let unread = || (0..heads.len()).filter(|&place| !heads[place].is_read);
     if unread().next().is_none() {
@@ -174,7 +172,7 @@ pub(super) fn late(standing: &Standing, byte: u8, trie: &Trie, paths: &Paths) ->
             sure += head.weight * row.mass(trie.below(child));
         }
     }
-    unread().filter(|&place| heads[place].mass > 0.0 && heads[place].mass >= LATE * sure).collect()
+    unread().filter(|&place| heads[place].mass > 0.0 && heads[place].mass >= effort.late * sure).collect()
 }
 
 /// All readings after `byte`, heaviest first, of the heads for which `counts`. Empty where none has the byte. `length` is that of
