@@ -4,8 +4,10 @@ use crate::support::story;
 
 use llama_selfmod::Engine;
 use llama_selfmod::decode::{Limits, Request};
+use llama_selfmod::events::{EndReason, Event};
 use llama_selfmod::member::MemberRow;
-use llama_selfmod::settings::{Align, Heads, ModelSource, Prompt, Settings};
+use llama_selfmod::reply::Reply;
+use llama_selfmod::settings::{Align, Heads, ModelSource, PolicySource, Prompt, Settings};
 use plugin_api::{Parameters, Step};
 use std::path::Path;
 use std::sync::Arc;
@@ -202,5 +204,94 @@ fn extending_and_rewinding_in_any_order_leaves_the_rows_of_a_fresh_start() {
                 assert!(most < 1e-3, "seed {seed}, {heads:?}: {most}");
             }
         }
+    }
+}
+
+/// A policy in a file that lives as long as the folder.
+fn with_policy(folder: &Path, script: &str) -> Settings {
+    let file = folder.join("policy.rhai");
+    std::fs::write(&file, script).unwrap();
+    let parameters = Parameters { temperature: 0.9, ..Settings::default().parameters };
+    let policies = vec![PolicySource::Script { path: file, knobs: Vec::new() }];
+    Settings { policies, parameters, n_predict: 40, ..settings(&["260k", "970k-bytes"]) }
+}
+
+/// What was told: pieces that stand with their places, retractions, and the reply.
+fn told(engine: &mut Engine, prompt: &str) -> (Vec<(u32, String)>, Vec<(u32, u32)>, Reply) {
+    let (mut pieces, mut retractions, mut text) = (Vec::new(), Vec::new(), String::new());
+    let prompt = Prompt::Text(prompt.into());
+    let mut out = |event: &Event| match event {
+        Event::Token { index, text: new, .. } => {
+            pieces.push((*index, new.to_string()));
+            text.push_str(new);
+        }
+        Event::Retract { index, tokens, bytes, .. } => {
+            retractions.push((*index, *tokens));
+            pieces.truncate(*index as usize);
+            text.truncate(text.len() - bytes);
+        }
+        _ => {}
+    };
+    let reply = engine.reply(&prompt, &Arc::default(), &mut out).unwrap();
+    assert_eq!(text, reply.text, "what was told is the text");
+    (pieces, retractions, reply)
+}
+
+#[test]
+fn people_and_policies_count_pieces_of_about_a_token() {
+    let folder = tempfile::tempdir().unwrap();
+    // Of a piece the policy sees what stands: the window has one entry for each.
+    let script = r#"
+        fn on_token(step, token) { if token.bytes.len > 32 { stop("too long") } }
+        fn on_assessment(step, a) { if a.units.len != min(step.position, 256) { stop("other pieces") } }
+    "#;
+    let mut engine = load(with_policy(folder.path(), script));
+    for prompt in story::prompts(10) {
+        let (pieces, _, reply) = told(&mut engine, &prompt);
+        assert_eq!(reply.tokens, 40, "{reply:?}");
+        assert!(pieces.iter().enumerate().all(|(place, (index, _))| place == *index as usize));
+        let bytes = reply.text.len() as f64 / 40.0;
+        assert!((1.5..6.0).contains(&bytes), "{bytes} bytes a piece in {:?}", reply.text);
+    }
+}
+
+#[test]
+fn a_piece_that_is_refused_or_banned_does_not_stand_and_one_that_is_forced_does() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+        fn on_token(step, token) {
+            if token.text == " the" || token.text == " a" { return resample("an article"); }
+            if step.position == 7 && token.unit != 33 { return force(33, "an exclamation mark"); }
+        }
+    "#;
+    let mut engine = load(with_policy(folder.path(), script));
+    for prompt in story::prompts(10) {
+        let (pieces, _, reply) = told(&mut engine, &prompt);
+        assert!(reply.tokens == 40 || reply.reason == EndReason::End, "{reply:?}");
+        assert!(pieces.iter().all(|(_, text)| text != " the" && text != " a"), "{pieces:?}");
+        assert_eq!(pieces[7].1, "!", "{pieces:?}");
+    }
+}
+
+#[test]
+fn pieces_are_taken_back_and_written_otherwise() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"
+        fn init(cfg) { this.done = false; this.gone = -1; }
+        fn reset() { this.done = false; this.gone = -1; }
+        fn on_token(step, token) {
+            // What was taken back first may not stand in its place again.
+            if this.done && step.position == 9 && token.unit == this.gone { stop("it stands again"); }
+        }
+        fn on_assessment(step, a) {
+            if step.position == 12 && !this.done { this.done = true; this.gone = a.units[-3]; retract(3, "once") }
+        }
+        fn on_retract(step, r) { this.done = r.units == 3 && r.position == 9; }
+    "#;
+    let mut engine = load(with_policy(folder.path(), script));
+    for prompt in story::prompts(10) {
+        let (pieces, retractions, reply) = told(&mut engine, &prompt);
+        assert_eq!(retractions, [(9, 3)], "{reply:?}");
+        assert_eq!((pieces.len(), reply.tokens), (40, 40), "{reply:?}");
     }
 }

@@ -25,7 +25,29 @@ pub(super) struct Candidates {
     drawn: usize,
     /// What weights are raised to; `None` where the likeliest is taken.
     power: Option<f64>,
+    /// Members whose strings were lengthened.
+    lengthened: Vec<usize>,
 }
+
+/// What ends with a byte.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Drawn {
+    /// The string goes on.
+    Nothing,
+    /// A token of a single byte, in the middle of what other members would write.
+    Byte,
+    /// A piece.
+    Piece,
+}
+
+/// Share of members inside a token from which a single byte is no piece.
+const INSIDE: f64 = 0.2;
+
+/// The least probability that is worth lengthening.
+const LEAST_LENGTHENED: f64 = 1e-3;
+
+/// A member that has so much of what it ends here on longer strings knows itself how these go on.
+const KNOWN: f64 = 0.05;
 
 #[derive(Debug)]
 struct Candidate {
@@ -72,6 +94,58 @@ impl Candidates {
         }
     }
 
+    /// What a member ends where others are inside a token says only how these begin: `a` of a model of letters beside ` and` of
+    /// another. It goes to the longer strings, by what the others make of them.
+    pub fn lengthen(&mut self) {
+        self.strings.sort_by(|one, other| one.bytes.cmp(&other.bytes));
+        let members = self.strings.first().map_or(0, |string| string.members.len());
+        for place in 0..self.strings.len() {
+            let bytes = &self.strings[place].bytes;
+            let longer = self.strings[place + 1..].iter().take_while(|string| string.bytes.starts_with(bytes)).count();
+            let range = place..place + 1 + longer;
+            for member in 0..members {
+                let own = self.strings[place].members[member];
+                let further: f64 = self.strings[place + 1..range.end].iter().map(|string| string.members[member]).sum();
+                // The end of the text is the beginning of nothing.
+                if own < LEAST_LENGTHENED || further > KNOWN * own || self.strings[place].bytes.is_empty() {
+                    continue;
+                }
+                let others = |string: &Candidate| string.members.iter().sum::<f64>() - string.members[member];
+                let shares: Vec<f64> = self.strings[range.clone()].iter().map(others).collect();
+                let total: f64 = shares.iter().sum();
+                if total - shares[0] <= LEAST_LENGTHENED * total {
+                    continue;
+                }
+                self.strings[place].members[member] = 0.0;
+                for (string, share) in self.strings[range.clone()].iter_mut().zip(shares) {
+                    string.members[member] += own * share / total;
+                }
+                if !self.lengthened.contains(&member) {
+                    self.lengthened.push(member);
+                }
+            }
+        }
+    }
+
+    /// What a member whose strings were lengthened thinks of the next byte, now that it was asked.
+    pub fn ask(&mut self, member: usize, row: &[f32]) {
+        if !self.lengthened.contains(&member) || self.drawn == 0 {
+            return;
+        }
+        let next = |string: &Candidate, drawn: usize| string.bytes.get(drawn).map_or(BYTES, |&byte| usize::from(byte));
+        let (mut masses, mut total) = ([0.0f64; BYTES + 1], 0.0);
+        for string in &self.strings {
+            masses[next(string, self.drawn)] += string.members[member];
+            total += string.members[member];
+        }
+        for string in &mut self.strings {
+            let byte = next(string, self.drawn);
+            if masses[byte] > 0.0 {
+                string.members[member] *= f64::from(row[byte]) * total / masses[byte];
+            }
+        }
+    }
+
     /// The fusion gives the members these weights, and the next byte these factors.
     pub fn weigh(&mut self, weights: &[f64], factors: &[f64]) {
         for Candidate { bytes, members, factor, mass } in &mut self.strings {
@@ -113,13 +187,13 @@ impl Candidates {
         draw_byte(&row, before, noise)
     }
 
-    /// That byte was written. Whether a string ends with it; `before` are the bytes of the piece, this one included.
-    pub fn push(&mut self, byte: u8, before: &[u8], noise: Noise) -> bool {
+    /// That byte was written, with which a string may end; `before` are the bytes of the piece, this one included.
+    pub fn push(&mut self, byte: u8, before: &[u8], noise: Noise) -> Drawn {
         let drawn = self.drawn;
         self.strings.retain(|string| string.bytes.get(drawn) == Some(&byte));
         self.drawn += 1;
         let ends = |string: &Candidate| string.bytes.len() == drawn + 1;
-        let Some(best) = self.best() else { return true };
+        let Some(best) = self.best() else { return Drawn::Piece };
         let is_over = match self.power {
             None => ends(best),
             Some(power) => {
@@ -130,10 +204,23 @@ impl Candidates {
             }
         };
         if is_over {
-            return true;
+            // A member whose tokens are single bytes says nothing of where a piece ends while others are inside a token.
+            return if drawn == 0 && self.inside(ends) >= INSIDE { Drawn::Byte } else { Drawn::Piece };
         }
         self.strings.retain(|string| string.bytes.len() > drawn + 1);
-        false
+        Drawn::Nothing
+    }
+
+    /// The share of the members that would rather go on than end where `ends`.
+    fn inside(&self, ends: impl Fn(&Candidate) -> bool) -> f64 {
+        let members = self.strings.first().map_or(0, |string| string.members.len());
+        let sum = |member: usize, ended: bool| -> f64 {
+            self.strings.iter().filter(|string| ends(string) == ended).map(|string| string.members[member]).sum()
+        };
+        let sums: Vec<(f64, f64)> = (0..members).map(|member| (sum(member, true), sum(member, false))).collect();
+        let all: f64 = sums.iter().map(|(ended, goes_on)| ended + goes_on).sum();
+        let inside: f64 = sums.iter().filter(|(ended, goes_on)| goes_on > ended).map(|(_, goes_on)| goes_on).sum();
+        if members > 1 && all > 0.0 { inside / all } else { 0.0 }
     }
 
     /// The heaviest, of equals the first.

@@ -7,7 +7,7 @@
 
 use super::judge::leader;
 use super::{Flow, Observer, Session, Workspace};
-use crate::decode::candidates::{Candidates, weights};
+use crate::decode::candidates::{Candidates, Drawn, weights};
 use crate::decode::window::UnitRecord;
 use crate::events::{EndReason, Event};
 use crate::member::Unit;
@@ -15,6 +15,9 @@ use crate::member::reader::Draw;
 use crate::member::sampler::Noise;
 use plugin_api::{Action, Token};
 use std::ops::ControlFlow::{Break, Continue};
+
+/// Bytes of a piece at most, where single bytes are put together.
+const LONGEST: usize = 32;
 
 /// The least log-probability of a byte in a word's product.
 const LEAST: f64 = -40.0;
@@ -90,6 +93,11 @@ impl Session {
         let noise = Noise::at(self.request.seed, position, self.transcript.attempts.count(position));
         let open: Vec<u8> = self.transcript.open().iter().map(|&unit| unit as u8).collect();
         let Some((factors, shares)) = self.what_fusion_did(workspace) else { return Continue(()) };
+        if let Some(rows) = self.text.rows(len) {
+            for (member, row) in rows.iter().enumerate().filter(|(_, row)| !row.abstains) {
+                self.piece.candidates.ask(member, &row.probabilities);
+            }
+        }
         self.piece.candidates.weigh(&shares, &factors);
         if self.piece.candidates.is_empty() {
             self.piece.candidates = self.collect(len, &factors, &shares, workspace);
@@ -122,12 +130,13 @@ impl Session {
         let open = [open.as_slice(), &[byte]].concat();
         let is_whole = match forced.len() {
             0 => {
-                let is_token = candidates.push(byte, &open, noise);
-                if is_token {
+                let drawn = candidates.push(byte, &open, noise);
+                if drawn != Drawn::Nothing {
                     *candidates = Candidates::default();
                 }
                 // A part of a character is no piece.
-                is_token && std::str::from_utf8(&open).map_or_else(|error| error.error_len().is_some(), |_| true)
+                let is_text = std::str::from_utf8(&open).map_or_else(|error| error.error_len().is_some(), |_| true);
+                is_text && (drawn == Drawn::Piece || drawn == Drawn::Byte && open.len() >= LONGEST)
             }
             forced => open.len() == forced,
         };
@@ -164,7 +173,9 @@ impl Session {
         if !transcript.open().is_empty() {
             cuts.push(len);
         }
-        let how = Draw { parameters, cuts: &cuts };
+        // Inside a piece only a member that draws by itself has ended a token.
+        let ends = transcript.open().is_empty() || shares.len() == 1;
+        let how = Draw { parameters, cuts: &cuts, ends };
         let mut candidates = Candidates::new(&parameters);
         for (member, word) in piece.word.shares().enumerate() {
             let mut add = |string: &[u8], mass| candidates.add(string, member, shares.len(), word * mass);
@@ -175,6 +186,7 @@ impl Session {
         let end = vocabulary.end();
         let banned = |&unit: &Unit| if unit == end { Some(Vec::new()) } else { transcript.pieces.bytes(unit) };
         let bans: Vec<Vec<u8>> = bans.filter_map(banned).collect();
+        candidates.lengthen();
         candidates.ban(&bans);
         candidates.weigh(shares, factors);
         candidates.truncate(&parameters, &mut workspace.truncation);

@@ -15,6 +15,8 @@ pub struct Draw<'a> {
     pub parameters: Parameters,
     /// Where the pieces that stand end, in bytes of what the members see; rising.
     pub cuts: &'a [usize],
+    /// A token of those members that can end one ends here.
+    pub ends: bool,
 }
 
 /// Where a draw takes the likeliest, so many of a member's tokens are looked at.
@@ -71,9 +73,9 @@ impl Bytewise {
         let read: Vec<&Head> = standing.heads.iter().filter(|head| head.is_read).collect();
         let ended: Vec<&Head> = read.iter().copied().filter(|head| head.node == ROOT).collect();
         let alike = ended.iter().map(|head| self.cut_alike(head, how.cuts)).max().unwrap_or(0);
-        let heads: Vec<&Head> = match ended.is_empty() {
-            false => ended.into_iter().filter(|head| self.cut_alike(head, how.cuts) == alike).collect(),
-            true => read,
+        let heads: Vec<&Head> = match how.ends && !ended.is_empty() {
+            true => ended.into_iter().filter(|head| self.cut_alike(head, how.cuts) == alike).collect(),
+            false => read,
         };
         let total: f64 = heads.iter().map(|head| head.mass).sum();
         let Self { paths, trie, own, likely, .. } = self;

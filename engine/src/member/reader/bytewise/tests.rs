@@ -261,7 +261,7 @@ fn continuations(member: &mut Toy, pieces: &[&[u8]], parameters: Parameters) -> 
     let mut found = BTreeMap::new();
     let len = member.reader.len();
     let mut add = |bytes: &[u8], mass| *found.entry(bytes.to_vec()).or_insert(0.0) += mass;
-    assert!(member.reader.continuations(len, &Draw { parameters, cuts: &cuts }, &mut add));
+    assert!(member.reader.continuations(len, &Draw { parameters, cuts: &cuts, ends: true }, &mut add));
     found
 }
 
