@@ -216,8 +216,11 @@ fn with_policy(folder: &Path, script: &str) -> Settings {
     Settings { policies, parameters, n_predict: 40, ..settings(&["260k", "970k-bytes"]) }
 }
 
+/// Something about a place.
+type At<T> = Vec<(u32, T)>;
+
 /// What was told: pieces that stand with their places, retractions, and the reply.
-fn told(engine: &mut Engine, prompt: &str) -> (Vec<(u32, String)>, Vec<(u32, u32)>, Reply) {
+fn told(engine: &mut Engine, prompt: &str) -> (At<String>, At<u32>, Reply) {
     let (mut pieces, mut retractions, mut text) = (Vec::new(), Vec::new(), String::new());
     let prompt = Prompt::Text(prompt.into());
     let mut out = |event: &Event| match event {

@@ -26,7 +26,9 @@ fn in_parts(engine: &mut Engine, text: &str) -> Result<Vec<f64>, Error> {
         let line = rest[..most].rfind('\n').map_or(most.max(1), |end| end + 1);
         let end = if most == rest.len() { most } else { line };
         let (part, behind) = rest.split_at(end);
-        for (sum, member) in bits.iter_mut().zip(engine.score(part, &mut |_| {})?.members) {
+        // Some tokenizers put a space before a text: behind a new line all read the same.
+        let part = format!("\n{}", part.trim_end_matches('\n'));
+        for (sum, member) in bits.iter_mut().zip(engine.score(&part, &mut |_| {})?.members) {
             *sum += member.bits_per_byte * part.len() as f64 / text.len() as f64;
         }
         rest = behind;

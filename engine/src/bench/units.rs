@@ -52,7 +52,7 @@ impl Engine {
         self.decoder().scheduler.ensemble.fix_schedule(Schedule::in_turn(count, threads));
         let mut own = Vec::new();
         let mut generated = vec![Vec::new(); counts.len()];
-        let mut work = vec![(0, 0); counts.len()];
+        let mut work = vec![(0u64, 0usize); counts.len()];
         for _ in 0..ROUNDS {
             for (((heads, _), times), (batches, tokens)) in counts.iter().zip(&mut generated).zip(&mut work) {
                 self.set_heads(*heads)?;
@@ -73,12 +73,12 @@ impl Engine {
         self.set_heads(self.settings().heads)?;
         self.set_parameters(before);
         let own = median(&own);
-        let head = |(((_, heads), times), (batches, tokens)): (((Heads, &'static str), Vec<f64>), (u64, usize))| {
-            let milliseconds = median(&times);
+        let generated = counts.iter().zip(&generated).zip(work).map(|((&(_, heads), times), (batches, tokens))| {
+            let milliseconds = median(times);
             let batches = batches as f64 / tokens.max(1) as f64;
             HeadBench { heads, milliseconds, ratio: milliseconds / own, batches }
-        };
-        Ok(Some(UnitBench { own, generated: counts.into_iter().zip(generated).zip(work).map(head).collect() }))
+        });
+        Ok(Some(UnitBench { own, generated: generated.collect() }))
     }
 
     /// Of all models so far.
