@@ -298,3 +298,11 @@ fn pieces_are_taken_back_and_written_otherwise() {
         assert_eq!((pieces.len(), reply.tokens), (40, 40), "{reply:?}");
     }
 }
+
+#[test]
+fn a_policy_can_force_the_end_of_the_text() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = r#"fn on_token(step, token) { if step.position == 5 { return force(256, "enough"); } }"#;
+    let (pieces, _, reply) = told(&mut load(with_policy(folder.path(), script)), "Once upon a time");
+    assert_eq!((pieces.len(), reply.tokens, reply.reason), (5, 5, EndReason::End));
+}

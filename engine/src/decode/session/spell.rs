@@ -303,6 +303,10 @@ impl Session {
                 self.tell_budget(&merged.policy, "this position was tried often enough", out);
                 Continue(Asked::Stands)
             }
+            Action::Force(forced) if forced == self.vocabulary.end() => {
+                self.modify("force", &merged);
+                Break(EndReason::End)
+            }
             Action::Force(forced) => match self.transcript.pieces.bytes(forced) {
                 Some(bytes) => {
                     self.modify("force", &merged);
