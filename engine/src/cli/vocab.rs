@@ -56,7 +56,7 @@ fn expectation(shared: &SharedVocabulary) -> &'static str {
         return "The vocabularies are the same: such models decode together in tokens.";
     }
     "The vocabularies differ: such models meet in bytes, and write in pieces of about a token. Each gives a text exactly the \
-     probability that it has for it; where a beginning of a word is a token, too, that is read as well: expect about 1.6 \
+     probability that it has for it; where a beginning of a word is a token, too, that is read as well: expect about 1.5 \
      forward passes for each token of a model, and 1.1 with `--heads few`."
 }
 

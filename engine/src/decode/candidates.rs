@@ -61,7 +61,7 @@ struct Candidate {
 }
 
 impl Candidates {
-    /// So many members have a say of what is drawn with these parameters.
+    /// Without any strings, for a draw with these parameters.
     pub fn new(parameters: &Parameters) -> Self {
         let power = (!is_greedy(parameters)).then(|| 1.0 / f64::from(parameters.temperature));
         Self { power, ..Self::default() }

@@ -261,7 +261,7 @@ impl Reader for Bytewise {
     fn adopt(&mut self, _: &[Unit], text: &str) {
         let Some(standing) = self.standings.last() else { return };
         // After a context shift the member has seen the end of the reply alone, and what it skipped it has not read.
-        if standing.skipped || !text.as_bytes().ends_with(&self.text) || text.len() != self.text.len() {
+        if standing.skipped || text.as_bytes() != self.text {
             return;
         }
         let path = standing.heads[0].path;

@@ -175,8 +175,7 @@ pub(super) fn late(standing: &Standing, byte: u8, trie: &Trie, paths: &Paths, ef
     unread().filter(|&place| heads[place].mass > 0.0 && heads[place].mass >= effort.late * sure).collect()
 }
 
-/// All readings after `byte`, heaviest first, of the heads for which `counts`. Empty where none has the byte. `length` is that of
-/// a token.
+/// All readings after `byte`, heaviest first, of the heads for which `counts`. Empty where none has the byte.
 pub(super) fn push(
     heads: &[Head],
     counts: impl Fn(usize) -> bool,
