@@ -1,0 +1,1 @@
+//! Results as JSON lines: a header, then one line an item.

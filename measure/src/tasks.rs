@@ -1,0 +1,1 @@
+//! Tasks: items, prompts, and what counts as right.
