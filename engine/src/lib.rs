@@ -41,6 +41,7 @@ pub mod member;
 pub mod memory;
 mod near;
 mod panics;
+pub mod passes;
 pub mod registry;
 pub mod replay;
 pub mod reply;

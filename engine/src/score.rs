@@ -1,15 +1,14 @@
 //! How well the members and their fusion predict a text: what people choose their ensembles with.
 
-use crate::decode::Reading;
-use crate::decode::window::Window;
+mod walk;
+
+pub use walk::Predicted;
+
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::member::Unit;
-use crate::member::reader::{LEAST_ROWS, Wanted};
-use crate::member::sampler::seed_for;
-use crate::settings::Prompt;
-use plugin_api::Step;
+use measure::statistics::{Block, Bootstrap, Interval, bootstrap, by_length};
 use serde::Serialize;
+use std::f64::consts::LN_2;
 
 /// A member's figure.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -18,6 +17,19 @@ pub struct MemberScore {
     pub name: String,
     /// −Σ log2 P(unit) / bytes; lower is better.
     pub bits_per_byte: f64,
+    /// What another text of the same kind and length may give, in 95 of 100 cases; `None` for a text too short to say.
+    pub interval: Option<Interval>,
+}
+
+/// What the fusion gains over the best member on the same bytes: a paired difference, whose interval is much narrower than
+/// those of the two figures.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Gain {
+    /// The best member.
+    pub against: String,
+    /// Fused less best member, in bits per byte with interval and p-value; below 0 is better. `None` for a text too short to say.
+    #[serde(flatten)]
+    pub difference: Option<Bootstrap>,
 }
 
 /// All figures of a text, in bits per byte.
@@ -27,6 +39,10 @@ pub struct Score {
     pub members: Vec<MemberScore>,
     /// The ensemble under its fusion.
     pub fused: f64,
+    /// Its interval.
+    pub fused_interval: Option<Interval>,
+    /// The fusion against the best member.
+    pub gain: Gain,
     /// The better member at every token, or at every stretch between places where all members end a token: what no weighted mean
     /// of these can reach.
     pub oracle: f64,
@@ -38,123 +54,56 @@ pub struct Score {
     pub tokens: usize,
 }
 
-/// Contexts of bytes that a context of tokens may be.
-const HISTORY: usize = 8;
-
-/// Tokens, or bytes, of the text that the members know ahead.
-const TOKENS_AHEAD: usize = LEAST_ROWS - 2;
-const BYTES_AHEAD: usize = 256;
-
-/// The last place before `end` at which a word begins, so that no tokenizer has to read half of one; `end` where there is
-/// none in the second half.
-fn word_start<'a>(units: &[Unit], start: usize, end: usize, bytes: impl Fn(Unit) -> &'a [u8]) -> usize {
-    if end == units.len() {
-        return end;
-    }
-    let begins = |&place: &usize| bytes(units[place]).first().is_some_and(u8::is_ascii_whitespace);
-    (start + (end - start) / 2..=end).rev().find(begins).unwrap_or(end)
-}
-
-/// As many bytes from `start` on as every member has in `room` tokens, with some left for what it reads beside them; `end` at
-/// least.
-fn widest(units: &[Unit], start: usize, end: usize, room: usize, reading: &Reading) -> usize {
-    let wider = |times: &usize| units.len().min(start + times * (end - start));
-    let fits = |&wider: &usize| {
-        let bytes: Vec<u8> = units[start..wider].iter().map(|&unit| unit as u8).collect();
-        let tokens = reading.tokens_in(&String::from_utf8_lossy(&bytes));
-        tokens.is_some_and(|tokens| tokens.iter().all(|tokens| tokens + BESIDE <= room))
-    };
-    [8, 6, 5, 4, 3, 2].iter().map(wider).find(fits).unwrap_or(end)
-}
-
-/// Tokens that a member may be ahead of what is scored.
-const BESIDE: usize = 40;
+/// Tokens that are drawn as a whole where intervals are made: what one says about the next stays inside.
+const BLOCK: usize = 64;
 
 impl Engine {
-    /// Scores a text under the fusion that is chosen. Each unit is predicted from at least half a context of text before it,
-    /// where there is that much; a member whose tokens are longer than bytes sees as much more. `progress` hears which part is done.
+    /// Scores a text under the fusion that is chosen; see [`Engine::walk`] for what each unit is predicted from.
     pub fn score(&mut self, text: &str, progress: &mut dyn FnMut(f64)) -> Result<Score, Error> {
-        let units = self.units_of(text)?;
-        let context = self.context() as usize - 1;
         let names: Vec<String> = self.members().iter().map(|member| member.name.clone()).collect();
-        let (parameters, seed) = (self.settings().parameters, self.settings().seed);
-        let failed = |error: crate::member::MemberError| Error::Failure(error.to_string());
-        let mut reading = self.decoder().reading().map_err(failed)?;
-        let (mut fused, mut oracle, mut members) = (0.0f64, 0.0f64, vec![0.0f64; names.len()]);
-        let (mut bytes, mut tokens, mut stretch) = (0, 0, vec![0.0f64; names.len()]);
-        let mut window = Window::new(names.len(), units.len());
-        reading.chain.reset();
-        let ahead = if reading.vocabulary().is_bytes() { BYTES_AHEAD } else { TOKENS_AHEAD };
-        let mut start = 0;
-        while start < units.len() {
-            // Half a context is for what is scored. Each member takes as much of the text before it as fits into the other.
-            let history = if reading.vocabulary().is_bytes() { HISTORY * context } else { context / 2 };
-            let before = start.min(history);
-            let mut end = units.len().min(start + context - start.min(context / 2));
-            if reading.vocabulary().is_bytes() {
-                end = widest(&units, start, end, context / 2, &reading);
+        // Nats of each member and of the fusion, and bytes, between two places where all end a token.
+        let none = || (vec![0.0f64; names.len()], 0.0f64, 0u64);
+        let (mut stretches, mut open) = (Vec::new(), none());
+        let mut count = |unit: &Predicted| {
+            let (members, fused, bytes) = &mut open;
+            members.iter_mut().zip(unit.members).for_each(|(sum, own)| *sum += own);
+            *fused += unit.fused;
+            *bytes += unit.bytes.len() as u64;
+            if unit.is_place {
+                stretches.push(std::mem::replace(&mut open, none()));
             }
-            let end = word_start(&units, start, end, |unit| reading.vocabulary().bytes(unit));
-            match reading.prime(&Prompt::Tokens(units[start - before..start].to_vec())) {
-                Ok(_) => {}
-                // Without a beginning-of-text token nothing predicts the first unit: it is given.
-                Err(crate::member::MemberError::EmptyPrompt(_)) => {
-                    reading.prime(&Prompt::Tokens(units[..1].to_vec())).map_err(failed)?;
-                    start = 1;
-                }
-                Err(error) => return Err(failed(error)),
-            }
-            for (position, &unit) in units[start..end].iter().enumerate() {
-                if position > reading.len() {
-                    let next = start + reading.len();
-                    reading.read(&units[next..(next + ahead).min(end - 1)], Wanted::All).map_err(failed)?;
-                }
-                let step = Step {
-                    position: window.len() as u32,
-                    attempt: 0,
-                    retractable: 0,
-                    retractions_left: 0,
-                    members: names.len() as u32,
-                    seed: seed_for(seed, window.len() as u32, 0),
-                    parameters,
-                    base: parameters,
-                };
-                let bits = |probability: f32| -f64::from(probability.max(f32::MIN_POSITIVE)).log2();
-                fused += bits(reading.fuse(position, &step).probability(unit));
-                let rows = reading.rows_after(position).unwrap_or_default();
-                for ((total, stretch), row) in members.iter_mut().zip(&mut stretch).zip(rows) {
-                    let own = bits(row.probabilities[unit as usize]);
-                    *total += own;
-                    *stretch += own;
-                }
-                if position + 1 == end - start || reading.ends_tokens(position + 1) {
-                    oracle += stretch.iter().copied().fold(f64::INFINITY, f64::min);
-                    stretch.fill(0.0);
-                    tokens += 1;
-                }
-                reading.witness(position, &step, unit, &mut window);
-                bytes += reading.vocabulary().bytes(unit).len();
-            }
-            start = end;
-            progress(start as f64 / units.len() as f64);
-        }
+        };
+        self.walk(text, &mut count, progress)?;
+        let bytes: u64 = stretches.iter().map(|(_, _, bytes)| bytes).sum();
         if bytes == 0 {
             return Err(Error::Input("the text is too short to score; give at least two tokens".into()));
         }
-        let per_byte = |bits: f64| bits / bytes as f64;
-        let best = members.iter().copied().fold(f64::INFINITY, f64::min);
-        let room = best - oracle;
+        let sum = |nats: &dyn Fn(&(Vec<f64>, f64, u64)) -> f64| {
+            let blocks: Vec<Block> =
+                stretches.iter().map(|stretch| Block::from_nats(nats(stretch), stretch.2)).collect();
+            let bits_per_byte = stretches.iter().map(nats).sum::<f64>() / LN_2 / bytes as f64;
+            (bits_per_byte, bootstrap(&by_length(&blocks, BLOCK), 0))
+        };
+        let member = |(at, name): (usize, &String)| {
+            let (bits_per_byte, found) = sum(&|(members, _, _)| members[at]);
+            MemberScore { name: name.clone(), bits_per_byte, interval: found.map(|found| found.interval) }
+        };
+        let members: Vec<MemberScore> = names.iter().enumerate().map(member).collect();
+        let (fused, fused_interval) = sum(&|(_, fused, _)| *fused);
+        let (oracle, _) = sum(&|(members, _, _)| members.iter().copied().fold(f64::INFINITY, f64::min));
+        let cheaper = |&a: &usize, &b: &usize| members[a].bits_per_byte.total_cmp(&members[b].bits_per_byte);
+        let best = (0..members.len()).min_by(cheaper).unwrap_or_default();
+        let (_, difference) = sum(&|(members, fused, _)| fused - members[best]);
+        let least = members[best].bits_per_byte;
         Ok(Score {
-            members: names
-                .into_iter()
-                .zip(members)
-                .map(|(name, bits)| MemberScore { name, bits_per_byte: per_byte(bits) })
-                .collect(),
-            fused: per_byte(fused),
-            oracle: per_byte(oracle),
-            headroom_captured: if room > 0.0 { (best - fused) / room } else { 0.0 },
-            bytes,
-            tokens,
+            fused,
+            fused_interval: fused_interval.map(|found| found.interval),
+            gain: Gain { against: names[best].clone(), difference },
+            oracle,
+            headroom_captured: if least > oracle { (least - fused) / (least - oracle) } else { 0.0 },
+            bytes: bytes as usize,
+            tokens: stretches.len(),
+            members,
         })
     }
 }

@@ -14,6 +14,7 @@ use crate::{
     score::Score,
     settings::Settings,
 };
+use ::measure::statistics::Interval;
 use serde::Serialize;
 use std::{fmt::Write, path::Path, process::ExitCode};
 
@@ -62,11 +63,22 @@ pub fn line(value: &impl Serialize) -> Result<String, Error> {
 }
 
 fn score_table(score: &Score, fusion: &str) -> String {
-    let mut text = format!("{:<32} {:>14}\n", "", "bits per byte");
+    let between = |interval: Option<Interval>| match interval {
+        Some(Interval { low, high }) => format!("   {low:.4} to {high:.4}"),
+        None => String::new(),
+    };
+    let mut text = format!("{:<32} {:>14}   95 % interval\n", "", "bits per byte");
     for member in &score.members {
-        let _ = writeln!(text, "{:<32} {:>14.4}", member.name, member.bits_per_byte);
+        let _ = writeln!(text, "{:<32} {:>14.4}{}", member.name, member.bits_per_byte, between(member.interval));
     }
-    let _ = writeln!(text, "{:<32} {:>14.4}", format!("fused by `{fusion}`"), score.fused);
+    let fused = format!("fused by `{fusion}`");
+    let _ = writeln!(text, "{fused:<32} {:>14.4}{}", score.fused, between(score.fused_interval));
+    if let ([_, _, ..], Some(found)) = (&score.members[..], score.gain.difference) {
+        let Interval { low, high } = found.interval;
+        let name = format!("  less {}, paired", score.gain.against);
+        let shown = if found.interval.excludes_zero() { "shown" } else { "not shown" };
+        let _ = writeln!(text, "{name:<32} {:>+14.4}   {low:+.4} to {high:+.4}, {shown}", found.bits_per_byte);
+    }
     let _ = writeln!(text, "{:<32} {:>14.4}", "oracle", score.oracle);
     let _ = writeln!(text, "{:<32} {:>13.1}%", "headroom captured", score.headroom_captured * 100.0);
     let _ = writeln!(text, "over {} bytes in {} tokens; lower is better", score.bytes, score.tokens);
