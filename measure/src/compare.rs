@@ -6,9 +6,11 @@
 mod judge;
 mod pair;
 mod plain;
+mod summary;
 mod text;
 
 pub use plain::{cut, plain};
+pub use summary::summary;
 pub(crate) use text::{grouped, p_value, signed};
 
 use crate::results::{Measured, Results};
@@ -125,6 +127,32 @@ pub struct Bits {
     pub bits_per_byte: f64,
     /// Its interval; `None` where there are too few blocks for one.
     pub interval: Option<Interval>,
+}
+
+/// The figures of one result, without a pair.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+#[serde(untagged)]
+pub enum Summary {
+    /// Of right and wrong answers.
+    Accuracy {
+        /// Items that were judged, and those that could not be.
+        items: u64,
+        /// Right answers.
+        accuracy: Accuracy,
+        /// Right choices by the log-likelihood per byte, where all items have them.
+        normalised: Option<Accuracy>,
+    },
+    /// Of texts.
+    Bits {
+        /// Their bits per byte.
+        bits: Bits,
+        /// Blocks that were drawn: documents, or items where no document is named.
+        blocks: u64,
+        /// Length of the texts.
+        bytes: u64,
+        /// Items that could not be judged. They are left out.
+        errors: u64,
+    },
 }
 
 /// Whether a difference is shown.

@@ -2,7 +2,7 @@
 
 mod support;
 
-use llama_selfmod_measure::compare::{CompareError, Figures, Measure, More, Verdict, compare};
+use llama_selfmod_measure::compare::{CompareError, Figures, Measure, More, Verdict, compare, summary};
 use llama_selfmod_measure::results::{Item, Results};
 use support::{results, texts};
 use unicode_width::UnicodeWidthStr;
@@ -100,7 +100,7 @@ fn items_of_one_result_alone_are_left_out_and_told() {
     let text = comparison.to_string();
     assert!(text.contains("1 item only in `one.jsonl` and 2 items only in `two.jsonl` are left out"), "{text}");
     assert!(
-        text.contains("1 item of two could not be judged and count as wrong; the first is `q1`: no number in"),
+        text.contains("1 item of two could not be judged and counts as wrong; the first is `q1`: no number in"),
         "{text}"
     );
     assert!(!text.contains('\u{1b}'));
@@ -236,4 +236,22 @@ fn a_comparison_is_json() {
     assert_eq!(contrast["figures"]["gained"], 5);
     assert_eq!(contrast["verdict"]["not_shown"]["more"]["items"], 151);
     assert_eq!(contrast["measure"], "right");
+}
+
+#[test]
+fn one_result_alone_has_its_figure_with_an_interval() {
+    let mut choices = results("a", &pattern(&[(20, '+'), (10, '-')]));
+    assert_eq!(summary(&choices).to_string(), "20 of 30 right     67 %  [49, 81]");
+    for (at, item) in choices.items.iter_mut().enumerate() {
+        item.right_normalised = Some(at < 23);
+    }
+    assert!(summary(&choices).to_string().ends_with("\n23 of 30 right     77 %  [59, 88], by log-likelihood per byte"));
+    let text = summary(&two_models()[0]).to_string();
+    assert!(
+        text.ends_with("bits per byte of 12,800 in 200 blocks") && text.starts_with("1.6073  [1.554, 1.660]"),
+        "{text}"
+    );
+    let mut nothing = choices;
+    nothing.items.clear();
+    assert_eq!(summary(&nothing).to_string(), "0 of 0 right      0 %  [0, 100]");
 }

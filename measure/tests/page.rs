@@ -153,7 +153,7 @@ fn figures_are_words_too() {
     assert!(page.contains(">−0.022</text>"));
     assert!(page.contains("url(#hatch)"));
     assert!(page.contains("gained") && page.contains("lost") && page.contains("prefers-color-scheme: dark"));
-    assert!(!page.contains("NaN\""), "no coordinate is NaN");
+    assert!(!page.contains("NaN"), "no coordinate and no cell is NaN");
 }
 
 #[test]

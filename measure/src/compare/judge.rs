@@ -1,14 +1,10 @@
 //! What paired items show.
 
 use super::pair::Pairs;
-use super::{Accuracy, Bits, Change, Contrast, Figures, Measure, More, Verdict};
+use super::summary::{SEED, accuracy, bits, document, rate};
+use super::{Change, Contrast, Figures, Measure, More, Verdict};
 use crate::results::Item;
-use crate::statistics::{
-    ALPHA, Block, Paired, SequentialTest, bootstrap, by_document, items_needed, times_as_much, wilson,
-};
-
-/// Seed of all resamples: the same files give the same figures.
-const SEED: u64 = 0;
+use crate::statistics::{ALPHA, Block, Paired, SequentialTest, bootstrap, by_document, items_needed, times_as_much};
 
 /// A contrast whose adjusted p-value and verdict are still to come.
 pub(super) fn contrast(pairs: &Pairs, measure: Measure, [baseline, system]: [&String; 2]) -> Contrast {
@@ -37,16 +33,18 @@ type Found = (Figures, f64, Vec<Change>, u64);
 fn answers(pairs: &Pairs, right: impl Fn(&Item) -> bool) -> Found {
     let counts: Paired = pairs.common.iter().map(|(one, other)| (right(one), right(other))).collect();
     let test = counts.mcnemar();
-    let accuracy = |right: u64, errors: usize| Accuracy {
-        right,
-        errors: errors as u64,
-        accuracy: right as f64 / counts.items() as f64,
-        interval: wilson(right, counts.items()),
-    };
     let failed = |item: &Item| item.error.is_some();
     let figures = Figures::Accuracy {
-        baseline: accuracy(counts.first(), pairs.common.iter().filter(|(one, _)| failed(one)).count()),
-        system: accuracy(counts.second(), pairs.common.iter().filter(|(_, other)| failed(other)).count()),
+        baseline: accuracy(
+            counts.first(),
+            pairs.common.iter().filter(|(one, _)| failed(one)).count() as u64,
+            counts.items(),
+        ),
+        system: accuracy(
+            counts.second(),
+            pairs.common.iter().filter(|(_, other)| failed(other)).count() as u64,
+            counts.items(),
+        ),
         gained: counts.gained,
         lost: counts.lost,
         difference: counts.difference(),
@@ -66,9 +64,6 @@ fn answers(pairs: &Pairs, right: impl Fn(&Item) -> bool) -> Found {
 }
 
 fn texts(pairs: &Pairs) -> Found {
-    // An item that names no document is one of its own.
-    let document =
-        |item: &Item| item.document.clone().map_or_else(|| (None, Some(item.id.clone())), |name| (Some(name), None));
     let costs: Vec<_> = pairs
         .common
         .iter()
@@ -85,12 +80,6 @@ fn texts(pairs: &Pairs) -> Found {
     let [baseline, system, difference] =
         [blocks(|one, _| one), blocks(|_, other| other), blocks(|one, other| other - one)];
     let bytes: u64 = costs.iter().fold(0, |sum, (.., bytes)| sum.saturating_add(*bytes));
-    // Without a byte there is no rate, and no difference either.
-    let rate = |blocks: &[Block]| blocks.iter().map(|block| block.bits).sum::<f64>() / bytes.max(1) as f64;
-    let bits = |blocks: &[Block]| Bits {
-        bits_per_byte: rate(blocks),
-        interval: bootstrap(blocks, SEED).map(|found| found.interval),
-    };
     let found = bootstrap(&difference, SEED);
     let figures = Figures::Bits {
         baseline: bits(&baseline),

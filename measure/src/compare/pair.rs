@@ -1,7 +1,7 @@
 //! Which items of two results belong together.
 
 use super::{CompareError, cut, plain};
-use crate::results::{Item, Results};
+use crate::results::{Item, Measured, Results};
 use std::collections::HashMap;
 
 /// Items that two results have together, in the order of the second.
@@ -27,7 +27,7 @@ impl Pairs<'_> {
 pub(super) fn pair<'a>(baseline: &'a Results, system: &'a Results) -> Result<Pairs<'a>, CompareError> {
     let [one, other] = [file(baseline), file(system)];
     if baseline.header.measured != system.header.measured {
-        let right_first = baseline.header.measured == crate::results::Measured::Right;
+        let right_first = baseline.header.measured == Measured::Right;
         let (one, other) = if right_first { (one, other) } else { (other, one) };
         return Err(CompareError::OtherMeasure { one, other });
     }
@@ -102,10 +102,12 @@ pub(super) fn notes(pairs: &Pairs, baseline: &Results, system: &Results, names: 
         pairs.common.iter().filter_map(|(_, item)| error(item)).collect::<Vec<_>>(),
     ]) {
         if let Some((id, why)) = errors.first() {
-            let effect = if baseline.header.measured == crate::results::Measured::Right {
-                "count as wrong"
-            } else {
-                "are left out"
+            let (one, right) = (errors.len() == 1, baseline.header.measured == Measured::Right);
+            let effect = match right {
+                true if one => "counts as wrong",
+                true => "count as wrong",
+                false if one => "is left out",
+                false => "are left out",
             };
             notes.push(format!(
                 "{} of {name} could not be judged and {effect}; the first is `{}`: {}",

@@ -17,21 +17,27 @@ pub fn plain(text: &str) -> String {
     text.chars().map(replace).collect()
 }
 
-/// A text of at most so many columns, with `…` for what is left out.
+/// A text of at most so many columns, with `…` for what is left out of its middle: names of models differ at their ends.
 pub fn cut(text: &str, columns: usize) -> String {
     if text.width() <= columns {
         return text.into();
     }
-    let mut shown = String::new();
-    let mut width = 1;
-    for character in text.chars() {
-        width += character.width().unwrap_or(0);
-        if width > columns {
-            break;
-        }
-        shown.push(character);
-    }
-    shown + "…"
+    let room = columns.saturating_sub(1);
+    let head: String = fitting(text.chars(), room - room / 3).collect();
+    let mut tail: Vec<char> = fitting(text.chars().rev(), room / 3).collect();
+    tail.reverse();
+    head + "…" + &String::from_iter(tail)
+}
+
+/// The first characters that together have at most so many columns.
+fn fitting(characters: impl Iterator<Item = char>, columns: usize) -> impl Iterator<Item = char> {
+    characters
+        .scan(0, |width, character| {
+            *width += character.width().unwrap_or(0);
+            Some((*width, character))
+        })
+        .take_while(move |(width, _)| *width <= columns)
+        .map(|(_, character)| character)
 }
 
 /// A text with spaces after it up to so many columns.
@@ -51,9 +57,10 @@ mod tests {
     #[test]
     fn a_cut_counts_columns() {
         assert_eq!(cut("abcdef", 6), "abcdef");
-        assert_eq!(cut("abcdefg", 6), "abcde…");
+        assert_eq!(cut("model-of-stories-Q8_0", 12), "model-of…8_0");
         // Three characters of two columns each.
-        assert_eq!(cut("模型名", 5), "模型…");
+        assert_eq!(cut("模型名", 5), "模…");
+        assert_eq!(cut("abc", 0), "…");
         assert_eq!(pad("模", 4), "模  ");
     }
 }

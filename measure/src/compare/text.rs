@@ -104,16 +104,17 @@ fn system(contrast: &Contrast) -> String {
 }
 
 fn accuracy(accuracy: &Accuracy, items: u64) -> String {
-    let digits = usize::from(items >= MANY_ITEMS);
-    let Interval { low, high } = accuracy.interval.scaled(100.0);
-    format!(
-        "{:>5} right   {:>4.digits$} %  [{low:.digits$}, {high:.digits$}]",
-        grouped(accuracy.right),
-        accuracy.accuracy * 100.0
-    )
+    format!("{:>5} right   {}", grouped(accuracy.right), percent(accuracy, items))
 }
 
-fn bits(bits: &Bits) -> String {
+/// An accuracy in percent with its interval.
+pub(super) fn percent(accuracy: &Accuracy, items: u64) -> String {
+    let digits = usize::from(items >= MANY_ITEMS);
+    let Interval { low, high } = accuracy.interval.scaled(100.0);
+    format!("{:>4.digits$} %  [{low:.digits$}, {high:.digits$}]", accuracy.accuracy * 100.0)
+}
+
+pub(super) fn bits(bits: &Bits) -> String {
     let interval = bits.interval.map(|Interval { low, high }| format!("  [{low:.3}, {high:.3}]")).unwrap_or_default();
     format!("{:>7.4}{interval}", bits.bits_per_byte)
 }

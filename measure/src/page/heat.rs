@@ -15,7 +15,7 @@ pub struct Matrix {
     pub rows: Vec<String>,
     /// Names of the columns.
     pub columns: Vec<String>,
-    /// Row by row; `None` and missing values are empty cells.
+    /// Row by row; `None`, missing values and those that are not finite are empty cells.
     pub values: Vec<Vec<Option<Cell>>>,
     /// Digits after the point.
     pub digits: usize,
@@ -61,6 +61,7 @@ pub(super) fn map(matrix: &Matrix) -> Markup {
                     text x=(LEFT - 10.0) y=(y + CELL[1] / 2.0 + 4.0) text-anchor="end" { title { (plain(name)) } (cut(&plain(name), 31)) }
                     @for (column, column_name) in matrix.columns.iter().enumerate() {
                         @let value = matrix.values.get(row).and_then(|values| values.get(column)).copied().flatten();
+                        @let value = value.filter(|cell| cell.value.is_finite());
                         g transform=(format!("translate({} {y})", LEFT + CELL[0] * column as f64)) {
                             title { (plain(name)) ", " (plain(column_name)) ": " (value.map_or("nothing".into(), |cell| words(&cell, digits))) }
                             @if let Some(cell) = value { (draw(&cell, most, digits)) }
@@ -80,14 +81,14 @@ pub(super) fn map(matrix: &Matrix) -> Markup {
 fn draw(cell: &Cell, most: f64, digits: usize) -> Markup {
     let [width, height] = CELL;
     let finding = cell.interval.is_some_and(Interval::excludes_zero);
-    let strength = if cell.value.is_finite() { 0.08 + 0.42 * (cell.value.abs() / most).min(1.0) } else { 0.0 };
+    let strength = 0.08 + 0.42 * (cell.value.abs() / most).min(1.0);
     let room = if cell.interval.is_some() { 18.0 } else { 27.0 };
     html! {
         rect class=(if cell.value < 0.0 { "minus" } else { "plus" }) width=(width) height=(height) fill-opacity=((strength * 100.0).round() / 100.0) {}
         @if !finding { rect width=(width) height=(height) fill="url(#hatch)" fill-opacity="0.35" {} }
         text class=[finding.then_some("bold")] x=(width / 2.0) y=(room) text-anchor="middle" { (minus(&signed(cell.value, digits))) }
         @if let Some(interval) = cell.interval {
-            text class="soft" x=(width / 2.0) y=(round(height - 9.0)) text-anchor="middle" { (range(interval, digits)) }
+            text class="small" x=(width / 2.0) y=(round(height - 9.0)) text-anchor="middle" { (range(interval, digits)) }
         }
     }
 }
@@ -102,6 +103,6 @@ fn range(interval: Interval, digits: usize) -> String {
 }
 
 /// A minus sign as wide as the plus sign.
-fn minus(number: &str) -> String {
+pub(super) fn minus(number: &str) -> String {
     number.replace('-', "−")
 }

@@ -1,10 +1,13 @@
 //! Sections of the page: one system's results, and a comparison.
 
 use super::bars::{Figure, bars, points};
+use super::heat::minus;
 use super::items::{MOST_ITEMS, side_by_side, text};
-use crate::compare::{Bits, Comparison, Contrast, Figures, Measure, Verdict, grouped, p_value, signed};
-use crate::results::{Item, Measured, Results};
-use crate::statistics::{Block, Interval, bootstrap, by_document, wilson};
+use crate::compare::{
+    Accuracy, Bits, Comparison, Contrast, Figures, Measure, Summary, Verdict, grouped, p_value, signed, summary,
+};
+use crate::results::{Item, Results};
+use crate::statistics::Interval;
 use maud::{Markup, html};
 use std::collections::HashMap;
 
@@ -23,26 +26,16 @@ pub(super) fn results(results: &Results) -> Markup {
     }
 }
 
-/// The figure of one system, as a bar.
+/// The figures of one system, as bars.
 fn figure(results: &Results) -> Markup {
     let name = &results.header.system.name;
-    match results.header.measured {
-        Measured::Right => {
-            let number = results.items.len() as u64;
-            let right = results.items.iter().filter(|item| item.is_right()).count() as u64;
-            let part = right as f64 / number.max(1) as f64;
-            bars(&[accuracy(name, right, number, part, wilson(right, number))], "accuracy in percent", 100.0)
+    match summary(results) {
+        Summary::Accuracy { items, accuracy: found, normalised } => {
+            let by_bytes = normalised.map(|found| accuracy(&format!("{name}, per byte"), &found, items));
+            let figures: Vec<Figure> = [accuracy(name, &found, items)].into_iter().chain(by_bytes).collect();
+            bars(&figures, "accuracy in percent", 100.0)
         }
-        Measured::Nats => {
-            let blocks = by_document(results.items.iter().filter_map(|item| {
-                let (nats, bytes) = item.cost()?;
-                Some((item.document.as_deref().unwrap_or(&item.id), Block::from_nats(nats, bytes)))
-            }));
-            let [bits, bytes] =
-                [blocks.iter().map(|block| block.bits).sum::<f64>(), blocks.iter().map(|block| block.bytes).sum()];
-            let interval = bootstrap(&blocks, 0).map(|found| found.interval);
-            bars(&[rate(name, &Bits { bits_per_byte: bits / f64::max(bytes, 1.0), interval })], "bits per byte", 0.0)
-        }
+        Summary::Bits { bits, .. } => bars(&[rate(name, &bits)], "bits per byte", 0.0),
     }
 }
 
@@ -91,7 +84,7 @@ fn alone(contrasts: &[&Contrast]) -> Markup {
     for contrast in contrasts {
         let [baseline, system] = match &contrast.figures {
             Figures::Accuracy { baseline, system, .. } => [(&contrast.baseline, baseline), (&contrast.system, system)]
-                .map(|(name, found)| accuracy(name, found.right, contrast.items, found.accuracy, found.interval)),
+                .map(|(name, found)| accuracy(name, found, contrast.items)),
             Figures::Bits { baseline, system, .. } => {
                 [rate(&contrast.baseline, baseline), rate(&contrast.system, system)]
             }
@@ -105,20 +98,15 @@ fn alone(contrasts: &[&Contrast]) -> Markup {
     bars(&figures, measure_name(contrasts[0].measure), end)
 }
 
-fn accuracy(name: &str, right: u64, items: u64, part: f64, interval: Interval) -> Figure {
-    let interval = interval.scaled(100.0);
+fn accuracy(name: &str, found: &Accuracy, items: u64) -> Figure {
+    let interval = found.interval.scaled(100.0);
+    let Interval { low, high } = interval;
+    let percent = found.accuracy * 100.0;
     Figure {
         label: name.into(),
-        value: part * 100.0,
+        value: percent,
         interval: Some(interval),
-        words: format!(
-            "{:.1} %  [{:.1}, {:.1}]  {} of {}",
-            part * 100.0,
-            interval.low,
-            interval.high,
-            grouped(right),
-            grouped(items)
-        ),
+        words: format!("{percent:.1} %  [{low:.1}, {high:.1}]  {} of {}", grouped(found.right), grouped(items)),
         shown: true,
     }
 }
@@ -135,9 +123,11 @@ fn rate(name: &str, bits: &Bits) -> Figure {
 }
 
 fn difference(contrast: &Contrast) -> Figure {
-    let (value, interval, digits) = match &contrast.figures {
-        Figures::Accuracy { difference, interval, .. } => (difference * 100.0, Some(interval.scaled(100.0)), 1),
-        Figures::Bits { difference, interval, .. } => (*difference, *interval, 4),
+    let (value, interval, digits, unit) = match &contrast.figures {
+        Figures::Accuracy { difference, interval, .. } => {
+            (difference * 100.0, Some(interval.scaled(100.0)), 1, " points")
+        }
+        Figures::Bits { difference, interval, .. } => (*difference, *interval, 4, ""),
     };
     let verdict = match contrast.verdict {
         Verdict::Better => "shown, better",
@@ -145,7 +135,7 @@ fn difference(contrast: &Contrast) -> Figure {
         Verdict::NotShown { .. } => "not shown",
     };
     let shown = !matches!(contrast.verdict, Verdict::NotShown { .. });
-    let words = format!("{}  {}: {verdict}", signed(value, digits), p_value("p", contrast.p_adjusted));
+    let words = format!("{}{unit}, {}: {verdict}", minus(&signed(value, digits)), p_value("p", contrast.p_adjusted));
     Figure { label: contrast.system.clone(), value, interval, words, shown }
 }
 

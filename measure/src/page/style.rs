@@ -13,6 +13,7 @@ h1 { font-size: 1.6rem; } h2 { font-size: 1.25rem; margin-top: 2.5rem; } h3 { fo
 h1, h2, h3, td, th, p, li { overflow-wrap: anywhere; }
 svg { display: block; max-width: 100%; height: auto; font: 13px system-ui, sans-serif; }
 svg text { fill: var(--ink); } svg .soft { fill: var(--soft); font-size: 11px; }
+svg .small { font-size: 11px; }
 svg .bar { fill: var(--bar); } svg .grid { stroke: var(--line); } svg .zero { stroke: var(--soft); stroke-width: 1.5; }
 svg .whisker { stroke: var(--ink); stroke-width: 1.5; } svg .shown { fill: var(--ink); stroke: var(--ink); }
 svg .hollow { fill: var(--paper); stroke: var(--ink); stroke-width: 1.5; }
