@@ -16,6 +16,7 @@ pub(crate) use text::{grouped, p_value, signed};
 use crate::results::{Measured, Results};
 use crate::statistics::{ALPHA, Interval, holm};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// Systems against the first of them, on the same items.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -236,6 +237,9 @@ pub fn compare(results: &[Results]) -> Result<Comparison, CompareError> {
         };
         contrasts.extend(measures.iter().map(|&measure| judge::contrast(&pairs, measure, [&names[0], name])));
     }
+    // What is to tell of the baseline comes once for each system.
+    let mut told = HashSet::new();
+    notes.retain(|note| told.insert(note.clone()));
     contrasts.sort_by_key(|contrast| contrast.measure);
     let adjusted = holm(&contrasts.iter().map(|contrast| contrast.p).collect::<Vec<_>>());
     let level = ALPHA / contrasts.len() as f64;

@@ -98,7 +98,8 @@ fn items_of_one_result_alone_are_left_out_and_told() {
     let contrast = &comparison.contrasts[0];
     assert_eq!((contrast.items, contrast.only_baseline, contrast.only_system), (3, 1, 2));
     let text = comparison.to_string();
-    assert!(text.contains("1 item only in `one.jsonl` and 2 items only in `two.jsonl` are left out"), "{text}");
+    assert!(text.contains("1 item is only in `one.jsonl`, and left out"), "{text}");
+    assert!(text.contains("2 items are only in `two.jsonl`, and left out"), "{text}");
     assert!(
         text.contains("1 item of two could not be judged and counts as wrong; the first is `q1`: no number in"),
         "{text}"

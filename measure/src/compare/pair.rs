@@ -81,14 +81,11 @@ fn proven(pairs: &Pairs, baseline: &Results, system: &Results) -> bool {
 /// What is to tell of a pairing.
 pub(super) fn notes(pairs: &Pairs, baseline: &Results, system: &Results, names: [&String; 2]) -> Vec<String> {
     let mut notes = Vec::new();
-    if pairs.only_baseline + pairs.only_system > 0 {
-        notes.push(format!(
-            "{} only in `{}` and {} only in `{}` are left out",
-            items(pairs.only_baseline),
-            file(baseline),
-            items(pairs.only_system),
-            file(system)
-        ));
+    for (number, results) in [(pairs.only_baseline, baseline), (pairs.only_system, system)] {
+        if number > 0 {
+            let are = if number == 1 { "is" } else { "are" };
+            notes.push(format!("{} {are} only in `{}`, and left out", items(number), file(results)));
+        }
     }
     if !proven(pairs, baseline, system) {
         notes.push(format!(
@@ -110,8 +107,9 @@ pub(super) fn notes(pairs: &Pairs, baseline: &Results, system: &Results, names: 
                 false => "are left out",
             };
             notes.push(format!(
-                "{} of {name} could not be judged and {effect}; the first is `{}`: {}",
+                "{} of {} could not be judged and {effect}; the first is `{}`: {}",
                 items(errors.len() as u64),
+                cut(name, 50),
                 cut(&plain(id), 30),
                 cut(&plain(why), 100)
             ));
