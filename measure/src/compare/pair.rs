@@ -1,0 +1,156 @@
+//! Which items of two results belong together.
+
+use super::{CompareError, cut, plain};
+use crate::results::{Item, Measured, Results};
+use std::collections::HashMap;
+
+/// Items that two results have together, in the order of the second.
+pub(super) struct Pairs<'a> {
+    /// Items of the baseline and of the system.
+    pub(super) common: Vec<(&'a Item, &'a Item)>,
+    pub(super) only_baseline: u64,
+    pub(super) only_system: u64,
+    /// Whether a run looked at its figures as it went.
+    pub(super) sequential: bool,
+}
+
+impl Pairs<'_> {
+    /// Whether all items have the second normalisation, of those that could be judged.
+    pub(super) fn have_normalised(&self) -> bool {
+        let has = |item: &Item| item.error.is_some() || item.right_normalised.is_some();
+        self.common.iter().all(|(one, other)| has(one) && has(other))
+            && self.common.iter().any(|(one, _)| one.right_normalised.is_some())
+    }
+}
+
+/// Pairs the items of two results by name.
+pub(super) fn pair<'a>(baseline: &'a Results, system: &'a Results) -> Result<Pairs<'a>, CompareError> {
+    let [one, other] = [file(baseline), file(system)];
+    if baseline.header.measured != system.header.measured {
+        let right_first = baseline.header.measured == Measured::Right;
+        let (one, other) = if right_first { (one, other) } else { (other, one) };
+        return Err(CompareError::OtherMeasure { one, other });
+    }
+    match (&baseline.header.items.sha256, &system.header.items.sha256) {
+        (Some(sha256), Some(other_sha256)) if !sha256.eq_ignore_ascii_case(other_sha256) => {
+            return Err(CompareError::OtherItems { one, other });
+        }
+        _ => {}
+    }
+    let mut places: HashMap<&str, &Item> = baseline.items.iter().map(|item| (item.id.as_str(), item)).collect();
+    let mut pairs = Pairs {
+        common: Vec::new(),
+        only_baseline: 0,
+        only_system: 0,
+        sequential: baseline.header.sequential || system.header.sequential,
+    };
+    for item in &system.items {
+        match places.remove(item.id.as_str()) {
+            Some(first) => pairs.common.push((first, item)),
+            None => pairs.only_system += 1,
+        }
+    }
+    pairs.only_baseline = places.len() as u64;
+    if pairs.common.is_empty() {
+        return Err(CompareError::NothingCommon { one, other });
+    }
+    let (task, other_task) = (&baseline.header.task, &system.header.task);
+    if !proven(&pairs, baseline, system) && task != other_task {
+        let [task, other_task] = [task, other_task].map(|task| plain(task));
+        return Err(CompareError::OtherTask { one, other, task, other_task });
+    }
+    for (first, second) in &pairs.common {
+        let differs =
+            |what| CompareError::OtherItem { id: plain(&first.id), one: one.clone(), other: other.clone(), what };
+        if first.digest.is_some() && second.digest.is_some() && first.digest != second.digest {
+            return Err(differs("its digest differs"));
+        }
+        if first.bytes.is_some() && second.bytes.is_some() && first.bytes != second.bytes {
+            return Err(differs("its text is not as long"));
+        }
+    }
+    Ok(pairs)
+}
+
+/// Whether digests say that the items are the same.
+fn proven(pairs: &Pairs, baseline: &Results, system: &Results) -> bool {
+    let header = baseline.header.items.sha256.is_some() && system.header.items.sha256.is_some();
+    header || pairs.common.iter().all(|(one, other)| one.digest.is_some() && other.digest.is_some())
+}
+
+/// What is to tell of a pairing.
+pub(super) fn notes(pairs: &Pairs, baseline: &Results, system: &Results, names: [&String; 2]) -> Vec<String> {
+    let mut notes = Vec::new();
+    for (number, results) in [(pairs.only_baseline, baseline), (pairs.only_system, system)] {
+        if number > 0 {
+            let are = if number == 1 { "is" } else { "are" };
+            notes.push(format!("{} {are} only in `{}`, and left out", items(number), file(results)));
+        }
+    }
+    if !proven(pairs, baseline, system) {
+        notes.push(format!(
+            "nothing but their names says that the items of `{}` and `{}` are the same",
+            file(baseline),
+            file(system)
+        ));
+    }
+    for (name, errors) in names.into_iter().zip([
+        pairs.common.iter().filter_map(|(item, _)| error(item)).collect::<Vec<_>>(),
+        pairs.common.iter().filter_map(|(_, item)| error(item)).collect::<Vec<_>>(),
+    ]) {
+        if let Some((id, why)) = errors.first() {
+            let (one, right) = (errors.len() == 1, baseline.header.measured == Measured::Right);
+            let effect = match right {
+                true if one => "counts as wrong",
+                true => "count as wrong",
+                false if one => "is left out",
+                false => "are left out",
+            };
+            notes.push(format!(
+                "{} of {} could not be judged and {effect}; the first is `{}`: {}",
+                items(errors.len() as u64),
+                cut(name, 50),
+                cut(&plain(id), 30),
+                cut(&plain(why), 100)
+            ));
+        }
+    }
+    if pairs.sequential {
+        notes.push(
+            "a run looked at its figures as it went: p is that of a test which allows it, and intervals are too narrow"
+                .into(),
+        );
+    }
+    notes
+}
+
+fn error(item: &Item) -> Option<(&str, &str)> {
+    item.error.as_deref().map(|why| (item.id.as_str(), why))
+}
+
+/// "1 item", "12 items".
+pub(super) fn items(number: u64) -> String {
+    format!("{} {}", super::text::grouped(number), if number == 1 { "item" } else { "items" })
+}
+
+/// A file's name in a sentence.
+pub(super) fn file(results: &Results) -> String {
+    let name = results.path.file_name().unwrap_or(results.path.as_os_str());
+    cut(&plain(&name.to_string_lossy()), 50)
+}
+
+/// Names of the systems, with that of the file where two have the same, and a number where that does not help.
+pub(super) fn names(results: &[Results]) -> Vec<String> {
+    let mut names: Vec<String> = results.iter().map(|results| plain(&results.header.system.name)).collect();
+    let with_file: fn(&str, &Results, usize) -> String = |name, results, _| format!("{name} ({})", file(results));
+    let with_number: fn(&str, &Results, usize) -> String = |name, _, at| format!("{name} #{}", at + 1);
+    for make in [with_file, with_number] {
+        let taken = names.clone();
+        for (at, name) in names.iter_mut().enumerate() {
+            if taken.iter().filter(|other| *other == name).count() > 1 {
+                *name = make(name, &results[at], at);
+            }
+        }
+    }
+    names
+}

@@ -1,0 +1,197 @@
+//! A comparison as a terminal shows it, in at most 100 columns.
+
+use super::pair::items;
+use super::plain::pad;
+use super::{Accuracy, Bits, Comparison, Contrast, Figures, Measure, More, Verdict, cut};
+use crate::statistics::{FEWEST_BLOCKS, Interval};
+use std::fmt::{self, Display, Formatter};
+use unicode_width::UnicodeWidthStr;
+
+/// Columns of a line.
+const COLUMNS: usize = 100;
+
+/// Columns of a system's name.
+const LONGEST_NAME: usize = 44;
+
+/// Items from which on a percentage has a digit after the point.
+const MANY_ITEMS: u64 = 200;
+
+impl Display for Comparison {
+    fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        let names = self.contrasts.iter().flat_map(|contrast| [&contrast.baseline, &contrast.system]);
+        let width = names.map(|name| name.width().min(LONGEST_NAME)).max().unwrap_or(0);
+        let mut shown: Option<&Contrast> = None;
+        for contrast in &self.contrasts {
+            // The baseline's line again only where its figures are others.
+            let same = |last: &Contrast| last.measure == contrast.measure && baseline(last) == baseline(contrast);
+            if !shown.is_some_and(same) {
+                self.head(f, contrast)?;
+                writeln!(f, "  {}   {}", name(&contrast.baseline, width), baseline(contrast))?;
+            }
+            writeln!(f, "  {}   {}", name(&contrast.system, width), system(contrast))?;
+            writeln!(f, "    {}", difference(contrast, self.contrasts.len() > 1))?;
+            if let Some(hint) = self.hint(contrast) {
+                writeln!(f, "    {hint}")?;
+            }
+            shown = Some(contrast);
+        }
+        for note in &self.notes {
+            wrap(f, note)?;
+        }
+        Ok(())
+    }
+}
+
+impl Comparison {
+    fn head(&self, f: &mut Formatter, contrast: &Contrast) -> fmt::Result {
+        let by = match contrast.measure {
+            Measure::Right => "",
+            Measure::RightNormalised => ", choices by log-likelihood per byte",
+            Measure::BitsPerByte => ", bits per byte",
+        };
+        let size = match &contrast.figures {
+            Figures::Accuracy { .. } => items(contrast.items),
+            Figures::Bits { bytes, blocks, .. } => format!("{} bytes in {} blocks", grouped(*bytes), grouped(*blocks)),
+        };
+        writeln!(f, "{}: {size}, paired{by}", cut(&self.task, 30))
+    }
+
+    /// What it would take to show the difference.
+    fn hint(&self, contrast: &Contrast) -> Option<String> {
+        let Verdict::NotShown { more } = contrast.verdict else { return None };
+        let amount = match (more, &contrast.figures) {
+            (Some(More::Items(number)), _) => {
+                format!("about {} more {}", grouped(number), if number == 1 { "item" } else { "items" })
+            }
+            (Some(More::Bytes(bytes)), _) => format!("about {} more bytes of text", grouped(bytes)),
+            (None, Figures::Bits { interval: None, .. }) => {
+                return Some(format!("fewer than {FEWEST_BLOCKS} blocks: too few for an interval"));
+            }
+            (None, Figures::Accuracy { gained: 0, lost: 0, .. }) => return Some("no item changed sides".into()),
+            (None, Figures::Accuracy { .. }) => {
+                return Some("as many gained as lost: no number of items would show it".into());
+            }
+            (None, Figures::Bits { .. }) => {
+                return Some("no difference at all: no amount of text would show one".into());
+            }
+        };
+        let of = match more {
+            Some(More::Items(_)) if self.task_items > contrast.items => {
+                format!("; the task has {}", grouped(self.task_items))
+            }
+            _ => String::new(),
+        };
+        Some(format!("{amount} would show it if the difference is real{of}"))
+    }
+}
+
+fn name(name: &str, width: usize) -> String {
+    pad(&cut(name, width), width)
+}
+
+fn baseline(contrast: &Contrast) -> String {
+    match &contrast.figures {
+        Figures::Accuracy { baseline, .. } => accuracy(baseline, contrast.items),
+        Figures::Bits { baseline, .. } => bits(baseline),
+    }
+}
+
+fn system(contrast: &Contrast) -> String {
+    match &contrast.figures {
+        Figures::Accuracy { system, .. } => accuracy(system, contrast.items),
+        Figures::Bits { system, .. } => bits(system),
+    }
+}
+
+fn accuracy(accuracy: &Accuracy, items: u64) -> String {
+    format!("{:>5} right   {}", grouped(accuracy.right), percent(accuracy, items))
+}
+
+/// An accuracy in percent with its interval.
+pub(super) fn percent(accuracy: &Accuracy, items: u64) -> String {
+    let digits = usize::from(items >= MANY_ITEMS);
+    let Interval { low, high } = accuracy.interval.scaled(100.0);
+    format!("{:>4.digits$} %  [{low:.digits$}, {high:.digits$}]", accuracy.accuracy * 100.0)
+}
+
+pub(super) fn bits(bits: &Bits) -> String {
+    let interval = bits.interval.map(|Interval { low, high }| format!("  [{low:.3}, {high:.3}]")).unwrap_or_default();
+    format!("{:>7.4}{interval}", bits.bits_per_byte)
+}
+
+/// The line that says what the difference is and whether it is shown.
+fn difference(contrast: &Contrast, several: bool) -> String {
+    let p = format!(
+        "{}{}",
+        p_value("p", contrast.p),
+        if several { p_value(", after Holm", contrast.p_adjusted) } else { String::new() }
+    );
+    let verdict = match contrast.verdict {
+        Verdict::Better => "shown, better",
+        Verdict::Worse => "shown, worse",
+        Verdict::NotShown { .. } => "not shown",
+    };
+    match &contrast.figures {
+        Figures::Accuracy { difference, interval, gained, lost, .. } => {
+            let digits = usize::from(contrast.items >= MANY_ITEMS);
+            let (difference, interval) = (difference * 100.0, interval.scaled(100.0));
+            format!(
+                "{} points [{}, {}], {} gained, {} lost, {p}: {verdict}",
+                signed(difference, digits),
+                signed(interval.low, digits),
+                signed(interval.high, digits),
+                grouped(*gained),
+                grouped(*lost)
+            )
+        }
+        Figures::Bits { difference, interval, .. } => {
+            let interval = interval.map(|Interval { low, high }| format!(" [{}, {}]", signed(low, 4), signed(high, 4)));
+            let p = if interval.is_some() { format!(", {p}") } else { String::new() };
+            format!("{} bits per byte{}{p}: {verdict}", signed(*difference, 4), interval.unwrap_or_default())
+        }
+    }
+}
+
+/// A number with its sign, and none where it rounds to 0.
+pub(crate) fn signed(value: f64, digits: usize) -> String {
+    let text = format!("{value:+.digits$}");
+    let zero = !text.contains(|digit: char| ('1'..='9').contains(&digit));
+    if zero { text.trim_start_matches(['+', '-']).into() } else { text }
+}
+
+/// "p = 0.031", with two digits that say something.
+pub(crate) fn p_value(name: &str, p: f64) -> String {
+    match p {
+        p if p < 0.001 => format!("{name} < 0.001"),
+        p if p < 0.01 => format!("{name} = {p:.4}"),
+        p if p < 0.1 => format!("{name} = {p:.3}"),
+        p => format!("{name} = {p:.2}"),
+    }
+}
+
+/// "1,319".
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
+}
+
+/// Writes a sentence on lines of at most [`COLUMNS`].
+fn wrap(f: &mut Formatter, sentence: &str) -> fmt::Result {
+    let mut line = String::from("-");
+    for word in sentence.split_whitespace().map(|word| cut(word, COLUMNS - 2)) {
+        if line.width() + 1 + word.width() > COLUMNS {
+            writeln!(f, "{line}")?;
+            line = String::from(" ");
+        }
+        line += " ";
+        line += &word;
+    }
+    writeln!(f, "{line}")
+}
