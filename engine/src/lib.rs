@@ -49,6 +49,7 @@ mod resident;
 pub mod score;
 mod session;
 pub mod settings;
+pub mod team;
 pub mod trace;
 
 #[cfg(test)]

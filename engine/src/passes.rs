@@ -5,8 +5,10 @@
 //! than the probability of the unit that came. So N passes, with one model in memory at a time, take the place of the 2^N
 //! ensembles: [`Passes::fused`] asks the fusion itself about rows of two units, the one that came and all others together.
 
+mod plan;
 mod store;
 
+pub use plan::Plan;
 pub use store::{Store, digest, file_digest};
 
 use crate::engine::Engine;
@@ -27,6 +29,8 @@ pub struct Pass {
     pub entropy: Vec<f32>,
     /// The evidence for the model before it: see [`plugin_api::Row::evidence`].
     pub evidence: Vec<f32>,
+    /// Bytes of the model's KV cache.
+    pub cache: u64,
 }
 
 impl Pass {
@@ -50,7 +54,8 @@ impl Engine {
     /// The pass of a model that was loaded alone. An error where it has no token for a part of the text.
     pub fn pass(&mut self, text: &str, progress: &mut dyn FnMut(f64)) -> Result<Pass, Error> {
         let name = self.members().first().map(|member| member.name.clone()).unwrap_or_default();
-        let (mut pass, mut silent) = (Pass::default(), None);
+        let cache = self.members().iter().map(|member| member.cache_bytes as u64).sum();
+        let (mut pass, mut silent) = (Pass { cache, ..Pass::default() }, None);
         let mut keep = |unit: &Predicted| {
             let end = pass.bytes() + unit.bytes.len();
             let (Some(row), Some(&nats)) = (unit.rows.first(), unit.members.first()) else { return };

@@ -28,6 +28,13 @@ pub struct PluginConfig {
     by_name: BTreeMap<String, Map<String, Value>>,
 }
 
+impl PluginConfig {
+    /// Settings by the plugins' names.
+    pub fn as_map(&self) -> Map<String, Value> {
+        self.by_name.iter().map(|(name, own)| (name.clone(), Value::Object(own.clone()))).collect()
+    }
+}
+
 impl PluginSettings {
     /// With what is given for one library, a JSON object, and nothing else.
     pub fn given(json: &str) -> Result<Self, LoadError> {
