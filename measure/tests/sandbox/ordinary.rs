@@ -7,12 +7,13 @@ use std::time::{Duration, Instant};
 
 use libtest_mimic::Failed;
 use llama_selfmod_measure::sandbox::{Ending, Mechanism, Run, Sandbox, SandboxError};
+use llama_selfmod_measure::tasks::{Outcome, Task};
 
 use super::hostile::Test;
 use super::world::{SECRET, World, sandboxed, this_program};
 
 /// All of them.
-pub const TESTS: [(&str, Test); 10] = [
+pub const TESTS: [(&str, Test); 11] = [
     ("good_programs_pass", good_programs_pass),
     ("failing_programs_say_why", failing_programs_say_why),
     ("an_early_exit_is_no_pass", an_early_exit_is_no_pass),
@@ -23,6 +24,7 @@ pub const TESTS: [(&str, Test); 10] = [
     ("open_files_are_not_inherited", open_files_are_not_inherited),
     ("several_run_at_once", several_run_at_once),
     ("nothing_outlives_a_killed_parent", nothing_outlives_a_killed_parent),
+    ("humaneval_is_graded", humaneval_is_graded),
 ];
 
 fn run(sandbox: &Sandbox, program: &str) -> Run {
@@ -195,6 +197,22 @@ fn nothing_outlives_a_killed_parent(sandbox: &Sandbox) -> Result<(), Failed> {
     parent.wait()?;
     until(&|| sandboxed().is_empty());
     assert!(sandboxed().is_empty(), "left behind: {:?}", sandboxed());
+    Ok(())
+}
+
+fn humaneval_is_graded(sandbox: &Sandbox) -> Result<(), Failed> {
+    let task = Task::open("humaneval", None)?;
+    for item in task.items() {
+        let grade = |completion: &str| {
+            let program = task.program(item, completion).unwrap();
+            task.grade_run(&sandbox.run(&program).unwrap())
+        };
+        let solution = item.fields["canonical_solution"].as_str().unwrap();
+        assert!(grade(solution).right(), "{}: {:?}", item.id, grade(solution));
+        assert!(grade(&format!("{solution}\nprint(1/0)")).right(), "what follows a stop text does not run");
+        assert_eq!(grade("    return None\n").outcome, Outcome::Wrong);
+        assert_eq!(grade("    exit(0)\n").reason, "exited before its tests were done");
+    }
     Ok(())
 }
 
