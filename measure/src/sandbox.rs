@@ -21,6 +21,8 @@
 //! What this is not: a judge of cheats. A program that wants to *look* right can, as with every harness that runs the tests
 //! in the same interpreter; `sys.exit(0)` before the tests is noticed, malice is not.
 
+#![forbid(unsafe_code)]
+
 #[cfg(target_os = "linux")]
 mod child;
 #[cfg(target_os = "linux")]
