@@ -18,6 +18,9 @@
 //! the program again: [`enter_if_asked`] is the first call of its `main`, recognises the hidden argument, sets the limits
 //! on itself and becomes the interpreter.
 //!
+//! Landlock is the weaker one in this: it hides what files hold, not that they are there, so that a program sees sizes and
+//! times of files in folders that its user may enter.
+//!
 //! What this is not: a judge of cheats. A program that wants to *look* right can, as with every harness that runs the tests
 //! in the same interpreter; `sys.exit(0)` before the tests is noticed, malice is not.
 
@@ -88,7 +91,7 @@ impl Mechanism {
 pub struct Limits {
     /// Time by the clock, and of the processor.
     pub time: Duration,
-    /// Address space, in bytes. Python by itself takes some 20 MB.
+    /// Address space of each program, in bytes. Python by itself takes some 20 MB.
     pub memory: u64,
     /// Output, in bytes, that a program may write before it is stopped.
     pub output: usize,

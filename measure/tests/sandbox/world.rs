@@ -80,14 +80,29 @@ impl World {
     pub fn names(&self) -> String {
         let text = |path: &Path| format!("{:?}", path.display().to_string());
         format!(
-            "folder = {}\nhome_secret = {}\ntcp = {}\nudp = {}\nvictim = {}\ntester = {}\n",
+            "folder = {}\nhome_secret = {}\ntcp = {}\nudp = {}\nvictim = {}\ntester = {}\nlitter = '/{}'\n",
             text(self.folder.path()),
             text(&self.home_secret),
             self.tcp.local_addr().unwrap().port(),
             self.udp.local_addr().unwrap().port(),
             self.victim.id(),
             std::process::id(),
+            Self::litter_name(),
         )
+    }
+
+    fn litter_name() -> String {
+        format!("sandbox-test-{}", std::process::id())
+    }
+
+    /// What stands under the test's name where anybody, or root, may write.
+    pub fn litter(&self) -> Vec<PathBuf> {
+        let folders = ["/", "/tmp", "/var/tmp", "/dev/shm", "/run", "/usr", "/dev"].map(fs::read_dir);
+        let entries = folders.into_iter().flatten().flatten().filter_map(Result::ok);
+        entries
+            .filter(|entry| entry.file_name().to_string_lossy().starts_with(&Self::litter_name()))
+            .map(|entry| entry.path())
+            .collect()
     }
 
     pub fn files(&self) -> Files {
@@ -130,6 +145,9 @@ impl Drop for World {
         let _ = self.victim.kill();
         let _ = self.victim.wait();
         let _ = fs::remove_file(&self.home_secret);
+        for path in self.litter() {
+            let _ = fs::remove_file(&path).or_else(|_| fs::remove_dir(&path));
+        }
     }
 }
 
