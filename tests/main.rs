@@ -8,6 +8,7 @@ mod book;
 mod chat;
 mod cli;
 mod drafts;
+mod evaluate;
 mod fixtures_load;
 mod header;
 mod kernels;

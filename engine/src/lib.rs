@@ -33,6 +33,7 @@ pub mod cli;
 pub mod decode;
 pub mod engine;
 pub mod error;
+pub mod evaluate;
 pub mod events;
 mod files;
 pub mod fuse;

@@ -54,7 +54,7 @@ impl Engine {
     /// The pass of a model that was loaded alone. An error where it has no token for a part of the text.
     pub fn pass(&mut self, text: &str, progress: &mut dyn FnMut(f64)) -> Result<Pass, Error> {
         let name = self.members().first().map(|member| member.name.clone()).unwrap_or_default();
-        let cache = self.members().iter().map(|member| member.cache_bytes as u64).sum();
+        let cache = self.members().iter().map(|member| member.cache_bytes).sum();
         let (mut pass, mut silent) = (Pass { cache, ..Pass::default() }, None);
         let mut keep = |unit: &Predicted| {
             let end = pass.bytes() + unit.bytes.len();

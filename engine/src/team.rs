@@ -173,7 +173,7 @@ impl Pack {
 
     /// These settings with the team's members, fusion, policies and context in place of theirs.
     pub fn settings(&self, settings: Settings) -> Result<Settings, Error> {
-        let Team { fusion, policy, context, settings: of_plugins, member, .. } = &self.team;
+        let Team { fusion, context, settings: of_plugins, member, .. } = &self.team;
         let model = |member: &Member| ModelSource {
             name: Some(member.name.clone()),
             weight: member.weight,

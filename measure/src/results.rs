@@ -119,6 +119,9 @@ pub struct Item {
     /// Length of the text that `nats` is about.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bytes: Option<u64>,
+    /// Tokens of that text, where the system counts in tokens: for perplexity.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub tokens: Option<u64>,
     /// Document that the text is a part of; without one, each item is a block of its own in a bootstrap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,

@@ -1,5 +1,9 @@
 //! What was typed. What it means is worked out in [`super::meaning`].
 
+mod evaluate;
+
+pub use evaluate::{CompareArgs, EvalArgs, PackArgs, SearchArgs, TeamArgs, TeamCommand, VerifyArgs};
+
 use super::ranges;
 use clap::{Args, Parser, Subcommand};
 use std::path::PathBuf;
@@ -66,6 +70,14 @@ pub enum Command {
     ///
     /// Then what drafts bring: with --draft on 20 replies of 200 tokens, without it on a few short ones. Then what hooks cost at a token, the stock ones and those of --policy and --plugin, and how soon changed code runs.
     Bench(BenchArgs),
+    /// Ask an ensemble the items of a task, and say how many it got right, with an interval
+    ///
+    /// `--against` compares it with its best member, with other uses of the same compute, or with any other model, on the same items.
+    Eval(EvalArgs),
+    /// Compare results on the same items: what the difference is, between which bounds, and whether it is shown
+    Compare(CompareArgs),
+    /// Find, pack and check teams: models that belong together
+    Team(TeamArgs),
     /// Say how much models' vocabularies share, and what their common units are like; reads no weights
     Vocab(VocabArgs),
     /// Try policies on a run that `--trace` recorded, without any model: which would have stepped in where
@@ -113,6 +125,12 @@ pub struct EnsembleArgs {
     /// dropped, as with --context-shift.
     #[arg(long, conflicts_with_all = ["model", "models", "member"])]
     pub demo: bool,
+    /// A pack: a folder with `team.toml`, written by `team pack` or `team search`
+    ///
+    /// It says members, weights, fusion, policies and context; what else is given here takes the place of what it says. Each file
+    /// has to be the one that was packed.
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "models", "member", "demo"])]
+    pub team: Option<PathBuf>,
     /// Load model files that are new here without trying them first
     ///
     /// A file that was never loaded before is first loaded, and a few tokens decoded, in a process of its own, because a
@@ -120,13 +138,13 @@ pub struct EnsembleArgs {
     /// model is there; anything else ends with exit code 2, as it would come out differently without it.
     #[arg(long)]
     pub trust: bool,
-    /// How the members' distributions become one; see --list-hooks
+    /// How the members' distributions become one; see --list-hooks [default: confidence]
     ///
     /// `confidence` weighs each member by how well it has predicted the text so far and how certain it is; `average`
     /// weighs all as --weights says; `voting` lets each member vote for its favourite; `blend` lets the first lead and
     /// the others add a little; `contrast` prefers what the first knows beyond the others. Plugins and scripts can bring more.
-    #[arg(long, value_name = "NAME", default_value = "confidence")]
-    pub fusion_mode: String,
+    #[arg(long, value_name = "NAME")]
+    pub fusion_mode: Option<String>,
     /// Weights of the members, separated by commas; 0 or more each [default: all alike]
     ///
     /// They say how much you trust each member before any evidence; only their ratios count. In `blend` the leader's
@@ -139,11 +157,11 @@ pub struct EnsembleArgs {
         value_parser = ranges::weight
     )]
     pub weights: Vec<f32>,
-    /// Tokens of prompt and reply together, 16 to 4194304
+    /// Tokens of prompt and reply together, 16 to 4194304 [default: 2048]
     ///
     /// Capped by what the members were trained for. More needs more memory.
-    #[arg(short, long, value_name = "TOKENS", default_value = "2048", allow_hyphen_values = true, value_parser = ranges::ctx_size)]
-    pub ctx_size: u32,
+    #[arg(short, long, value_name = "TOKENS", allow_hyphen_values = true, value_parser = ranges::ctx_size)]
+    pub ctx_size: Option<u32>,
     /// Layers on the GPU, -1 for all; one number for all members or one for each, separated by commas
     ///
     /// Has an effect in builds with a GPU feature (cuda, metal, vulkan, rocm).

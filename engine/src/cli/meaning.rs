@@ -6,8 +6,8 @@ mod tests;
 
 use super::{
     args::{
-        BenchArgs, CheckArgs, Command, CommandLine, EnsembleArgs, NewArgs, NewCommand, ReplayArgs, ReplyArgs,
-        ScoreArgs, TryArgs, VocabArgs,
+        BenchArgs, CheckArgs, Command, CommandLine, CompareArgs, EnsembleArgs, EvalArgs, NewArgs, NewCommand, PackArgs,
+        ReplayArgs, ReplyArgs, ScoreArgs, SearchArgs, TeamCommand, TryArgs, VerifyArgs, VocabArgs,
     },
     drafting, folders, members, output,
     render::{Detail, Look},
@@ -20,6 +20,7 @@ use crate::{
     files,
     hooks::{Watching, native::PluginConfig},
     settings::{Align, CacheType, Heads, ModelSource, PluginSource, PolicySource, Settings},
+    team::Pack,
 };
 use plugin_api::Parameters;
 use std::{
@@ -52,6 +53,16 @@ pub enum Mode {
         /// For programs.
         json: bool,
     },
+    /// Items of tasks.
+    Eval(Box<EvalArgs>),
+    /// Results against each other.
+    Compare(CompareArgs),
+    /// Which models belong together.
+    TeamSearch(Box<SearchArgs>),
+    /// A team as a folder.
+    TeamPack(Box<PackArgs>),
+    /// The files of a pack.
+    TeamVerify(PathBuf),
     /// What vocabularies share.
     Vocab {
         /// Models.
@@ -103,6 +114,12 @@ impl Task {
                 Self::measurement(&ensemble, Mode::Score { file, json }, json)
             }
             Some(Command::Bench(args)) => Self::bench(args),
+            Some(Command::Eval(args)) => Self::eval(args),
+            Some(Command::Compare(args)) => {
+                args.files.iter().try_for_each(|file| readable(file))?;
+                Ok(Self::without_ensemble(Mode::Compare(args)))
+            }
+            Some(Command::Team(args)) => Self::team(args.what),
             Some(Command::Vocab(VocabArgs { files, json })) => {
                 files.iter().try_for_each(|file| readable(file))?;
                 let settings = Settings { cache: folders::cache(), ..Settings::default() };
@@ -138,9 +155,14 @@ impl Task {
     fn measurement(ensemble: &EnsembleArgs, mode: Mode, json: bool) -> Result<Self, Error> {
         let policies = if ensemble.policy.is_empty() { Vec::new() } else { policies(&ensemble.policy)? };
         let settings = Settings { policies, ..self::ensemble(ensemble)? };
-        if let Some(own) = members::own_prompt(&settings.models).filter(|_| matches!(mode, Mode::Score { .. })) {
+        let scores = match &mode {
+            Mode::Score { .. } => Some("score"),
+            Mode::TeamSearch(_) => Some("team search"),
+            _ => None,
+        };
+        if let Some((own, command)) = members::own_prompt(&settings.models).zip(scores) {
             return Err(Error::Input(format!(
-                "`score` has all members read the text as it stands; leave out the `{own}` of `--member`"
+                "`{command}` has all members read the text as it stands; leave out the `{own}` of `--member`"
             )));
         }
         let beside = if matches!(mode, Mode::Score { .. }) { READ_BESIDE } else { 0 };
@@ -163,6 +185,34 @@ impl Task {
         Ok(task)
     }
 
+    /// No policy runs that was not asked for, and nothing is random unless it is asked for.
+    fn eval(mut args: EvalArgs) -> Result<Self, Error> {
+        let json = args.json;
+        let (temperature, seed, texts, raw) = (args.temperature, args.seed, args.at_once, !args.chat);
+        args.tasks.dedup();
+        let mut task = Self::measurement(&args.ensemble.clone(), Mode::Eval(Box::new(args)), json)?;
+        let parameters = Parameters { temperature, ..task.settings.parameters };
+        task.settings = Settings { parameters, seed, texts, raw, ..task.settings };
+        Ok(task)
+    }
+
+    fn team(what: TeamCommand) -> Result<Self, Error> {
+        match what {
+            TeamCommand::Search(mut args) => {
+                args.ensemble.models.append(&mut args.files);
+                readable(&args.text)?;
+                let json = args.json;
+                Self::measurement(&args.ensemble.clone(), Mode::TeamSearch(Box::new(args)), json)
+            }
+            TeamCommand::Pack(args) => {
+                let policies = given_policies(&args.ensemble)?;
+                let task = Self::measurement(&args.ensemble.clone(), Mode::TeamPack(Box::new(args)), false)?;
+                Ok(Self { settings: Settings { policies, ..task.settings }, ..task })
+            }
+            TeamCommand::Verify(VerifyArgs { folder }) => Ok(Self::without_ensemble(Mode::TeamVerify(folder))),
+        }
+    }
+
     /// No member takes part.
     fn replay(ReplayArgs { file, policy, plugin, json }: ReplayArgs) -> Result<Self, Error> {
         readable(&file)?;
@@ -182,8 +232,9 @@ impl Task {
         if args.list_hooks {
             let mut ensemble = ensemble.clone();
             // Hooks hang on an ensemble; the smallest one serves where none is named.
-            ensemble.demo |= ensemble.model.is_empty() && ensemble.models.is_empty() && ensemble.member.is_empty();
-            let settings = Settings { policies: policies(&ensemble.policy)?, ..self::ensemble(&ensemble)? };
+            let named = !ensemble.model.is_empty() || !ensemble.models.is_empty() || !ensemble.member.is_empty();
+            ensemble.demo |= !named && ensemble.team.is_none();
+            let settings = Settings { policies: given_policies(&ensemble)?, ..self::ensemble(&ensemble)? };
             return Ok(Self { settings, look, ..Self::without_ensemble(Mode::ListHooks) });
         }
         if args.stop.iter().any(String::is_empty) {
@@ -204,7 +255,7 @@ impl Task {
             seed: args.seed.unwrap_or_else(random_seed),
             system: args.system,
             stop: args.stop,
-            policies: policies(&ensemble.policy)?,
+            policies: given_policies(ensemble)?,
             watching: if args.watch == "poll" { Watching::Poll } else { Watching::Native },
             chat_template: args.chat_template.as_deref().map(text).transpose()?,
             // The demo's models tell stories, and a story should not end because 512 tokens are full.
@@ -291,9 +342,14 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         gpu_layers: if let [all] = args.n_gpu_layers[..] { all } else { 0 },
         ..ModelSource::new(path)
     });
+    let stock = Settings::default();
+    let of_team = match &args.team {
+        Some(team) => Pack::read(team)?.settings(stock)?,
+        None => stock,
+    };
     Ok(Settings {
         models,
-        fusion_mode: args.fusion_mode.clone(),
+        fusion_mode: args.fusion_mode.clone().unwrap_or(of_team.fusion_mode),
         cache_type: match args.cache_type.as_str() {
             "q8_0" => CacheType::Q8_0,
             "bf16" => CacheType::Bf16,
@@ -301,7 +357,7 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         },
         draft: draft.how,
         draft_model,
-        ctx_size: args.ctx_size,
+        ctx_size: args.ctx_size.unwrap_or(of_team.ctx_size),
         threads: args.threads,
         trace: args.trace.clone(),
         align: if args.align == "boundary" { Align::Boundary } else { Align::Exact },
@@ -312,7 +368,7 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
         },
         cache: folders::cache(),
         plugins,
-        plugin_config: args.plugin_config.as_deref().map(plugin_config).transpose()?.unwrap_or_default(),
+        plugin_config: args.plugin_config.as_deref().map(plugin_config).transpose()?.unwrap_or(of_team.plugin_config),
         ..Settings::default()
     })
 }
@@ -320,6 +376,14 @@ fn ensemble(args: &EnsembleArgs) -> Result<Settings, Error> {
 /// A slip in a file name should cost nothing, least of all the time to load the other members.
 pub fn readable(path: &Path) -> Result<(), Error> {
     Ok(files::open(path).map(drop)?)
+}
+
+/// Those of the command line, or of the team, or the stock ones.
+fn given_policies(args: &EnsembleArgs) -> Result<Vec<PolicySource>, Error> {
+    match &args.team {
+        Some(team) if args.policy.is_empty() => Ok(Pack::read(team)?.settings(Settings::default())?.policies),
+        _ => policies(&args.policy),
+    }
 }
 
 fn policies(given: &[String]) -> Result<Vec<PolicySource>, Error> {

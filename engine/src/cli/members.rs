@@ -1,7 +1,11 @@
 //! The members that the command line names: `--model`, `--models`, `--member`, `--demo`, and what else is said of them.
 
-use super::{args::EnsembleArgs, demo, meaning::readable, ranges, spec::Spec};
-use crate::{Error, files, settings::ModelSource};
+use super::{args::EnsembleArgs, demo, folders, meaning::readable, ranges, spec::Spec};
+use crate::{
+    Error, files,
+    settings::{ModelSource, Settings},
+    team::Pack,
+};
 use serde_json::Value;
 use std::{
     ffi::OsStr,
@@ -32,6 +36,9 @@ pub fn members(args: &EnsembleArgs) -> Result<Vec<ModelSource>, Error> {
         .try_for_each(|path| readable(path).map_err(|error| with_comma(&args.models, path).unwrap_or(error)))?;
     let plain = |path| Given { source: ModelSource::new(path), weight: None, gpu_layers: None };
     let mut members: Vec<Given> = paths.into_iter().map(plain).collect();
+    if let Some(team) = &args.team {
+        members = of_team(team, !args.weights.is_empty())?;
+    }
     for given in &args.member {
         members.push(member(given)?);
     }
@@ -64,6 +71,17 @@ pub fn members(args: &EnsembleArgs) -> Result<Vec<ModelSource>, Error> {
         }
     }
     Ok(models)
+}
+
+/// The members of a pack, whose files are those that were packed. Weights of the command line take the place of theirs.
+fn of_team(team: &Path, has_weights: bool) -> Result<Vec<Given>, Error> {
+    let pack = Pack::read(team)?;
+    pack.verify(folders::cache().as_deref())?;
+    let given = |source: ModelSource| {
+        let weight = (!has_weights).then_some(source.weight);
+        Given { source, weight, gpu_layers: None }
+    };
+    Ok(pack.settings(Settings::default())?.models.into_iter().map(given).collect())
 }
 
 /// Gives each member its weight.

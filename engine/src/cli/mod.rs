@@ -4,8 +4,10 @@
 mod args;
 mod author;
 mod chat;
+mod compare;
 mod demo;
 mod drafting;
+mod evaluate;
 mod folders;
 mod hooks;
 mod interrupt;
@@ -22,6 +24,7 @@ mod replay;
 mod session;
 mod signals;
 mod spec;
+mod team;
 mod trial;
 mod vocab;
 
@@ -49,7 +52,8 @@ pub fn command() -> clap::Command {
 
 /// Does what the command line says. Errors are said on standard error, once.
 pub fn run() -> ExitCode {
-    // First of all, while there are no threads.
+    // First of all, while there are no threads: a process that is to run a model's program becomes that.
+    ::measure::sandbox::enter_if_asked();
     crate::engine::without_debugger();
     let line = match CommandLine::try_parse() {
         Ok(line) => line,
@@ -117,6 +121,11 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         Mode::CheckHere(work) => author::work(&work),
         Mode::TryHere(args) => trial::here(args),
         Mode::Score { file, json } => measure::score(settings, look, tried(Admission::All), &file, json),
+        Mode::Eval(args) => evaluate::run(&settings, look, tried(Admission::All), &args),
+        Mode::Compare(args) => compare::run(&args),
+        Mode::TeamSearch(args) => team::search(&settings, look, tried(Admission::All), &args),
+        Mode::TeamPack(args) => team::pack(&settings, &args),
+        Mode::TeamVerify(folder) => team::verify(&folder),
         Mode::Vocab { files, json } => {
             if !trust {
                 trial::vocabularies(&files, settings.cache.as_deref(), look)?;

@@ -48,6 +48,16 @@ pub fn bar(look: Look, what: &'static str) -> ProgressBar {
     ProgressBar::new(1000).with_prefix(what).with_style(style())
 }
 
+/// A bar for items, with how long the rest is likely to take.
+pub fn items(look: Look, what: &str, count: usize) -> ProgressBar {
+    if !output::stderr().is_terminal() || !matches!(look.detail, Detail::Normal | Detail::Verbose) {
+        return ProgressBar::hidden();
+    }
+    let style = ProgressStyle::with_template("{prefix:24!} {bar:32} {pos} of {len}, {eta} left");
+    let style = style.unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(count as u64).with_prefix(visible(what)).with_style(style)
+}
+
 /// A sign that something goes on whose length is not known, if it has gone on for a while; to be ticked.
 pub fn sign(look: Look, what: String) -> ProgressBar {
     if !output::stderr().is_terminal() || !matches!(look.detail, Detail::Normal | Detail::Verbose) {

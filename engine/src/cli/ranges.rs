@@ -55,6 +55,35 @@ pub fn n_predict(text: &str) -> Result<u32, String> {
     within(text, 1, 1_000_000, "a whole number from 1 to 1000000")
 }
 
+/// Items of a task.
+pub fn limit(text: &str) -> Result<usize, String> {
+    within(text, 1, usize::MAX, "a whole number from 1")
+}
+
+/// Items that are answered at once.
+pub fn at_once(text: &str) -> Result<usize, String> {
+    within(text, 1, 64, "a whole number from 1 to 64")
+}
+
+/// Members of a team.
+pub fn most(text: &str) -> Result<usize, String> {
+    within(text, 2, 16, "a whole number from 2 to 16")
+}
+
+/// Bytes: a number with K, M, G or T behind it.
+pub fn memory(text: &str) -> Result<u64, String> {
+    let text = text.trim();
+    let factor = |unit: char| "KMGT".find(unit.to_ascii_uppercase()).map(|place| 1u64 << (10 * (place + 1)));
+    let (number, factor) = match text.chars().next_back().and_then(factor) {
+        Some(factor) => (&text[..text.len() - 1], factor),
+        None => (text, 1),
+    };
+    match number.parse::<f64>() {
+        Ok(number) if number > 0.0 && number * (factor as f64) < 1e18 => Ok((number * factor as f64) as u64),
+        _ => Err("it takes a size above 0, such as `8G` or `700M`".into()),
+    }
+}
+
 /// Of the random draws.
 pub fn seed(text: &str) -> Result<u64, String> {
     within(text, 0, u64::MAX, "a whole number from 0 to 18446744073709551615")

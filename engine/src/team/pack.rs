@@ -31,10 +31,11 @@ impl Pack {
         };
         refuse_what_a_pack_cannot_hold(settings)?;
         match std::fs::read_dir(folder) {
-            Ok(mut entries) if entries.next().is_some() => {
-                return Err(Error::Input(format!("`{}` is not empty; name a new folder", folder.display())));
+            Ok(mut entries) => {
+                if entries.next().is_some() {
+                    return Err(Error::Input(format!("`{}` is not empty; name a new folder", folder.display())));
+                }
             }
-            Ok(_) => {}
             Err(_) => std::fs::create_dir_all(folder).map_err(failed)?,
         }
         let mut taken = vec![FILE.to_string()];

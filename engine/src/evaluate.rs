@@ -1,0 +1,29 @@
+//! What an ensemble makes of a task's items: answers that it writes, choices that it prefers, bits that a text costs.
+//!
+//! What a task is and what counts as right is the crate `measure`'s affair; here models answer.
+
+mod ask;
+mod choices;
+mod given;
+mod perplexity;
+
+pub use ask::{Answer, Asking, ask};
+pub use perplexity::Chunk;
+
+use crate::engine::Engine;
+use crate::error::Error;
+use sha2::{Digest, Sha256};
+
+impl Engine {
+    fn is_in_bytes(&mut self) -> Result<bool, Error> {
+        let reading = self.decoder().reading().map_err(|error| Error::Failure(error.to_string()))?;
+        Ok(reading.vocabulary().is_bytes())
+    }
+}
+
+/// The seed of an item's draws, by the run's seed and the item's name: the same whatever other items are asked.
+fn seed_of(seed: u64, id: &str, sample: u64) -> u64 {
+    let hash = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(sample.to_le_bytes()).chain_update(id);
+    let digest = hash.finalize();
+    digest.iter().take(8).fold(0, |seed, &byte| seed << 8 | u64::from(byte))
+}

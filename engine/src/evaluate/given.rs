@@ -1,0 +1,44 @@
+//! What a text that is given costs behind a prompt.
+
+use crate::engine::Engine;
+use crate::error::Error;
+use crate::member::reader::{LEAST_ROWS, Wanted};
+use crate::member::sampler::seed_for;
+use crate::member::{MemberError, Unit};
+use crate::settings::Prompt;
+use plugin_api::Step;
+
+impl Engine {
+    /// −ln P of each of these units behind a prompt under the fusion that is chosen, in nats.
+    pub(super) fn costs(&mut self, before: &Prompt, units: &[Unit]) -> Result<Vec<f64>, Error> {
+        let failed = |error: MemberError| Error::Failure(error.to_string());
+        let (parameters, seed) = (self.settings().parameters, self.settings().seed);
+        let members = self.members().len() as u32;
+        let mut reading = self.decoder().reading().map_err(failed)?;
+        reading.chain.reset();
+        if let Err(error) = reading.prime(before) {
+            return Err(self.refused(before, error));
+        }
+        let mut costs = Vec::with_capacity(units.len());
+        for (position, &unit) in units.iter().enumerate() {
+            if position > reading.len() {
+                let next = reading.len();
+                let ahead = (next + LEAST_ROWS - 2).min(units.len() - 1);
+                reading.read(&units[next..ahead], Wanted::All).map_err(failed)?;
+            }
+            let step = Step {
+                position: position as u32,
+                attempt: 0,
+                retractable: 0,
+                retractions_left: 0,
+                members,
+                seed: seed_for(seed, position as u32, 0),
+                parameters,
+                base: parameters,
+            };
+            let probability = reading.fuse(position, &step).probability(unit);
+            costs.push(-f64::from(probability.max(f32::MIN_POSITIVE)).ln());
+        }
+        Ok(costs)
+    }
+}
