@@ -175,6 +175,27 @@ pub(super) fn late(standing: &Standing, byte: u8, trie: &Trie, paths: &Paths, ef
     unread().filter(|&place| heads[place].mass > 0.0 && heads[place].mass >= effort.late * sure).collect()
 }
 
+/// Tokens by which a reading may differ from the heaviest one at its end and still stand for others without being marked down.
+const NEAR: usize = 4;
+
+/// Of readings that end a token in the same place, the one whose tokens stand for all: the heaviest, unless it parted from the
+/// heaviest of all long ago. In a run of spaces, of which sixteen are a token, there are sixteen such that never meet, and each
+/// of them would have to be read anew from where the run begins, in turn, a few for each byte.
+fn stands_for_all<'a>(
+    ended: &'a [(f64, Path, u32, usize)],
+    heads: &[Head],
+    paths: &Paths,
+) -> Option<&'a (f64, Path, u32, usize)> {
+    let [_, _, ..] = ended else { return ended.first() };
+    let heaviest = heads.first()?.path;
+    let rank = |one: &(f64, Path, u32, usize)| {
+        let apart = paths.tokens(one.1) - paths.tokens(paths.common(one.1, heaviest));
+        one.0 * 0.5f64.powi(apart.saturating_sub(NEAR).min(1000) as i32)
+    };
+    let ranked = ended.iter().map(|one| (rank(one), one));
+    ranked.reduce(|best, one| if one.0 > best.0 { one } else { best }).map(|(_, one)| one)
+}
+
 /// All readings after `byte`, heaviest first, of the heads for which `counts`. Empty where none has the byte.
 pub(super) fn push(
     heads: &[Head],
@@ -206,9 +227,7 @@ pub(super) fn push(
             let path = paths.child(path, token, bytes);
             next.push(Head { path, node: ROOT, weight: mass, mass, is_read: true });
         }
-    } else if let Some(&(_, path, token, bytes)) =
-        ended.iter().reduce(|best, one| if one.0 > best.0 { one } else { best })
-    {
+    } else if let Some(&(_, path, token, bytes)) = stands_for_all(&ended, heads, paths) {
         let mass = ended.iter().map(|(mass, ..)| mass).sum();
         let path = paths.child(path, token, bytes);
         next.push(Head { path, node: ROOT, weight: mass, mass, is_read: false });
