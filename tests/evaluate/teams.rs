@@ -24,7 +24,8 @@ fn a_search_finds_the_team_that_real_runs_find_and_confirms_it_on_other_text() {
     assert_eq!(found["teams"].as_array().unwrap().len(), 4, "three pairs and all: {found}");
     assert_eq!(found["teams"][0]["members"], serde_json::json!([0, 2]), "{found}");
     let confirmed = &found["confirmed"];
-    assert_eq!(confirmed["against"], "stories-260k", "{found}");
+    assert_eq!(confirmed["members"], serde_json::json!(["stories-260k", "stories-970k-bytes"]), "{found}");
+    assert!(confirmed["difference"]["interval"]["high"].as_f64().unwrap() < 0.0, "{found}");
     assert!(place.read("page.html").contains("stories-970k-bytes"));
     // The passes are kept.
     let text = place.text(&["team", "search", a, b, c, "--text", STORY]);

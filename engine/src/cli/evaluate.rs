@@ -45,10 +45,10 @@ pub fn run(settings: &Settings, look: Look, admission: Admission, args: &EvalArg
         let data = args.data.as_deref();
         Task::open(name, data).map_err(|error| Error::Input(error.to_string()))
     };
-    let tasks: Vec<Task> = args.tasks.iter().map(open).collect::<Result<_, _>>()?;
-    if args.data.is_some() && tasks.len() > 1 {
+    if args.data.is_some() && args.tasks.len() > 1 {
         return Err(Error::Input("`--data` is for one task; name the others in a run of their own".into()));
     }
+    let tasks: Vec<Task> = args.tasks.iter().map(open).collect::<Result<_, _>>()?;
     let against = against(settings, args)?;
     if let Some(folder) = args.output.as_deref().filter(|_| tasks.len() > 1) {
         std::fs::create_dir_all(folder)

@@ -75,8 +75,7 @@ fn toy(heads: Heads) -> Toy {
 
 /// A member of these tokens with a fault, and how often it has read its text again.
 fn ill(tokens: &'static [&'static [u8]], heads: Heads, branches: usize, fault: Fault) -> (Toy, Arc<Mutex<usize>>) {
-    let own = Arc::new(Vocabulary::from_pieces(tokens, &[0]));
-    let mut model = Double::new(1, branches, move |asked| {
+    of_rule(tokens, heads, branches, move |asked| {
         let Asked { tokens: text, tail, .. } = asked;
         let is_ill = match fault {
             Fault::Nowhere => false,
@@ -84,7 +83,18 @@ fn ill(tokens: &'static [&'static [u8]], heads: Heads, branches: usize, fault: F
             Fault::After(most) => text.len() - 1 > most,
         };
         if is_ill { vec![f32::NAN; tokens.len()] } else { logits(tokens.len(), &text[1..]) }
-    });
+    })
+}
+
+/// A member of these tokens whose rows are what the rule says.
+fn of_rule(
+    tokens: &'static [&'static [u8]],
+    heads: Heads,
+    branches: usize,
+    rule: impl Fn(Asked) -> Vec<f32> + Send + Sync + 'static,
+) -> (Toy, Arc<Mutex<usize>>) {
+    let own = Arc::new(Vocabulary::from_pieces(tokens, &[0]));
+    let mut model = Double::new(1, branches, rule);
     let anew = model.anew.clone();
     let inner = Plain::new("toy".into(), own.clone(), Box::new(OneToken), model.open().unwrap(), 1000, 32);
     let units = Arc::new(spelling::bytes());
@@ -132,6 +142,27 @@ fn with_all_heads_a_text_has_the_probability_of_all_its_encodings() {
             assert!((found - right).abs() < 1e-6 && (found / right - 1.0).abs() < 1e-4, "{text}: {found} for {right}");
         }
     }
+}
+
+#[test]
+fn a_run_of_one_letter_is_not_read_anew_from_its_beginning() {
+    const RUNS: [&[u8]; 9] = [b"", b"a", b"aa", b"aaa", b"aaaa", b"aaaaa", b"aaaaaa", b"aaaaaaa", b"aaaaaaaa"];
+    // Most likely in the longest tokens, and a little in any others: eight readings that never meet.
+    let likely = |_: Asked| vec![-10.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 0.0, 5.0];
+    let (mut member, _) = of_rule(&RUNS, Heads::Usual, 0, likely);
+    let (mut decoded, bytes) = (0, 400);
+    for _ in 0..bytes {
+        member.reader.extend(&[Unit::from(b'a')], Wanted::Last);
+        let Toy { model, reader } = &mut member;
+        while let Some(need) = reader.need().unwrap() {
+            decoded += need.tokens.len() - need.agreed.min(need.rows - 1);
+            let (progress, outputs) = model.decode(&[need]);
+            outputs.iter().for_each(|output| reader.absorb(output.place, model.logits(output.index).unwrap()));
+            progress.iter().for_each(|progress| reader.progress(progress.read));
+        }
+    }
+    // A few for each byte, however many there were before.
+    assert!(decoded < 8 * bytes, "{decoded} tokens for {bytes} bytes");
 }
 
 #[test]
