@@ -12,7 +12,7 @@ pub use perplexity::Chunk;
 
 use crate::engine::Engine;
 use crate::error::Error;
-use sha2::{Digest, Sha256};
+use crate::memory::sha256;
 
 impl Engine {
     fn is_in_bytes(&mut self) -> Result<bool, Error> {
@@ -23,7 +23,6 @@ impl Engine {
 
 /// The seed of an item's draws, by the run's seed and the item's name: the same whatever other items are asked.
 fn seed_of(seed: u64, id: &str, sample: u64) -> u64 {
-    let hash = Sha256::new().chain_update(seed.to_le_bytes()).chain_update(sample.to_le_bytes()).chain_update(id);
-    let digest = hash.finalize();
-    digest.iter().take(8).fold(0, |seed, &byte| seed << 8 | u64::from(byte))
+    let digest = sha256(format!("{seed} {sample} {id}").as_bytes());
+    u64::from_str_radix(&digest[..16], 16).unwrap_or_default()
 }

@@ -7,7 +7,7 @@
 mod hash;
 mod record;
 
-pub use hash::{ModelHashes, file_sha256};
+pub use hash::{ModelHashes, file_sha256, sha256};
 pub use record::{ModelRecord, Record, Session};
 
 use crate::files;

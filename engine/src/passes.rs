@@ -9,7 +9,7 @@ mod plan;
 mod store;
 
 pub use plan::Plan;
-pub use store::{Store, digest, file_digest};
+pub use store::{Store, file_digest};
 
 use crate::engine::Engine;
 use crate::error::Error;

@@ -129,14 +129,20 @@ impl Pack {
         let text = files::read_text(&file, files::LARGEST)?;
         let team: Team = toml::from_str(&text).map_err(|error| wrong(&error.to_string().trim_end()))?;
         if team.team != VERSION {
-            return Err(wrong(&format!("its format is {}, and this program knows {VERSION}; get a newer one", team.team)));
+            return Err(wrong(&format!(
+                "its format is {}, and this program knows {VERSION}; get a newer one",
+                team.team
+            )));
         }
         if team.member.is_empty() {
             return Err(wrong(&"it has no `[[member]]`"));
         }
         let is_usable = |member: &Member| member.weight.is_finite() && member.weight >= 0.0;
         if let Some(member) = team.member.iter().find(|member| !is_usable(member)) {
-            return Err(wrong(&format!("the weight of `{}` is {}; it has to be 0 or more", member.name, member.weight)));
+            return Err(wrong(&format!(
+                "the weight of `{}` is {}; it has to be 0 or more",
+                member.name, member.weight
+            )));
         }
         if team.member.iter().all(|member| member.weight == 0.0) {
             return Err(wrong(&"all weights are 0; at least one member needs a weight above 0"));
@@ -181,7 +187,11 @@ impl Pack {
         };
         let policy = |name: &String| {
             let path = self.folder.join(name);
-            if path.is_file() { PolicySource::Script { path, knobs: Vec::new() } } else { PolicySource::Named(name.clone()) }
+            if path.is_file() {
+                PolicySource::Script { path, knobs: Vec::new() }
+            } else {
+                PolicySource::Named(name.clone())
+            }
         };
         let text = serde_json::Value::Object(of_plugins.clone()).to_string();
         let plugin_config = PluginConfig::parse(&self.folder.join(FILE), &text).map_err(Error::Input)?;

@@ -4,7 +4,9 @@
 //! [`results`] keeps what came out, item by item, [`statistics`] says what that shows, [`compare`] pairs two results, and
 //! [`page`] draws them.
 
+#[cfg(feature = "reports")]
 pub mod compare;
+#[cfg(feature = "reports")]
 pub mod page;
 pub mod results;
 pub mod sandbox;

@@ -6,7 +6,8 @@ use std::time::{Duration, Instant};
 
 /// Stories to go on with; what counts as right is whether a letter is in them, so that some are.
 fn task(place: &Place, items: usize) {
-    let openings = ["Once upon a time", "One day, a little girl", "Tom and his dog", "The sun was warm, and", "Mia did"];
+    let openings =
+        ["Once upon a time", "One day, a little girl", "Tom and his dog", "The sun was warm, and", "Mia did"];
     let item = |number: usize| {
         let prompt = format!("{} {}", openings[number % openings.len()], ["went", "saw", "had"][number % 3]);
         serde_json::json!({ "id": format!("item-{number}"), "prompt": prompt, "letter": "m" }).to_string()
@@ -76,10 +77,16 @@ fn a_kill_loses_the_items_under_way_and_no_other() {
 fn an_ensemble_is_compared_with_its_best_member_and_with_its_own_compute() {
     let place = Place::new();
     task(&place, 10);
-    let words = ["eval", "letters.toml", "--demo", "-t", "0.7", "--against", "samples", "-o", "r.jsonl", "--html", "p.html"];
+    let words =
+        ["eval", "letters.toml", "--demo", "-t", "0.7", "--against", "samples", "-o", "r.jsonl", "--html", "p.html"];
     let text = place.text(&words);
     assert!(text.contains("tale") && text.contains("fable") && text.contains("best of 2"), "{text}");
     assert!(text.contains("shown"), "{text}");
+    // The best member is the one that is compared with.
+    let right = |file: &str| items(&place.read(file)).iter().filter(|item| item["right"] == true).count();
+    let members = ["tale", "fable"].into_iter().zip(["r.member-1.jsonl", "r.member-2.jsonl"].map(right));
+    let (best, most) = members.reduce(|best, one| if one.1 > best.1 { one } else { best }).unwrap();
+    assert!(text.contains(&format!("letters, {best}: {most} of 10 right")), "{best} has {most}: {text}");
     let page = place.read("p.html");
     assert!(page.contains("<svg") && page.contains("best of 2") && !page.contains("http://"), "a page of its own");
     let text = place.text(&["compare", "r.member-1.jsonl", "r.jsonl"]);
@@ -132,7 +139,8 @@ fn perplexity_is_told_with_bits_per_byte() {
     let place = Place::new();
     let story = format!("{}/../tests/fixtures/tinystories-dev.txt", env!("CARGO_MANIFEST_DIR"));
     let small = model("stories-260k.gguf");
-    let words = ["eval", "perplexity", "-m", small.to_str().unwrap(), "--data", &story, "--limit", "10", "-o", "p.jsonl"];
+    let words =
+        ["eval", "perplexity", "-m", small.to_str().unwrap(), "--data", &story, "--limit", "10", "-o", "p.jsonl"];
     let text = place.text(&words);
     assert!(text.contains("perplexity") && text.contains("bits per byte"), "{text}");
     assert_eq!(items(&place.read("p.jsonl")).len(), 10);
@@ -142,7 +150,8 @@ fn perplexity_is_told_with_bits_per_byte() {
 fn what_cannot_be_used_is_told_in_a_sentence() {
     let place = Place::new();
     task(&place, 3);
-    let toml = "name = 'broken'\nkind = 'generate'\nitems = 'broken.jsonl'\nprompt = '{prompt}'\nexpected = '{letter}'\n";
+    let toml =
+        "name = 'broken'\nkind = 'generate'\nitems = 'broken.jsonl'\nprompt = '{prompt}'\nexpected = '{letter}'\n";
     place.file("broken.toml", toml);
     for (items, told) in [
         ("", "no items"),
@@ -172,7 +181,8 @@ fn a_full_disk_ends_the_run_and_keeps_what_was_written() {
     task(&place, 20);
     // No file may grow beyond 4 kB, which the header and a few items fit into.
     let small = model("stories-260k.gguf");
-    let words = ["eval", "letters.toml", "-m", small.to_str().unwrap(), "--trust", "--at-once", "1", "-o", "full.jsonl"];
+    let words =
+        ["eval", "letters.toml", "-m", small.to_str().unwrap(), "--trust", "--at-once", "1", "-o", "full.jsonl"];
     let program = place.process(&words);
     let words: Vec<String> = program.get_args().map(|word| word.to_string_lossy().into_owned()).collect();
     let mut limited = std::process::Command::new("sh");

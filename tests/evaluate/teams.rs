@@ -41,7 +41,8 @@ fn what_single_passes_predict_is_what_a_run_needs() {
     let [a, b, c] = files.each_ref().map(String::as_str);
     for (pair, most) in [([a, b], 0.001), ([a, c], 0.005), ([b, c], 0.005)] {
         for fusion in ["confidence", "average", "blend"] {
-            let words = [&["team", "search"], &pair[..], &["--text", STORY, "--fusion-mode", fusion, "--json"]].concat();
+            let words =
+                [&["team", "search"], &pair[..], &["--text", STORY, "--fusion-mode", fusion, "--json"]].concat();
             let found = json(&place, &words);
             // The first half is what the search sees.
             let text = std::fs::read_to_string(STORY).unwrap();
@@ -50,7 +51,8 @@ fn what_single_passes_predict_is_what_a_run_needs() {
             let middle = ends.min_by_key(|end| end.abs_diff(place_of_middle)).unwrap();
             place.file("half.txt", &text[..middle]);
             let models = pair.join(",");
-            let words = ["score", "--models", &models, "half.txt", "--fusion-mode", fusion, "--ctx-size", "256", "--json"];
+            let words =
+                ["score", "--models", &models, "half.txt", "--fusion-mode", fusion, "--ctx-size", "256", "--json"];
             let run = json(&place, &words)["fused"].as_f64().unwrap();
             let predicted = found["teams"][0]["bits_per_byte"].as_f64().unwrap();
             assert!((predicted / run - 1.0).abs() < most, "{pair:?} by {fusion}: predicted {predicted}, run {run}");
@@ -65,9 +67,25 @@ fn a_pack_can_be_moved_and_writes_the_same_text() {
     let [a, b, _] = files.each_ref().map(String::as_str);
     let models = format!("{a},{b}");
     let reply = ["-p", "Once upon a time", "--raw", "-n", "40", "--seed", "5", "--quiet"];
-    let own = place.text(&[&["--models", &models, "--weights", "2,1", "--fusion-mode", "average", "--policy", "none"], &reply[..]].concat());
+    let own = place.text(
+        &[&["--models", &models, "--weights", "2,1", "--fusion-mode", "average", "--policy", "none"], &reply[..]]
+            .concat(),
+    );
     place.file("calm.rhai", "fn on_token(step, token) { if token.unit < 0 { stop(\"never\") } }\n");
-    let pack = ["team", "pack", "--models", &models, "--weights", "2,1", "--fusion-mode", "average", "--policy", "none", "-o", "one"];
+    let pack = [
+        "team",
+        "pack",
+        "--models",
+        &models,
+        "--weights",
+        "2,1",
+        "--fusion-mode",
+        "average",
+        "--policy",
+        "none",
+        "-o",
+        "one",
+    ];
     place.text(&pack);
     std::fs::rename(place.path().join("one"), place.path().join("two")).unwrap();
     assert_eq!(place.text(&[&["--team", "two", "--policy", "none"], &reply[..]].concat()), own);

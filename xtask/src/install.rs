@@ -142,6 +142,9 @@ impl Manager {
             (Need::Cmake, _) => &["cmake"],
             (Need::Make, _) => &["make"],
             (Need::Tmux, _) => &["tmux"],
+            (Need::Bubblewrap, _) => &["bubblewrap"],
+            (Need::Python, Manager::Pacman) => &["python"],
+            (Need::Python, _) => &["python3"],
             (Need::Compiler, Manager::Dnf | Manager::Zypper) => &["gcc-c++"],
             (Need::Compiler, Manager::Pacman) => &["gcc"],
             (Need::Compiler, _) => &["g++"],
@@ -197,7 +200,7 @@ mod tests {
     fn every_manager_has_a_package_for_every_program() {
         use Manager::*;
         for manager in [AptGet, Dnf, Pacman, Zypper, Apk, Brew] {
-            for need in [Need::Cmake, Need::Make, Need::Compiler, Need::Libclang, Need::Tmux] {
+            for need in [Need::Cmake, Need::Make, Need::Compiler, Need::Libclang, Need::Tmux, Need::Python] {
                 assert!(!manager.packages(need).is_empty(), "{manager:?} {need:?}");
             }
         }

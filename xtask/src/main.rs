@@ -16,7 +16,8 @@ Usage: cargo xtask COMMAND
 
   demo   install what is missing, build, and let two small models write a story together
   test   install what is missing, then check formatting, lints, tests and documentation
-  setup  install what is missing: cmake, make, a C++ compiler, libclang; for the tests tmux, rustfmt and clippy
+  setup  install what is missing: cmake, make, a C++ compiler, libclang; for the tests tmux, bubblewrap, python3,
+         rustfmt and clippy
 
   completions   write completions for bash, fish and zsh into target/completions
   man           write man pages into target/man
@@ -26,7 +27,7 @@ Usage: cargo xtask COMMAND
 const TO_BUILD: [Need; 4] = [Need::Cmake, Need::Make, Need::Compiler, Need::Libclang];
 
 /// What the tests need beyond it.
-const TO_TEST: [Need; 3] = [Need::Tmux, Need::Rustfmt, Need::Clippy];
+const TO_TEST: [Need; 5] = [Need::Tmux, Need::Bubblewrap, Need::Python, Need::Rustfmt, Need::Clippy];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();

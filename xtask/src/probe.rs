@@ -16,6 +16,10 @@ pub enum Need {
     Libclang,
     /// A test drives the chat in it.
     Tmux,
+    /// Programs that a model wrote run in it, and tests of that.
+    Bubblewrap,
+    /// These programs are in it.
+    Python,
     Rustfmt,
     Clippy,
 }
@@ -29,6 +33,8 @@ impl Need {
             Need::Compiler => "a C++ compiler",
             Need::Libclang => "libclang with its headers",
             Need::Tmux => "tmux",
+            Need::Bubblewrap => "bubblewrap",
+            Need::Python => "python3",
             Need::Rustfmt => "rustfmt",
             Need::Clippy => "clippy",
         }
@@ -42,6 +48,9 @@ impl Need {
             Need::Compiler => has_compiler(),
             Need::Libclang => libclang::is_found(),
             Need::Tmux => runs("tmux", &["-V"]),
+            // There is neither a bubblewrap nor another sandbox of ours elsewhere.
+            Need::Bubblewrap => !cfg!(target_os = "linux") || runs("bwrap", &["--version"]),
+            Need::Python => !cfg!(target_os = "linux") || runs("/usr/bin/python3", &["--version"]),
             Need::Rustfmt => runs("cargo", &["fmt", "--version"]),
             Need::Clippy => runs("cargo", &["clippy", "--version"]),
         }

@@ -68,9 +68,7 @@ pub fn run(settings: &Settings, look: Look, admission: Admission, args: &EvalArg
         let outcome = run.all(settings, &against)?;
         let summaries: Vec<_> = outcome.results.iter().map(summary).collect();
         if args.json {
-            let named = |(results, found): (&Results, &_)| {
-                serde_json::json!({ "name": results.header.system.name, "figures": found })
-            };
+            let named = |(results, found): (&Results, &_)| serde_json::json!({ "name": results.header.system.name, "figures": found });
             let systems: Vec<_> = outcome.results.iter().zip(&summaries).map(named).collect();
             let comparisons: Vec<_> = outcome.comparisons.iter().map(|(comparison, _)| comparison).collect();
             let json = serde_json::json!({ "task": task.name(), "systems": systems, "comparisons": comparisons });
@@ -117,7 +115,9 @@ fn against(settings: &Settings, args: &EvalArgs) -> Result<Against, Error> {
         return Err(Error::Input(format!("`--against {what}` compares an ensemble with its members; name two models")));
     }
     if matches!(against, Against::Best { samples: true }) && args.temperature == 0.0 {
-        return Err(Error::Input("`--against samples` needs answers that differ; give a `--temperature` above 0".into()));
+        return Err(Error::Input(
+            "`--against samples` needs answers that differ; give a `--temperature` above 0".into(),
+        ));
     }
     if args.quick && is_best {
         return Err(Error::Input(
@@ -162,14 +162,16 @@ impl Run<'_> {
                     let often = System::new(&singles[best], settings.models.len() as u32, self.args)?;
                     results.push(self.one(&often, "samples")?);
                 }
-                // The best member, and what else costs as much as the ensemble.
+                // Of the members the best, and what else costs as much as the ensemble.
                 let rest = results.split_off(singles.len() + 1);
-                results = [vec![results.swap_remove(0), results.swap_remove(best.min(results.len() - 1))], rest].concat();
+                let pair = [results[0].clone(), results[1 + best].clone()];
+                results = pair.into_iter().chain(rest).collect();
             }
         }
         let own = results[0].clone();
         let pairs = results[1..].iter().map(|baseline| vec![baseline.clone(), own.clone()]);
-        let compared = |pair: Vec<Results>| Ok((compare(&pair).map_err(|error| Error::Input(error.to_string()))?, pair));
+        let compared =
+            |pair: Vec<Results>| Ok((compare(&pair).map_err(|error| Error::Input(error.to_string()))?, pair));
         let comparisons = pairs.map(compared).collect::<Result<_, Error>>()?;
         Ok(Outcome { results, comparisons })
     }

@@ -6,6 +6,7 @@ use super::{
     trial::Admission,
 };
 use crate::{Error, engine::Engine, settings::Settings};
+pub use indicatif::ProgressBar as Bar;
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     borrow::Cow,

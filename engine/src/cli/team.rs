@@ -15,7 +15,8 @@ use crate::{
     Error,
     engine::{Engine, member_names, model_files},
     files,
-    passes::{Pass, Plan, digest},
+    memory::sha256,
+    passes::{Pass, Plan},
     settings::{ModelSource, Settings},
     team::{
         Evidence, Measured, Pack, Packing, Text,
@@ -68,10 +69,9 @@ pub fn search(settings: &Settings, look: Look, admission: Admission, args: &Sear
     let other = args.confirm.as_deref().map(|file| files::read_text(file, LARGEST_TEXT)).transpose()?;
     let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
     let (first, second) = match (&other, &args.confirm) {
-        (Some(other), Some(file)) => (
-            Source { name: name(&args.text), text: &text },
-            Source { name: name(file), text: other },
-        ),
+        (Some(other), Some(file)) => {
+            (Source { name: name(&args.text), text: &text }, Source { name: name(file), text: other })
+        }
         _ => {
             let (first, second) = halves(&text);
             let of = |half: &str| format!("{}, {half} half", name(&args.text));
@@ -104,19 +104,25 @@ pub fn search(settings: &Settings, look: Look, admission: Admission, args: &Sear
     let bounds = Bounds { most: args.most, memory: args.memory };
     let found = search::search(&candidates, settings, bounds, &mut |part| bar.set_position((part * 1000.0) as u64))?;
     bar.finish_and_clear();
-    let best = found.teams.iter().min_by(|a, b| a.bits_per_byte.total_cmp(&b.bits_per_byte));
+    let best = found.best.and_then(|best| found.teams.get(best));
     let (mut mixture, mut confirmed) = (None, None);
     if let Some(best) = best {
-        let chosen = mixtures(&candidates, &best.members, settings)?.into_iter().next();
-        if let Some(chosen) = &chosen {
-            let team = Team { plan: &plan, sources: &sources, best, mixture: chosen, look, admission };
-            let (found, evidence) = team.confirm(&second)?;
-            confirmed = Some(found);
-            if let Some(folder) = &args.output {
-                Pack::write(folder, &team.settings()?, &team.names(), Packing::Copy, evidence)?;
-            }
+        // Of candidates that cannot write it there is none: on this text they are no rivals.
+        let mut rivals: Vec<Option<Candidate>> = Vec::new();
+        for source in &sources {
+            let name = source.name.clone().unwrap_or_default();
+            let pass = pass(&plan, source, second.text, look, admission);
+            rivals.push(pass.ok().map(|pass| Candidate { name, memory: 0, pass }));
         }
-        mixture = chosen;
+        let tried = mixtures(&candidates, &best.members, settings)?;
+        let chosen = that_holds(tried, &rivals, &best.members, settings)?;
+        let team = Team { plan: &plan, sources: &sources, best, mixture: &chosen, look, admission };
+        let (run, evidence) = team.confirm(&second, &rivals)?;
+        confirmed = Some(run);
+        if let Some(folder) = &args.output {
+            Pack::write(folder, &team.settings()?, &team.names(), Packing::Copy, evidence)?;
+        }
+        mixture = Some(chosen);
     } else if args.output.is_some() {
         return Err(Error::Input("no team fits into that memory; raise --memory".into()));
     }
@@ -135,6 +141,26 @@ fn pass(plan: &Plan, source: &ModelSource, text: &str, look: Look, admission: Ad
     let pass = plan.pass(source, text, &mut load, &mut |part| bar.set_position((part * 1000.0) as u64));
     bar.finish_and_clear();
     pass
+}
+
+/// The first of some mixtures, the best on the text of the search, unless the fusion that was asked for is better on the other text:
+/// weights that were fitted to one text have to hold on another.
+fn that_holds(
+    tried: Vec<Mixture>,
+    rivals: &[Option<Candidate>],
+    members: &[usize],
+    settings: &Settings,
+) -> Result<Mixture, Error> {
+    let others: Vec<Candidate> = members.iter().filter_map(|&member| rivals[member].clone()).collect();
+    let asked = tried.iter().find(|mixture| mixture.is_asked(settings)).cloned();
+    let first = tried.into_iter().next().ok_or_else(|| Error::Failure("there is no way to mix them".into()))?;
+    let Some(asked) = asked.filter(|asked| *asked != first && others.len() == members.len()) else { return Ok(first) };
+    let places: Vec<usize> = (0..others.len()).collect();
+    let needs = |mixture: &Mixture| -> Result<f64, Error> {
+        let costs = search::predict(&others, &places, &mixture.weights, &mixture.apply(settings)?)?;
+        Ok(bits_per_byte(&costs))
+    };
+    if needs(&first)? < needs(&asked)? { Ok(first) } else { Ok(asked) }
 }
 
 /// Parted at the line end nearest to the middle.
@@ -169,15 +195,7 @@ impl Team<'_> {
     }
 
     /// Runs it on another text, against the candidate that is best there.
-    fn confirm(&self, source: &Source) -> Result<(Confirmed, Option<Evidence>), Error> {
-        let mut alone = Vec::new();
-        for model in self.sources {
-            // One that cannot write this text is no rival on it.
-            if let Ok(pass) = pass(self.plan, model, source.text, self.look, self.admission) {
-                let costs = blocks(&pass.ends, pass.nats.iter().map(|&nats| nats.into()));
-                alone.push((model.name.clone().unwrap_or_default(), costs));
-            }
-        }
+    fn confirm(&self, source: &Source, rivals: &[Option<Candidate>]) -> Result<(Confirmed, Option<Evidence>), Error> {
         let mut engine = progress::load(self.settings()?, self.look, self.admission)?;
         let (mut ends, mut nats, mut end) = (Vec::new(), Vec::new(), 0);
         let bar = progress::bar(self.look, "confirming");
@@ -189,7 +207,11 @@ impl Team<'_> {
         engine.walk(source.text, &mut count, &mut |part| bar.set_position((part * 1000.0) as u64))?;
         bar.finish_and_clear();
         let costs = blocks(&ends, nats.into_iter());
-        let least = alone.into_iter().min_by(|(_, a), (_, b)| bits_per_byte(a).total_cmp(&bits_per_byte(b)));
+        let single = |rival: &Candidate| {
+            (rival.name.clone(), blocks(&rival.pass.ends, rival.pass.nats.iter().map(|&nats| nats.into())))
+        };
+        let alone = rivals.iter().flatten().map(single);
+        let least = alone.min_by(|(_, a), (_, b)| bits_per_byte(a).total_cmp(&bits_per_byte(b)));
         let (against, alone) = least.unwrap_or_default();
         let found = difference(&costs, &alone);
         let confirmed = Confirmed {
@@ -203,7 +225,7 @@ impl Team<'_> {
         let evidence = found.map(|found| Evidence {
             text: Text {
                 name: source.name.clone(),
-                sha256: digest(source.text.as_bytes()),
+                sha256: sha256(source.text.as_bytes()),
                 bytes: source.text.len() as u64,
             },
             gain: Measured::new(found.bits_per_byte, found.interval, &confirmed.against),

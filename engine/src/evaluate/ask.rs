@@ -67,7 +67,14 @@ pub fn ask<'a>(
             let Some(item) = items.next() else { break };
             match begin(item, 0) {
                 Ok(session) => {
-                    open.push_back(Open { item, session, units: Vec::new(), sample: 0, best: None, since: Instant::now() });
+                    open.push_back(Open {
+                        item,
+                        session,
+                        units: Vec::new(),
+                        sample: 0,
+                        best: None,
+                        since: Instant::now(),
+                    });
                 }
                 Err(error) => {
                     if !done(item, Err(error))? {
@@ -100,7 +107,14 @@ pub fn ask<'a>(
                 match best {
                     Ok(best) if sample + 1 < how.samples => {
                         let session = begin(item, sample + 1)?;
-                        open.push_back(Open { item, session, units: Vec::new(), sample: sample + 1, best: Some(best), since });
+                        open.push_back(Open {
+                            item,
+                            session,
+                            units: Vec::new(),
+                            sample: sample + 1,
+                            best: Some(best),
+                            since,
+                        });
                     }
                     best => {
                         if !done(item, best)? {

@@ -12,6 +12,11 @@ use std::sync::mpsc::{Receiver, channel};
 use std::sync::{Arc, Weak};
 use std::time::{Duration, Instant};
 
+/// SHA-256 of some bytes, in lower-case hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
 /// SHA-256 of a whole file, in lower-case hexadecimal.
 pub fn file_sha256(path: &Path) -> io::Result<String> {
     hash(path, || true)

@@ -1,9 +1,10 @@
 //! Passes of several models, made so that they can be compared.
 
-use super::{Pass, Store, digest, file_digest};
+use super::{Pass, Store, file_digest};
 use crate::engine::{Engine, model_files, shared_vocabulary};
 use crate::error::Error;
 use crate::member::inspect;
+use crate::memory::sha256;
 use crate::settings::{Align, ModelSource, Settings};
 
 /// Readings of a text that are decoded side by side.
@@ -50,7 +51,7 @@ impl Plan {
             Error::Failure(format!("`{}` cannot be read: {error}", file.display()))
         };
         let mut key = vec![
-            digest(text.as_bytes()),
+            sha256(text.as_bytes()),
             format!("{align:?} {beside} {ctx_size} {cache_type:?} {heads:?} {}", model.gpu_layers),
         ];
         for file in model_files(&model.path) {

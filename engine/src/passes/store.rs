@@ -1,9 +1,8 @@
 //! Passes on disk: a file for each model, text, context and program.
 
 use super::Pass;
+use crate::memory::{file_sha256, sha256};
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
-use std::fmt::Write as _;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::UNIX_EPOCH;
@@ -38,7 +37,10 @@ impl Store {
         let line = bytes.iter().position(|&byte| byte == b'\n')?;
         let header: Header = serde_json::from_slice(&bytes[..line]).ok()?;
         let body = &bytes[line + 1..];
-        if header.pass != 1 || Some(body.len()) != header.units.checked_mul(4 * COLUMNS) || digest(body) != header.digest {
+        if header.pass != 1
+            || Some(body.len()) != header.units.checked_mul(4 * COLUMNS)
+            || sha256(body) != header.digest
+        {
             return None;
         }
         let column = |number: usize| body[4 * header.units * number..].chunks_exact(4).take(header.units);
@@ -54,7 +56,7 @@ impl Store {
         for column in [&pass.nats, &pass.entropy, &pass.evidence] {
             body.extend(column.iter().flat_map(|value| value.to_le_bytes()));
         }
-        let header = Header { pass: 1, units: pass.len(), cache: pass.cache, digest: digest(&body) };
+        let header = Header { pass: 1, units: pass.len(), cache: pass.cache, digest: sha256(&body) };
         std::fs::create_dir_all(&self.folder)?;
         let mut file = tempfile::NamedTempFile::new_in(&self.folder)?;
         serde_json::to_writer(&mut file, &header)?;
@@ -66,7 +68,7 @@ impl Store {
 
     fn path(&self, key: &[&str]) -> PathBuf {
         let key = [key, &[&program()]].concat().join("\n");
-        self.folder.join(&digest(key.as_bytes())[..32])
+        self.folder.join(&sha256(key.as_bytes())[..32])
     }
 }
 
@@ -80,25 +82,17 @@ fn program() -> String {
     file.map_or_else(|_| version.into(), |data| format!("{version} {} {}", data.len(), since(data.modified())))
 }
 
-/// SHA-256 in hexadecimal.
-pub fn digest(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().fold(String::with_capacity(64), |mut text, byte| {
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
-}
-
 /// SHA-256 of a file, which is not read again as long as the system says that it is the same: path, length, time of change.
 pub fn file_digest(path: &Path, cache: Option<&Path>) -> io::Result<String> {
     let data = path.metadata()?;
     let changed = data.modified()?.duration_since(UNIX_EPOCH).map_or(0, |since| since.as_nanos());
     let state = format!("{}\n{}\n{changed}\n", path.canonicalize()?.display(), data.len());
-    let note = cache.map(|cache| cache.join("digests").join(&digest(state.as_bytes())[..32]));
+    let note = cache.map(|cache| cache.join("digests").join(&sha256(state.as_bytes())[..32]));
     let known = note.as_deref().and_then(|note| std::fs::read_to_string(note).ok());
     if let Some(known) = known.filter(|known| known.len() == 64 && known.bytes().all(|byte| byte.is_ascii_hexdigit())) {
         return Ok(known);
     }
-    let found = crate::memory::file_sha256(path)?;
+    let found = file_sha256(path)?;
     if let Some(note) = &note {
         let keep = || -> io::Result<()> {
             let folder = note.parent().unwrap_or(Path::new("."));
@@ -157,9 +151,9 @@ mod tests {
         let file = folder.path().join("model");
         std::fs::write(&file, "one").unwrap();
         for _ in 0..2 {
-            assert_eq!(file_digest(&file, Some(folder.path())).unwrap(), digest(b"one"));
+            assert_eq!(file_digest(&file, Some(folder.path())).unwrap(), sha256(b"one"));
         }
         std::fs::write(&file, "three").unwrap();
-        assert_eq!(file_digest(&file, Some(folder.path())).unwrap(), digest(b"three"));
+        assert_eq!(file_digest(&file, Some(folder.path())).unwrap(), sha256(b"three"));
     }
 }

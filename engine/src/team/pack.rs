@@ -95,7 +95,11 @@ fn refuse_what_a_pack_cannot_hold(settings: &Settings) -> Result<(), Error> {
         "a compiled plugin, which another machine may not be able to load; leave `--plugin` out"
     } else if settings.models.iter().any(has_own) {
         "a member's own prompt; leave `system=`, `prompt-file=` and `template=` out"
-    } else if settings.policies.iter().any(|policy| matches!(policy, PolicySource::Script { knobs, .. } if !knobs.is_empty())) {
+    } else if settings
+        .policies
+        .iter()
+        .any(|policy| matches!(policy, PolicySource::Script { knobs, .. } if !knobs.is_empty()))
+    {
         "values of knobs; write them into the script"
     } else {
         return Ok(());

@@ -48,6 +48,8 @@ pub struct Found {
     pub alone: Vec<f64>,
     /// All pairs that fit, then larger teams, each list with the best first.
     pub teams: Vec<Prospect>,
+    /// The place of the team to take among them: the smallest of those that are as good as the best. `None` where none fits.
+    pub best: Option<usize>,
     /// Candidates without which no team is shown to be worse: of each the most that it takes off a team of the others.
     pub contributions: Vec<Contribution>,
 }
@@ -96,6 +98,23 @@ pub fn difference(costs: &[(f64, u64)], others: &[(f64, u64)]) -> Option<Bootstr
     bootstrap(&blocks, 0)
 }
 
+/// The smallest team of those that are not shown to be worse than the best one and need hardly more: a member costs memory and
+/// time, and the best of many teams is ahead of its like by luck.
+fn smallest_as_good(known: &[(Prospect, Vec<(f64, u64)>)]) -> Option<usize> {
+    let order = |a: &usize, b: &usize| known[*a].0.bits_per_byte.total_cmp(&known[*b].0.bits_per_byte);
+    let best = (0..known.len()).min_by(order)?;
+    let is_as_good = |&team: &usize| {
+        let (prospect, costs) = &known[team];
+        let is_worse = difference(costs, &known[best].1).is_some_and(|found| found.interval.low > 0.0);
+        !is_worse && prospect.bits_per_byte <= known[best].0.bits_per_byte * (1.0 + AS_GOOD)
+    };
+    let size = |team: &usize| known[*team].0.members.len();
+    (0..known.len()).filter(is_as_good).min_by(|a, b| size(a).cmp(&size(b)).then(order(a, b)))
+}
+
+/// What a smaller team may need more, relative.
+const AS_GOOD: f64 = 0.003;
+
 /// All bits over all bytes.
 pub fn bits_per_byte(costs: &[(f64, u64)]) -> f64 {
     let (nats, bytes) = costs.iter().fold((0.0, 0), |(nats, bytes), block| (nats + block.0, bytes + block.1));
@@ -123,7 +142,8 @@ pub fn search(
     bounds: Bounds,
     progress: &mut dyn FnMut(f64),
 ) -> Result<Found, Error> {
-    let single = |candidate: &Candidate| blocks(&candidate.pass.ends, candidate.pass.nats.iter().map(|&nats| nats.into()));
+    let single =
+        |candidate: &Candidate| blocks(&candidate.pass.ends, candidate.pass.nats.iter().map(|&nats| nats.into()));
     let singles: Vec<Vec<(f64, u64)>> = candidates.iter().map(single).collect();
     let alone: Vec<f64> = singles.iter().map(|costs| bits_per_byte(costs)).collect();
     let cheapest = |members: &[usize]| members.iter().copied().min_by(|&a, &b| alone[a].total_cmp(&alone[b]));
@@ -165,14 +185,14 @@ pub fn search(
         let of_single = |member: usize| (member == candidate, alone[member], singles[member].clone());
         let fitting = (0..candidates.len()).filter(|&member| fits(&[member])).map(of_single);
         let all: Vec<_> = known.iter().map(of_team).chain(fitting).collect();
-        let best = |with: bool| {
-            all.iter().filter(|(has, ..)| *has == with).min_by(|(_, a, _), (_, b, _)| a.total_cmp(b))
-        };
+        let best =
+            |with: bool| all.iter().filter(|(has, ..)| *has == with).min_by(|(_, a, _), (_, b, _)| a.total_cmp(b));
         let gain = best(true).zip(best(false)).and_then(|((.., with), (.., without))| difference(with, without));
         Contribution { candidate, gain }
     };
     let contributions = (0..candidates.len()).map(contribution).collect();
-    Ok(Found { alone, teams: known.into_iter().map(|(prospect, _)| prospect).collect(), contributions })
+    let best = smallest_as_good(&known);
+    Ok(Found { alone, best, teams: known.into_iter().map(|(prospect, _)| prospect).collect(), contributions })
 }
 
 /// How a team's members are mixed.
@@ -189,6 +209,11 @@ pub struct Mixture {
 }
 
 impl Mixture {
+    /// Whether it is the fusion that was asked for, with equal weights.
+    pub fn is_asked(&self, settings: &Settings) -> bool {
+        self.fusion == settings.fusion_mode && self.alpha.is_none() && self.weights.iter().all(|&weight| weight == 1.0)
+    }
+
     /// The settings with this fusion.
     pub fn apply(&self, settings: &Settings) -> Result<Settings, Error> {
         let mut settings = settings.clone();
@@ -231,7 +256,7 @@ pub fn mixtures(candidates: &[Candidate], members: &[usize], settings: &Settings
         try_it(with("blend", &equal, Some(alpha)))?;
     }
     let asked = found[0].bits_per_byte * (1.0 - WORTH_FITTING);
-    let rank = |mixture: &Mixture| if mixture.fusion == settings.fusion_mode { asked } else { mixture.bits_per_byte };
+    let rank = |mixture: &Mixture| if mixture.is_asked(settings) { asked } else { mixture.bits_per_byte };
     found.sort_by(|a, b| rank(a).total_cmp(&rank(b)));
     Ok(found)
 }

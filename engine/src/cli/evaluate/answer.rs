@@ -3,7 +3,10 @@
 use super::{Run, System};
 use crate::{
     Error,
-    cli::{args::EvalArgs, progress},
+    cli::{
+        args::EvalArgs,
+        progress::{self, Bar},
+    },
     engine::Engine,
     evaluate::{Answer, Asking, ask},
 };
@@ -12,7 +15,6 @@ use ::measure::{
     sandbox::{Mechanism, Sandbox},
     tasks::{self, Grade, Kind, Outcome, Right, Task},
 };
-use indicatif::ProgressBar;
 use std::{sync::Arc, time::Instant};
 use tempfile::TempDir;
 
@@ -113,7 +115,7 @@ impl<'a> Answering<'a> {
         outcome
     }
 
-    fn write(&mut self, engine: &Arc<Engine>, open: &[&tasks::Item], bar: &ProgressBar) -> Result<(), Error> {
+    fn write(&mut self, engine: &Arc<Engine>, open: &[&tasks::Item], bar: &Bar) -> Result<(), Error> {
         let how = Asking { seed: self.run.args.seed, samples: self.system.samples };
         let (judge, writer) = (self.run.judge, &mut self.writer);
         let mut done = |item: &tasks::Item, answer: Result<Answer, Error>| {
@@ -136,7 +138,7 @@ impl<'a> Answering<'a> {
         ask(engine, self.run.task, open.iter().copied(), how, &mut done)
     }
 
-    fn choose(&mut self, open: &[&tasks::Item], bar: &ProgressBar) -> Result<(), Error> {
+    fn choose(&mut self, open: &[&tasks::Item], bar: &Bar) -> Result<(), Error> {
         let Some(engine) = self.engine.as_mut().and_then(Arc::get_mut) else { return Ok(()) };
         for item in open {
             let Right::Choice { choices, place } = &item.right else { continue };

@@ -16,7 +16,9 @@ const SHOWN: usize = 8;
 const COLUMNS: usize = 6;
 
 fn shown(found: Option<Bootstrap>) -> String {
-    let Some(Bootstrap { bits_per_byte, interval, .. }) = found else { return "too little text for an interval".into() };
+    let Some(Bootstrap { bits_per_byte, interval, .. }) = found else {
+        return "too little text for an interval".into();
+    };
     let words = if interval.excludes_zero() { "shown" } else { "not shown" };
     format!("{bits_per_byte:+.4} [{:+.4}, {:+.4}] {words}", interval.low, interval.high)
 }

@@ -37,6 +37,7 @@ fn found(bounds: Bounds) -> Found {
 fn those_that_know_different_parts_come_first_and_who_helps_nobody_is_told() {
     let found = found(Bounds { most: 3, memory: None });
     assert_eq!(found.teams[0].members, [0, 2]);
+    assert_eq!(found.best, Some(0), "a third member adds nothing");
     assert!(found.teams[0].gain.unwrap().interval.high < 0.0);
     assert_eq!(found.teams.len(), 6 + 4);
     let helps: Vec<bool> = found.contributions.iter().map(Contribution::helps).collect();
