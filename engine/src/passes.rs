@@ -14,9 +14,9 @@ pub use store::{Store, file_digest};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::hooks::chain::Chain;
-use crate::score::Predicted;
+use crate::score::{Predicted, given_step};
 use crate::settings::Settings;
-use plugin_api::{Row, Rows, Step};
+use plugin_api::{Row, Rows};
 
 /// One model's pass over a text.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -105,16 +105,6 @@ impl<'a> Passes<'a> {
         let mut fused = vec![0.0f32; 2];
         let (mut logits, mut probabilities) = (vec![[0.0f32; 2]; members], vec![[0.0f32; 2]; members]);
         let parameters = Settings::default().parameters;
-        let step = Step {
-            position: 0,
-            attempt: 0,
-            retractable: 0,
-            retractions_left: 0,
-            members: members as u32,
-            seed: 0,
-            parameters,
-            base: parameters,
-        };
         chain.reset();
         let costs = (0..units).map(|unit| {
             for (member, pass) in self.passes.iter().enumerate() {
@@ -141,7 +131,7 @@ impl<'a> Passes<'a> {
                     evidence: self.passes[member].evidence[unit],
                 })
                 .collect();
-            let step = Step { position: unit as u32, ..step };
+            let step = given_step(parameters, 0, members, unit as u32);
             mean(&mut fused);
             chain.on_logits(&step, &Rows::new(&rows), &mut fused, &mean);
             let (own, others) = (f64::from(fused[0]), f64::from(fused[1]));

@@ -3,6 +3,7 @@
 mod walk;
 
 pub use walk::Predicted;
+pub(crate) use walk::given_step;
 
 use crate::engine::Engine;
 use crate::error::Error;

@@ -1,5 +1,6 @@
 //! `team`.
 
+use crate::support::gguf::{Architecture, PieceType, RandomModel, Vocabulary};
 use crate::support::program::{Place, model};
 use serde_json::Value;
 
@@ -132,4 +133,41 @@ fn packs_that_are_none_are_told_so() {
     assert!(refusal.contains("two candidates"), "{refusal}");
     let refusal = place.refusal(&["team", "search", &files[0], &files[1], "--text", STORY, "--memory", "much"]);
     assert!(refusal.contains("8G"), "{refusal}");
+}
+
+/// A model of letters, with no token for a line end or a digit.
+fn letters(place: &Place) -> String {
+    let mut pieces = Vocabulary::bytes();
+    pieces.truncate(3);
+    let letters = ('a'..='z').chain("▁".chars());
+    pieces.extend(letters.map(|letter| (letter.to_string(), -1.0, PieceType::Normal)));
+    let path = place.path().join("letters.gguf");
+    RandomModel::tiny(Architecture::Llama, Vocabulary::of_pieces(&pieces), 1).write(&path);
+    path.to_string_lossy().into_owned()
+}
+
+#[test]
+fn a_candidate_that_cannot_write_the_text_is_left_out_and_told() {
+    let place = Place::new();
+    let (files, letters) = (files(), letters(&place));
+    let [a, _, c] = files.each_ref().map(String::as_str);
+    let found = json(&place, &["team", "search", a, &letters, c, "--text", STORY, "--json"]);
+    assert_eq!(found["candidates"], serde_json::json!(["stories-260k", "stories-970k-bytes"]), "{found}");
+    let why = found["left_out"][0].as_str().unwrap();
+    assert!(why.contains("`letters`") && why.contains("no token"), "{why}");
+}
+
+#[test]
+fn an_item_that_a_model_cannot_read_is_told_and_counts_as_wrong() {
+    let place = Place::new();
+    let letters = letters(&place);
+    place.file("items.jsonl", "{\"id\": \"a\", \"q\": \"one\"}\n{\"id\": \"b\", \"q\": \"1 + 1\"}\n");
+    let task =
+        "name = 'sums'\nkind = 'generate'\nitems = 'items.jsonl'\nprompt = '{q}'\nexpected = '2'\nmax_tokens = 4\n";
+    place.file("sums.toml", task);
+    let text = place.text(&["eval", "sums.toml", "-m", &letters, "-o", "r.jsonl"]);
+    assert!(text.contains("0 of 2 right"), "{text}");
+    let results = place.read("r.jsonl");
+    let item = results.lines().find(|line| line.contains("\"id\":\"b\"")).unwrap();
+    assert!(item.contains("no token for `1`"), "{item}");
 }

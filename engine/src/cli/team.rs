@@ -91,6 +91,7 @@ pub fn search(settings: &Settings, look: Look, admission: Admission, args: &Sear
                 sources.push(source);
             }
             Err(Error::Input(why)) => {
+                let why = format!("`{name}`: {why}");
                 remark.remark(&format!("left out: {why}"));
                 left_out.push(why);
             }

@@ -3,17 +3,16 @@
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::member::reader::{LEAST_ROWS, Wanted};
-use crate::member::sampler::seed_for;
 use crate::member::{MemberError, Unit};
+use crate::score::given_step;
 use crate::settings::Prompt;
-use plugin_api::Step;
 
 impl Engine {
     /// −ln P of each of these units behind a prompt under the fusion that is chosen, in nats.
     pub(super) fn costs(&mut self, before: &Prompt, units: &[Unit]) -> Result<Vec<f64>, Error> {
         let failed = |error: MemberError| Error::Failure(error.to_string());
         let (parameters, seed) = (self.settings().parameters, self.settings().seed);
-        let members = self.members().len() as u32;
+        let members = self.members().len();
         let mut reading = self.decoder().reading().map_err(failed)?;
         reading.chain.reset();
         if let Err(error) = reading.prime(before) {
@@ -26,16 +25,7 @@ impl Engine {
                 let ahead = (next + LEAST_ROWS - 2).min(units.len() - 1);
                 reading.read(&units[next..ahead], Wanted::All).map_err(failed)?;
             }
-            let step = Step {
-                position: position as u32,
-                attempt: 0,
-                retractable: 0,
-                retractions_left: 0,
-                members,
-                seed: seed_for(seed, position as u32, 0),
-                parameters,
-                base: parameters,
-            };
+            let step = given_step(parameters, seed, members, position as u32);
             let probability = reading.fuse(position, &step).probability(unit);
             costs.push(-f64::from(probability.max(f32::MIN_POSITIVE)).ln());
         }

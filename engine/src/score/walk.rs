@@ -8,7 +8,7 @@ use crate::member::reader::{LEAST_ROWS, Wanted};
 use crate::member::sampler::seed_for;
 use crate::member::{MemberError, MemberRow, Unit};
 use crate::settings::Prompt;
-use plugin_api::Step;
+use plugin_api::{Parameters, Step};
 
 /// One unit of the text.
 pub struct Predicted<'a> {
@@ -61,6 +61,20 @@ fn nats(probability: f32) -> f64 {
     -f64::from(probability.max(f32::MIN_POSITIVE)).ln()
 }
 
+/// What hooks are told of a step in a text that is given, in which nothing is tried twice or taken back.
+pub(crate) fn given_step(parameters: Parameters, seed: u64, members: usize, position: u32) -> Step {
+    Step {
+        position,
+        attempt: 0,
+        retractable: 0,
+        retractions_left: 0,
+        members: members as u32,
+        seed: seed_for(seed, position, 0),
+        parameters,
+        base: parameters,
+    }
+}
+
 impl Engine {
     /// Reads a text and shows each unit with what the members and the fusion that is chosen thought of it. Each is predicted from
     /// at least half a context of text before it, where there is that much; a member whose tokens are longer than bytes sees as
@@ -104,16 +118,7 @@ impl Engine {
                     let next = start + reading.len();
                     reading.read(&units[next..(next + ahead).min(end - 1)], Wanted::All).map_err(failed)?;
                 }
-                let step = Step {
-                    position: window.len() as u32,
-                    attempt: 0,
-                    retractable: 0,
-                    retractions_left: 0,
-                    members: members as u32,
-                    seed: seed_for(seed, window.len() as u32, 0),
-                    parameters,
-                    base: parameters,
-                };
+                let step = given_step(parameters, seed, members, window.len() as u32);
                 let fused = nats(reading.fuse(position, &step).probability(unit));
                 let is_place = position + 1 == end - start || reading.ends_tokens(position + 1);
                 let rows = reading.rows_after(position).unwrap_or_default();
