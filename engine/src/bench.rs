@@ -163,7 +163,7 @@ impl Engine {
         let devices = self.device_memory();
         let hooks = self.bench_hooks(&prompt, steps, step)?;
         let reloads = self.bench_reloads(&prompt)?;
-        let units = self.bench_units(&prompt)?;
+        let units = self.bench_units()?;
         Ok(Bench {
             members: names
                 .into_iter()

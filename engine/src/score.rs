@@ -55,6 +55,13 @@ pub struct Score {
     pub tokens: usize,
 }
 
+/// What lies between two places where all members end a token, in nats.
+struct Stretch {
+    members: Vec<f64>,
+    fused: f64,
+    bytes: u64,
+}
+
 /// Tokens that are drawn as a whole where intervals are made: what one says about the next stays inside.
 const BLOCK: usize = 64;
 
@@ -62,39 +69,37 @@ impl Engine {
     /// Scores a text under the fusion that is chosen; see [`Engine::walk`] for what each unit is predicted from.
     pub fn score(&mut self, text: &str, progress: &mut dyn FnMut(f64)) -> Result<Score, Error> {
         let names: Vec<String> = self.members().iter().map(|member| member.name.clone()).collect();
-        // Nats of each member and of the fusion, and bytes, between two places where all end a token.
-        let none = || (vec![0.0f64; names.len()], 0.0f64, 0u64);
+        let none = || Stretch { members: vec![0.0; names.len()], fused: 0.0, bytes: 0 };
         let (mut stretches, mut open) = (Vec::new(), none());
         let mut count = |unit: &Predicted| {
-            let (members, fused, bytes) = &mut open;
-            members.iter_mut().zip(unit.members).for_each(|(sum, own)| *sum += own);
-            *fused += unit.fused;
-            *bytes += unit.bytes.len() as u64;
+            open.members.iter_mut().zip(unit.members).for_each(|(sum, own)| *sum += own);
+            open.fused += unit.fused;
+            open.bytes += unit.bytes.len() as u64;
             if unit.is_place {
                 stretches.push(std::mem::replace(&mut open, none()));
             }
         };
         self.walk(text, &mut count, progress)?;
-        let bytes: u64 = stretches.iter().map(|(_, _, bytes)| bytes).sum();
+        let bytes: u64 = stretches.iter().map(|stretch| stretch.bytes).sum();
         if bytes == 0 {
             return Err(Error::Input("the text is too short to score; give at least two tokens".into()));
         }
-        let sum = |nats: &dyn Fn(&(Vec<f64>, f64, u64)) -> f64| {
-            let blocks: Vec<Block> =
-                stretches.iter().map(|stretch| Block::from_nats(nats(stretch), stretch.2)).collect();
+        let sum = |nats: &dyn Fn(&Stretch) -> f64| {
+            let block = |stretch: &Stretch| Block::from_nats(nats(stretch), stretch.bytes);
+            let blocks: Vec<Block> = stretches.iter().map(block).collect();
             let bits_per_byte = stretches.iter().map(nats).sum::<f64>() / LN_2 / bytes as f64;
             (bits_per_byte, bootstrap(&by_length(&blocks, BLOCK), 0))
         };
         let member = |(at, name): (usize, &String)| {
-            let (bits_per_byte, found) = sum(&|(members, _, _)| members[at]);
+            let (bits_per_byte, found) = sum(&|stretch| stretch.members[at]);
             MemberScore { name: name.clone(), bits_per_byte, interval: found.map(|found| found.interval) }
         };
         let members: Vec<MemberScore> = names.iter().enumerate().map(member).collect();
-        let (fused, fused_interval) = sum(&|(_, fused, _)| *fused);
-        let (oracle, _) = sum(&|(members, _, _)| members.iter().copied().fold(f64::INFINITY, f64::min));
+        let (fused, fused_interval) = sum(&|stretch| stretch.fused);
+        let (oracle, _) = sum(&|stretch| stretch.members.iter().copied().fold(f64::INFINITY, f64::min));
         let cheaper = |&a: &usize, &b: &usize| members[a].bits_per_byte.total_cmp(&members[b].bits_per_byte);
         let best = (0..members.len()).min_by(cheaper).unwrap_or_default();
-        let (_, difference) = sum(&|(members, fused, _)| fused - members[best]);
+        let (_, difference) = sum(&|stretch| stretch.fused - stretch.members[best]);
         let least = members[best].bits_per_byte;
         Ok(Score {
             fused,

@@ -35,7 +35,7 @@ enum Against {
     /// The best member, and perhaps several answers of it.
     Best { samples: bool },
     /// A model or a team.
-    Other(Settings),
+    Other(Box<Settings>),
 }
 
 /// Asks each task of the ensemble and of what it is compared with.
@@ -108,7 +108,7 @@ fn against(settings: &Settings, args: &EvalArgs) -> Result<Against, Error> {
     let against = match what {
         "best" => Against::Best { samples: false },
         "samples" => Against::Best { samples: true },
-        _ => Against::Other(system::other(Path::new(what), settings)?),
+        _ => Against::Other(Box::new(system::other(Path::new(what), settings)?)),
     };
     let is_best = matches!(against, Against::Best { .. });
     if is_best && settings.models.len() < 2 {
