@@ -6,7 +6,6 @@ use std::io::{self, ErrorKind, Read};
 use std::path::{Path, PathBuf};
 
 /// As much as any text has that is read as a whole: settings, templates, conversations. In bytes.
-#[cfg(feature = "cli")]
 pub(crate) const LARGEST: u64 = 64 << 20;
 
 /// Why a file cannot be read, in a sentence for the user.

@@ -9,7 +9,8 @@ mod plain;
 mod summary;
 mod text;
 
-pub use plain::{cut, plain};
+pub use crate::plain;
+pub use plain::cut;
 pub use summary::summary;
 pub(crate) use text::{grouped, p_value, signed};
 

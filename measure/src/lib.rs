@@ -12,3 +12,7 @@ pub mod results;
 pub mod sandbox;
 pub mod statistics;
 pub mod tasks;
+
+mod text;
+
+pub use text::plain;

@@ -1,6 +1,6 @@
 //! Why results cannot be read or written.
 
-use crate::compare::plain;
+use crate::plain;
 use std::io;
 use std::path::PathBuf;
 
