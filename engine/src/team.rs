@@ -1,7 +1,7 @@
 //! Teams: models that belong together, as a file that says all of it.
 //!
 //! A *pack* is a folder with `team.toml`: the members' files with their digests, their weights, the fusion, the policies, the
-//! context, and the measurement that speaks for the team. [`search`] finds one, [`Team::pack`] writes it, and
+//! context, and the measurement that speaks for the team. [`search`] finds one, [`Pack::write`] writes it, and
 //! [`Engine::from_team`] decodes with it.
 
 pub mod search;

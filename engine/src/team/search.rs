@@ -76,7 +76,7 @@ const BLOCK: u32 = 256;
 /// Teams of each size that are tried with one member more. Up to 12 candidates or so, that is all of them.
 const BEAM: usize = 64;
 
-/// Nats in blocks of about [`BLOCK`] bytes, with the bytes of each.
+/// Nats in blocks of about 256 bytes, with the bytes of each.
 pub fn blocks(ends: &[u32], nats: impl Iterator<Item = f64>) -> Vec<(f64, u64)> {
     let mut blocks: Vec<(f64, u64)> = Vec::new();
     let mut start = 0;
