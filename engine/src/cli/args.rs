@@ -233,7 +233,7 @@ pub struct EnsembleArgs {
     /// Giving any replaces the default; name `retraction` to keep it beside your own. Scripts are watched: save one
     /// while text is being written, and its new version takes over between two tokens. A script that is a fusion is
     /// loaded in this way, too, and chosen with --fusion-mode. Its knobs can be set behind a
-    /// colon: `--policy calm.rhai:unsure=0.4`. `score` and `bench` run none by default.
+    /// colon: `--policy calm.rhai:unsure=0.4`. `score`, `bench` and `eval` run none by default.
     #[arg(long, value_name = "POLICY")]
     pub policy: Vec<String>,
 }
