@@ -8,6 +8,7 @@ use std::collections::HashSet;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{self, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 /// A file of results that grows by one line an item.
 #[derive(Debug)]
@@ -22,6 +23,25 @@ pub struct Writer {
     done: HashSet<String>,
 }
 
+/// How long a lock is waited for.
+const PATIENCE: Duration = Duration::from_millis(500);
+
+/// Locks a file; false where another process keeps it. A process that is being started has a copy of all open files for a moment, and
+/// with them the lock of one that was just closed, so that it is tried for a while.
+fn lock(file: &File) -> bool {
+    let begin = Instant::now();
+    loop {
+        match file.try_lock() {
+            Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
+                std::thread::sleep(Duration::from_millis(10))
+            }
+            Err(TryLockError::WouldBlock) => return false,
+            // Some network file systems know no locks; then nothing guards against a second writer.
+            Err(TryLockError::Error(_)) | Ok(()) => return true,
+        }
+    }
+}
+
 impl Writer {
     /// Opens a file for the run that the header describes: a new one, or one that such a run left behind, whose whole lines
     /// stay and whose torn last line is cut. A file of another run is refused with what differs, and left as it is.
@@ -32,10 +52,8 @@ impl Writer {
         }
         let file =
             OpenOptions::new().read(true).write(true).create(true).truncate(false).open(path).map_err(unopened)?;
-        match file.try_lock() {
-            Err(TryLockError::WouldBlock) => return Err(ResultsError::InUse(path.into())),
-            // Some network file systems know no locks; then nothing guards against a second writer.
-            Err(TryLockError::Error(_)) | Ok(()) => {}
+        if !lock(&file) {
+            return Err(ResultsError::InUse(path.into()));
         }
         let mut writer = Self { path: path.into(), file, length: 0, header, items: Vec::new(), done: HashSet::new() };
         let ended = writer.take_up()?;
