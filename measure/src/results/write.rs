@@ -33,7 +33,7 @@ fn lock(file: &File) -> bool {
     loop {
         match file.try_lock() {
             Err(TryLockError::WouldBlock) if begin.elapsed() < PATIENCE => {
-                std::thread::sleep(Duration::from_millis(10))
+                std::thread::sleep(Duration::from_millis(10));
             }
             Err(TryLockError::WouldBlock) => return false,
             // Some network file systems know no locks; then nothing guards against a second writer.
