@@ -15,7 +15,7 @@ use std::time::Instant;
 /// How items are asked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Asking {
-    /// Of the draws of all items.
+    /// Seed of the draws of all items.
     pub seed: u64,
     /// Answers to each item, of which the one that its models held likeliest counts; 1 for no choice.
     pub samples: u32,
@@ -28,7 +28,7 @@ pub struct Answer {
     pub text: String,
     /// Σ ln P of its units under the fusion, before temperature and truncation.
     pub log_likelihood: f64,
-    /// From the beginning of the first sample to the end of the last.
+    /// Seconds from the beginning of the first sample to the end of the last.
     pub seconds: f64,
 }
 
@@ -44,14 +44,13 @@ struct Open<'a> {
 }
 
 /// Asks for answers, as many at once as [`Settings::texts`](crate::settings::Settings::texts) says. `done` hears each
-/// item's answer as soon as it is there, or why there is none, and says whether to go on; items that are under way are
-/// dropped then. Each answer is what the item alone gets, as far as rows do not depend on the batch.
+/// item's answer as soon as it is there, or why there is none; where it fails, items that are under way are dropped. Each answer is what the item alone gets, as far as rows do not depend on the batch.
 pub fn ask<'a>(
     engine: &Arc<Engine>,
     task: &Task,
     items: impl IntoIterator<Item = &'a Item>,
     how: Asking,
-    done: &mut dyn FnMut(&'a Item, Result<Answer, Error>) -> Result<bool, Error>,
+    done: &mut dyn FnMut(&'a Item, Result<Answer, Error>) -> Result<(), Error>,
 ) -> Result<(), Error> {
     let mut items = items.into_iter();
     let begin = |item: &Item, sample: u32| {
@@ -76,11 +75,7 @@ pub fn ask<'a>(
                         since: Instant::now(),
                     });
                 }
-                Err(error) => {
-                    if !done(item, Err(error))? {
-                        return Ok(());
-                    }
-                }
+                Err(error) => done(item, Err(error))?,
             }
         }
         // One event of each in turn: a step of all brings an event for each.
@@ -116,11 +111,7 @@ pub fn ask<'a>(
                             since,
                         });
                     }
-                    best => {
-                        if !done(item, best)? {
-                            return Ok(());
-                        }
-                    }
+                    best => done(item, best)?,
                 }
             }
         }

@@ -27,10 +27,16 @@ impl Engine {
     /// The chunks of a text. With tokens as units a chunk has 512 of them (or a context), the first of which the beginning-of-text
     /// token takes the place of, and those of the second half are scored; tokens at the end that fill no chunk are not. That is
     /// `llama-perplexity` with its defaults. In bytes all of the text is scored, as `score` does.
-    pub fn chunks(&mut self, text: &str, done: &mut dyn FnMut(Chunk) -> Result<(), Error>) -> Result<(), Error> {
+    /// Chunks are numbered from 1; those that are not `wanted` are not told, nor scored where they can be left out.
+    pub fn chunks(
+        &mut self,
+        text: &str,
+        wanted: &dyn Fn(usize) -> bool,
+        done: &mut dyn FnMut(usize, Chunk) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let failed = |error: MemberError| Error::Failure(error.to_string());
         if self.is_in_bytes()? {
-            return self.parts(text, done);
+            return self.parts(text, wanted, done);
         }
         // `llama-perplexity -f` does so, too.
         let text = text.strip_suffix('\n').unwrap_or(text);
@@ -51,8 +57,8 @@ impl Engine {
                 units.len()
             )));
         }
-        for chunk in units.chunks_exact(size) {
-            done(self.chunk(&chunk[usize::from(begins)..], size / 2 + usize::from(!begins))?)?;
+        for (number, chunk) in (1..).zip(units.chunks_exact(size)).filter(|(number, _)| wanted(*number)) {
+            done(number, self.chunk(&chunk[usize::from(begins)..], size / 2 + usize::from(!begins))?)?;
         }
         Ok(())
     }
@@ -66,17 +72,24 @@ impl Engine {
         Ok(Chunk { nats: costs.iter().sum(), bytes, tokens: scored.len() as u64 })
     }
 
-    fn parts(&mut self, text: &str, done: &mut dyn FnMut(Chunk) -> Result<(), Error>) -> Result<(), Error> {
-        let (mut part, mut outcome) = (Chunk::default(), Ok(()));
+    fn parts(
+        &mut self,
+        text: &str,
+        wanted: &dyn Fn(usize) -> bool,
+        done: &mut dyn FnMut(usize, Chunk) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let mut parts = vec![Chunk::default()];
         let mut count = |unit: &Predicted| {
-            part.nats += unit.fused;
-            part.bytes += unit.bytes.len() as u64;
-            if part.bytes >= PART && unit.is_place && outcome.is_ok() {
-                outcome = done(std::mem::take(&mut part));
+            if let Some(part) = parts.last_mut() {
+                part.nats += unit.fused;
+                part.bytes += unit.bytes.len() as u64;
+            }
+            if unit.is_place && parts.last().is_some_and(|part| part.bytes >= PART) {
+                parts.push(Chunk::default());
             }
         };
         self.walk(text, &mut count, &mut |_| {})?;
-        outcome?;
-        if part.bytes > 0 { done(part) } else { Ok(()) }
+        parts.retain(|part| part.bytes > 0);
+        (1..).zip(parts).filter(|(number, _)| wanted(*number)).try_for_each(|(number, part)| done(number, part))
     }
 }

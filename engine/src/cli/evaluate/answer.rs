@@ -15,7 +15,7 @@ use ::measure::{
     sandbox::{Mechanism, Sandbox},
     tasks::{self, Grade, Kind, Outcome, Right, Task},
 };
-use std::{sync::Arc, time::Instant};
+use std::{collections::HashSet, sync::Arc, time::Instant};
 use tempfile::TempDir;
 
 /// Says what an answer is worth.
@@ -25,7 +25,7 @@ pub struct Judge<'a> {
 }
 
 impl<'a> Judge<'a> {
-    /// With a sandbox where programs are run; an error where there is none.
+    /// Makes a judge, with a sandbox where programs are run; an error where there is none.
     pub fn new(task: &'a Task, args: &EvalArgs) -> Result<Self, Error> {
         if task.kind() != Kind::Code {
             return Ok(Self { task, sandbox: None });
@@ -52,7 +52,7 @@ pub struct Answering<'a> {
     system: &'a System,
     writer: Writer,
     header: Header,
-    /// Where results are that nobody wants to keep.
+    /// A folder that goes with the run, for results that nobody wants to keep.
     folder: Option<TempDir>,
     path: std::path::PathBuf,
     engine: Option<Arc<Engine>>,
@@ -102,20 +102,20 @@ impl<'a> Answering<'a> {
     /// Answers those of these items that were not answered yet.
     pub fn answer(&mut self, items: &[&tasks::Item]) -> Result<(), Error> {
         let open: Vec<&tasks::Item> = items.iter().copied().filter(|item| !self.writer.is_done(&item.id)).collect();
-        let Some(engine) = self.engine.clone().filter(|_| !open.is_empty()) else { return Ok(()) };
+        if open.is_empty() {
+            return Ok(());
+        }
         let bar = progress::items(self.run.look, &self.system.described.name, open.len());
         let outcome = match self.run.task.kind() {
-            Kind::Choices => {
-                drop(engine);
-                self.choose(&open, &bar)
-            }
-            _ => self.write(&engine, &open, &bar),
+            Kind::Choices => self.choose(&open, &bar),
+            _ => self.write(&open, &bar),
         };
         bar.finish_and_clear();
         outcome
     }
 
-    fn write(&mut self, engine: &Arc<Engine>, open: &[&tasks::Item], bar: &Bar) -> Result<(), Error> {
+    fn write(&mut self, open: &[&tasks::Item], bar: &Bar) -> Result<(), Error> {
+        let Some(engine) = &self.engine else { return Ok(()) };
         let how = Asking { seed: self.run.args.seed, samples: self.system.samples };
         let (judge, writer) = (self.run.judge, &mut self.writer);
         let mut done = |item: &tasks::Item, answer: Result<Answer, Error>| {
@@ -133,7 +133,7 @@ impl<'a> Answering<'a> {
             }
             writer.append(line).map_err(|error| Error::Failure(error.to_string()))?;
             bar.inc(1);
-            Ok(true)
+            Ok(())
         };
         ask(engine, self.run.task, open.iter().copied(), how, &mut done)
     }
@@ -168,19 +168,18 @@ impl<'a> Answering<'a> {
     pub fn perplexity(&mut self) -> Result<(), Error> {
         let Some(engine) = self.engine.as_mut().and_then(Arc::get_mut) else { return Ok(()) };
         let (writer, limit) = (&mut self.writer, self.run.args.limit.unwrap_or(usize::MAX));
-        let (mut number, bar) = (0, progress::sign(self.run.look, "scoring".into()));
-        let mut done = |chunk: crate::evaluate::Chunk| {
-            number += 1;
+        let id = |number: usize| format!("{number:06}");
+        let known: HashSet<String> = writer.items().iter().map(|item| item.id.clone()).collect();
+        let bar = progress::sign(self.run.look, "scoring".into());
+        let mut done = |number, chunk: crate::evaluate::Chunk| {
             bar.tick();
-            let id = format!("{number:06}");
-            if writer.is_done(&id) || number > limit {
-                return Ok(());
-            }
             let tokens = (chunk.tokens > 0).then_some(chunk.tokens);
-            let line = Item { id, nats: Some(chunk.nats), bytes: Some(chunk.bytes), tokens, ..Item::default() };
+            let line =
+                Item { id: id(number), nats: Some(chunk.nats), bytes: Some(chunk.bytes), tokens, ..Item::default() };
             writer.append(line).map_err(|error| Error::Failure(error.to_string()))
         };
-        let outcome = engine.chunks(self.run.task.text(), &mut done);
+        let wanted = |number| number <= limit && !known.contains(&id(number));
+        let outcome = engine.chunks(self.run.task.text(), &wanted, &mut done);
         bar.finish_and_clear();
         outcome
     }
@@ -195,7 +194,7 @@ impl<'a> Answering<'a> {
         let mut items = self.writer.items().to_vec();
         let (run, wanted) = (self.run, self.run.task.sample(self.run.args.limit, self.run.args.seed));
         if run.task.kind() != Kind::Perplexity {
-            let wanted: std::collections::HashSet<&str> = wanted.iter().map(|item| item.id.as_str()).collect();
+            let wanted: HashSet<&str> = wanted.iter().map(|item| item.id.as_str()).collect();
             items.retain(|item| wanted.contains(item.id.as_str()));
         }
         drop(self.folder);

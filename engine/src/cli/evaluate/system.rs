@@ -14,16 +14,16 @@ use std::path::Path;
 
 /// Settings, and what a header of results says of them.
 pub struct System {
-    /// To load it with.
+    /// Settings that its engine is loaded with.
     pub settings: Settings,
     /// Answers to each item.
     pub samples: u32,
-    /// For the header.
+    /// What the header of its results says of it.
     pub described: results::System,
 }
 
 impl System {
-    /// With what matters to its answers.
+    /// Describes the system these settings make, by all that changes its answers.
     pub fn new(settings: &Settings, samples: u32, args: &EvalArgs) -> Result<Self, Error> {
         let names = member_names(&settings.models);
         let digest = |model: &ModelSource| {
