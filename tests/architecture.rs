@@ -73,6 +73,7 @@ fn each_foreign_library_is_named_in_one_place() {
     only_in(&["hooks/watch"], &["notify::"]);
     only_in(&["hooks/native", "member/mapped.rs", "cli/signals.rs"], &["libc::"]);
     only_in(&["memory"], &["sha2::"]);
+    only_in(&["team"], &["toml::"]);
     only_in(&["cli"], &["clap", "rustyline", "indicatif", "console::", "signal_hook", "etcetera"]);
     only_in(&["cli"], &["tracing_subscriber", "unicode_width"]);
 }

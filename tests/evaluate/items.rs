@@ -1,5 +1,6 @@
 //! `eval` and `compare`.
 
+use super::letters;
 use crate::support::program::{Place, error_of, model};
 use serde_json::Value;
 use std::time::{Duration, Instant};
@@ -101,17 +102,35 @@ fn an_ensemble_is_compared_with_its_best_member_and_with_its_own_compute() {
 fn a_quick_run_ends_when_a_difference_is_shown() {
     let place = Place::new();
     task(&place, 60);
+    // English has `th` or `to` in every 24 tokens; a model of letters cannot even read the prompts.
+    place.file(
+        "english.toml",
+        "name = 'english'\nkind = 'generate'\nitems = 'items.jsonl'\nprompt = '{prompt}'\nexpected = 't'\n\
+         max_tokens = 24\nanswer = { rule = 'regex', pattern = '(t)[ho]' }\n",
+    );
+    let other = letters(&place);
+    let words = ["eval", "english.toml", "--demo", "--against", &other, "--quick", "-o", "q.jsonl"];
+    let text = place.text(&words);
+    let asked = items(&place.read("q.jsonl")).len();
+    assert!(asked < 60 && asked % 8 == 0, "{asked} of 60 were asked: {text}");
+    assert_eq!(items(&place.read("q.against.jsonl")).len(), asked);
+    assert!(text.contains("shown, better"), "{text}");
+}
+
+#[test]
+fn a_quick_run_without_a_difference_asks_everything() {
+    let place = Place::new();
+    task(&place, 20);
     place.file(
         "never.toml",
         "name = 'never'\nkind = 'generate'\nitems = 'items.jsonl'\nprompt = '{prompt}'\nexpected = 'x'\n\
          max_tokens = 24\nanswer = { rule = 'regex', pattern = '(m)' }\n",
     );
     let own = model("stories-970k-bytes.gguf");
-    let words = ["eval", "never.toml", "--demo", "--against", own.to_str().unwrap(), "--quick", "-o", "q.jsonl"];
+    let words = ["eval", "never.toml", "--demo", "--against", own.to_str().unwrap(), "--quick"];
     let text = place.text(&words);
-    // Neither is ever right: nothing is shown, and all are asked.
-    assert!(text.contains("0 of 60 right") && text.contains("not shown"), "{text}");
-    let refusal = place.refusal(&["eval", "letters.toml", "--demo", "--against", "best", "--quick"]);
+    assert!(text.contains("0 of 20 right") && text.contains("not shown"), "{text}");
+    let refusal = place.refusal(&["eval", "never.toml", "--demo", "--against", "best", "--quick"]);
     assert!(refusal.contains("--quick"), "{refusal}");
 }
 
@@ -144,6 +163,13 @@ fn perplexity_is_told_with_bits_per_byte() {
     let text = place.text(&words);
     assert!(text.contains("perplexity") && text.contains("bits per byte"), "{text}");
     assert_eq!(items(&place.read("p.jsonl")).len(), 10);
+    // What is there is not scored again, and what a whole run says of it is the same.
+    let more = [&words[..7], &["12", "-o", "p.jsonl"]].concat();
+    let whole = [&words[..7], &["12", "-o", "whole.jsonl"]].concat();
+    assert_eq!(words[6], "--limit", "{words:?}");
+    place.text(&more);
+    place.text(&whole);
+    assert_eq!(items(&place.read("p.jsonl")), items(&place.read("whole.jsonl")));
 }
 
 #[test]

@@ -1,6 +1,6 @@
 //! `team`.
 
-use crate::support::gguf::{Architecture, PieceType, RandomModel, Vocabulary};
+use super::letters;
 use crate::support::program::{Place, model};
 use serde_json::Value;
 
@@ -133,17 +133,6 @@ fn packs_that_are_none_are_told_so() {
     assert!(refusal.contains("two candidates"), "{refusal}");
     let refusal = place.refusal(&["team", "search", &files[0], &files[1], "--text", STORY, "--memory", "much"]);
     assert!(refusal.contains("8G"), "{refusal}");
-}
-
-/// A model of letters, with no token for a line end or a digit.
-fn letters(place: &Place) -> String {
-    let mut pieces = Vocabulary::bytes();
-    pieces.truncate(3);
-    let letters = ('a'..='z').chain("▁".chars());
-    pieces.extend(letters.map(|letter| (letter.to_string(), -1.0, PieceType::Normal)));
-    let path = place.path().join("letters.gguf");
-    RandomModel::tiny(Architecture::Llama, Vocabulary::of_pieces(&pieces), 1).write(&path);
-    path.to_string_lossy().into_owned()
 }
 
 #[test]
