@@ -105,7 +105,7 @@ pub struct Measured {
 }
 
 impl Measured {
-    /// By its interval.
+    /// Rounds a difference and its interval to what a person can read.
     pub fn new(bits_per_byte: f64, Interval { low, high }: Interval, against: &str) -> Self {
         let short = |value: f64| (value * 1e5).round() / 1e5;
         Self { bits_per_byte: short(bits_per_byte), low: short(low), high: short(high), against: against.into() }

@@ -27,7 +27,7 @@ use ::measure::{page::Page, statistics::Bootstrap};
 use serde::Serialize;
 use std::{path::Path, process::ExitCode};
 
-/// In bytes: days of reading.
+/// The largest text that is read, in bytes: days of reading.
 const LARGEST_TEXT: u64 = 1 << 30;
 
 /// All that a search has to say.

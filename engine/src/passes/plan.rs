@@ -18,7 +18,7 @@ pub struct Plan {
 }
 
 impl Plan {
-    /// For all models of the settings. Passes are kept in the settings' cache folder.
+    /// Makes the plan for all models of the settings. Passes are kept in the settings' cache folder.
     pub fn new(settings: &Settings) -> Result<Self, Error> {
         let files: Vec<_> = settings.models.iter().map(|model| model.path.clone()).collect();
         let mut context = settings.ctx_size;

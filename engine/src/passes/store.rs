@@ -22,7 +22,7 @@ struct Header {
     digest: String,
 }
 
-/// Of a pass, in 32 bits each: ends, nats, entropy, evidence.
+/// Columns of a pass, in 32 bits each: ends, nats, entropy, evidence.
 const COLUMNS: usize = 4;
 
 impl Store {

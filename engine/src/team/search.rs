@@ -37,7 +37,7 @@ pub struct Prospect {
     pub bits_per_byte: f64,
     /// Less what its best member needs, paired; below 0 is better. `None` for a text too short to say.
     pub gain: Option<Bootstrap>,
-    /// In bytes.
+    /// Memory that its members take, in bytes.
     pub memory: u64,
 }
 
@@ -50,7 +50,7 @@ pub struct Found {
     pub teams: Vec<Prospect>,
     /// The place of the team to take among them: the smallest of those that are as good as the best. `None` where none fits.
     pub best: Option<usize>,
-    /// Candidates without which no team is shown to be worse: of each the most that it takes off a team of the others.
+    /// What each candidate adds to the best team of the others.
     pub contributions: Vec<Contribution>,
 }
 
@@ -178,15 +178,19 @@ pub fn search(
         known.append(&mut tried);
         done += 1;
     }
+    // Members, bits per byte and costs of every team that fits, those of one included.
+    let mut all: Vec<(Vec<usize>, f64, &[(f64, u64)])> = Vec::new();
+    for (prospect, costs) in &known {
+        all.push((prospect.members.clone(), prospect.bits_per_byte, costs));
+    }
+    for member in (0..candidates.len()).filter(|&member| fits(&[member])) {
+        all.push((vec![member], alone[member], &singles[member]));
+    }
     let contribution = |candidate: usize| {
-        let of_team = |(prospect, costs): &(Prospect, Vec<(f64, u64)>)| {
-            (prospect.members.contains(&candidate), prospect.bits_per_byte, costs.clone())
+        let best = |with: bool| {
+            let teams = all.iter().filter(|(members, ..)| members.contains(&candidate) == with);
+            teams.min_by(|(_, a, _), (_, b, _)| a.total_cmp(b))
         };
-        let of_single = |member: usize| (member == candidate, alone[member], singles[member].clone());
-        let fitting = (0..candidates.len()).filter(|&member| fits(&[member])).map(of_single);
-        let all: Vec<_> = known.iter().map(of_team).chain(fitting).collect();
-        let best =
-            |with: bool| all.iter().filter(|(has, ..)| *has == with).min_by(|(_, a, _), (_, b, _)| a.total_cmp(b));
         let gain = best(true).zip(best(false)).and_then(|((.., with), (.., without))| difference(with, without));
         Contribution { candidate, gain }
     };

@@ -45,7 +45,7 @@ pub fn matrix(report: &Report) -> Matrix {
     }
 }
 
-/// For a terminal.
+/// The table for a terminal.
 pub fn table(report: &Report, args: &SearchArgs) -> String {
     let name = |candidate: usize| visible(&report.candidates[candidate]);
     let mut order: Vec<usize> = (0..report.candidates.len()).collect();

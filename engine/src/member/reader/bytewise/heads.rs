@@ -178,7 +178,7 @@ pub(super) fn late(standing: &Standing, byte: u8, trie: &Trie, paths: &Paths, ef
 /// Tokens by which a reading may differ from the heaviest one at its end and still stand for others without being marked down.
 const NEAR: usize = 4;
 
-/// Of readings that end a token in the same place, the one whose tokens stand for all: the heaviest, unless it parted from the
+/// The reading whose tokens stand for all that end a token in the same place: the heaviest, unless it parted from the
 /// heaviest of all long ago. In a run of spaces, of which sixteen are a token, there are sixteen such that never meet, and each
 /// of them would have to be read anew from where the run begins, in turn, a few for each byte.
 fn stands_for_all<'a>(
