@@ -112,7 +112,7 @@ fn a_quick_run_ends_when_a_difference_is_shown() {
     let words = ["eval", "english.toml", "--demo", "--against", &other, "--quick", "-o", "q.jsonl"];
     let text = place.text(&words);
     let asked = items(&place.read("q.jsonl")).len();
-    assert!(asked < 60 && asked % 8 == 0, "{asked} of 60 were asked: {text}");
+    assert!(asked < 60 && asked.is_multiple_of(8), "{asked} of 60 were asked: {text}");
     assert_eq!(items(&place.read("q.against.jsonl")).len(), asked);
     assert!(text.contains("shown, better"), "{text}");
 }

@@ -76,6 +76,9 @@ const BLOCK: u32 = 256;
 /// Teams of each size that are tried with one member more. Up to 12 candidates or so, that is all of them.
 const BEAM: usize = 64;
 
+/// Nats and bytes of a text's blocks.
+pub type Costs = [(f64, u64)];
+
 /// Nats in blocks of about 256 bytes, with the bytes of each.
 pub fn blocks(ends: &[u32], nats: impl Iterator<Item = f64>) -> Vec<(f64, u64)> {
     let mut blocks: Vec<(f64, u64)> = Vec::new();
@@ -92,7 +95,7 @@ pub fn blocks(ends: &[u32], nats: impl Iterator<Item = f64>) -> Vec<(f64, u64)> 
 }
 
 /// The paired difference of two costs in the same blocks, first less second.
-pub fn difference(costs: &[(f64, u64)], others: &[(f64, u64)]) -> Option<Bootstrap> {
+pub fn difference(costs: &Costs, others: &Costs) -> Option<Bootstrap> {
     let pairs = costs.iter().zip(others);
     let blocks: Vec<Block> = pairs.map(|((own, bytes), (other, _))| Block::from_nats(own - other, *bytes)).collect();
     bootstrap(&blocks, 0)
@@ -116,7 +119,7 @@ fn smallest_as_good(known: &[(Prospect, Vec<(f64, u64)>)]) -> Option<usize> {
 const AS_GOOD: f64 = 0.003;
 
 /// All bits over all bytes.
-pub fn bits_per_byte(costs: &[(f64, u64)]) -> f64 {
+pub fn bits_per_byte(costs: &Costs) -> f64 {
     let (nats, bytes) = costs.iter().fold((0.0, 0), |(nats, bytes), block| (nats + block.0, bytes + block.1));
     nats / std::f64::consts::LN_2 / bytes.max(1) as f64
 }
@@ -179,7 +182,7 @@ pub fn search(
         done += 1;
     }
     // Members, bits per byte and costs of every team that fits, those of one included.
-    let mut all: Vec<(Vec<usize>, f64, &[(f64, u64)])> = Vec::new();
+    let mut all: Vec<(Vec<usize>, f64, &Costs)> = Vec::new();
     for (prospect, costs) in &known {
         all.push((prospect.members.clone(), prospect.bits_per_byte, costs));
     }
