@@ -1,7 +1,7 @@
 //! A model that computes what a test says, with the limits of a real one: small batches, few rows, places that have to be
 //! given up, and a context that remembers only what it was given.
 
-use llama_selfmod::member::model::{DecodeError, Model, Need, Output, Place, Progress, Sequence, Tail};
+use llama_selfmod::member::model::{DecodeError, Model, Need, Output, Place, Progress, Sequence, Tail, Work};
 use llama_selfmod::member::reader::Tokenizer;
 use llama_selfmod::member::{MemberError, Token};
 use llama_selfmod::settings::Prompt;
@@ -151,8 +151,8 @@ impl Model for Double {
         1
     }
 
-    fn batches(&self) -> u64 {
-        self.batches
+    fn work(&self) -> Work {
+        Work { batches: self.batches, ..Work::default() }
     }
 }
 

@@ -1,7 +1,7 @@
 //! Models and members together: what all texts need of a model goes into one batch, and models decode side by side or in
 //! turn.
 
-use super::model::{Model, Sequence};
+use super::model::{Model, Sequence, Work};
 use super::reader::Reader;
 use super::schedule::{Schedule, Tuner};
 use super::worker::{Job, Outcome, Worker, serve_guarded};
@@ -177,9 +177,14 @@ impl Ensemble {
         self.models.iter().flatten().map(|model| model.cost()).collect()
     }
 
+    /// What each model has done so far.
+    pub fn work(&self) -> Vec<Work> {
+        self.models.iter().flatten().map(|model| model.work()).collect()
+    }
+
     /// Batches of each model so far.
     pub fn batches(&self) -> Vec<u64> {
-        self.models.iter().flatten().map(|model| model.batches()).collect()
+        self.work().iter().map(|work| work.batches).collect()
     }
 
     /// Decodes until every text has the rows that are wanted of it: true. Where texts have long prompts to read and others

@@ -1,12 +1,13 @@
 //! A llama.cpp context: its sequences, a batch, rows. All calls that llama-cpp-2 does not pass on are here.
 
-use super::DecodeError;
+use super::{DecodeError, Work};
 use crate::member::Token;
 use crate::member::mapped::Mapped;
 use llama_cpp_2::model::LlamaModel;
 use llama_cpp_sys_2 as sys;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Instant;
 
 /// Rows of a batch at most. With a vocabulary of 152,000 one is 0.6 MB in llama.cpp's buffers, and as much in its compute
 /// graph.
@@ -89,7 +90,7 @@ pub(crate) struct Context {
     shape: Shape,
     interrupted: Arc<AtomicBool>,
     file: Mapped,
-    batches: u64,
+    work: Work,
 }
 
 // SAFETY: a context is not bound to a thread; `&mut self` on every call that changes it, and the type is not Sync.
@@ -127,7 +128,7 @@ impl Context {
         };
         let raw = std::ptr::NonNull::new(raw)?;
         let (interrupted, file) = (Arc::default(), Mapped::default());
-        Some(Self { raw, model, shape, interrupted, file, batches: 0 })
+        Some(Self { raw, model, shape, interrupted, file, work: Work::default() })
     }
 
     /// Decodes nothing while `interrupted` is true, and stops what is being decoded on the CPU when it becomes true.
@@ -163,9 +164,9 @@ impl Context {
         MOST_ROWS.max(self.shape.texts + self.shape.branches)
     }
 
-    /// Batches so far.
-    pub fn batches(&self) -> u64 {
-        self.batches
+    /// What was decoded so far.
+    pub fn work(&self) -> Work {
+        self.work
     }
 
     pub fn set_threads(&mut self, threads: usize) {
@@ -198,10 +199,13 @@ impl Context {
             seq_id: pointers.as_mut_ptr(),
             logits: batch.rows.as_mut_ptr(),
         };
+        let start = Instant::now();
         // SAFETY: a valid context; all arrays have `n_tokens` entries and live for the call; the assertions above hold what
         // llama.cpp does not check by itself.
         let status = unsafe { sys::llama_decode(self.raw.as_ptr(), raw) };
-        self.batches += 1;
+        self.work.batches += 1;
+        self.work.rows += batch.rows() as u64;
+        self.work.time += start.elapsed();
         match status {
             0 | 2 if self.file.is_lost() => Err(DecodeError::Lost),
             0 => Ok(()),
@@ -213,14 +217,17 @@ impl Context {
 
     /// Waits until the last decode is done: a GPU still works on it when llama.cpp returns. Reading a row waits, too.
     pub fn finish(&mut self) {
+        let start = Instant::now();
         // SAFETY: a valid context.
         unsafe { sys::llama_synchronize(self.raw.as_ptr()) }
+        self.work.time += start.elapsed();
     }
 
     /// The row after token `index` of the last batch: a logit for each token of the model. `None` when none was asked for
     /// there.
     pub fn row(&mut self, index: usize) -> Option<&[f32]> {
         let tokens = self.model.n_vocab().unsigned_abs() as usize;
+        self.finish();
         // SAFETY: a valid context; null when the index has no row. A row has as many floats as the vocabulary has tokens; it
         // stays until the next decode, which needs `&mut self`.
         unsafe {

@@ -1,7 +1,7 @@
 //! A model that llama.cpp runs: which texts it has read how far, and what goes into a batch.
 
 use super::context::{Batch, Checkpoint, Context};
-use super::{DecodeError, Model, Need, Output, Place, Places, Progress, Sequence, Tail};
+use super::{DecodeError, Model, Need, Output, Place, Places, Progress, Sequence, Tail, Work};
 use crate::member::schedule::batch_cost;
 use std::collections::BTreeSet;
 use std::ops::Range;
@@ -279,7 +279,7 @@ impl Model for Llama {
         self.spent.replace(0.0)
     }
 
-    fn batches(&self) -> u64 {
-        self.context.batches()
+    fn work(&self) -> Work {
+        self.context.work()
     }
 }

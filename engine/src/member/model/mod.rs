@@ -6,6 +6,7 @@ pub(crate) mod llama;
 use super::Token;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 /// A text's place in a model's KV cache. Dropping it gives the place up.
 #[derive(Debug)]
@@ -145,6 +146,17 @@ pub trait Model: Send {
         None
     }
 
-    /// Batches so far.
-    fn batches(&self) -> u64;
+    /// What it has done so far.
+    fn work(&self) -> Work;
+}
+
+/// What a model has done since it was loaded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Work {
+    /// Batches that were decoded.
+    pub batches: u64,
+    /// Rows that it was asked for.
+    pub rows: u64,
+    /// In llama.cpp, rows that were waited for included.
+    pub time: Duration,
 }

@@ -21,7 +21,6 @@ use crate::settings::{Heads, Prompt};
 use draw::Likely;
 use heads::{Effort, StandIn, Standing};
 use paths::{Path, Paths, START};
-use row::TokenRow;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
@@ -95,8 +94,9 @@ impl Bytewise {
         }
     }
 
-    fn keep(&mut self, path: Path, row: MemberRow) {
-        self.paths.set_row(path, TokenRow::new(row, &self.trie, &self.own));
+    fn keep(&mut self, path: Path, row: &MemberRow) {
+        let Self { paths, trie, own, .. } = self;
+        paths.set_row(path, |kept| kept.fill(row, trie, own));
     }
 
     /// Says what is decoded for what is missing: one of it becomes the text of the inner reader, or is on its way there; where there
@@ -211,6 +211,10 @@ impl Reader for Bytewise {
                 return Ok(None);
             }
             self.ask();
+            let is_idle = matches!(self.inner.need(), Ok(None)) && self.tails.is_empty();
+            if is_idle && self.take_missing() {
+                continue;
+            }
             let Err(error) = self.inner.need() else { break };
             // Without one of its readings, a text can be read on; without the heaviest it cannot.
             let (asked, heaviest) = (self.missing[0], self.standings.last().map(|standing| standing.heads[0].path));
@@ -239,7 +243,7 @@ impl Reader for Bytewise {
         let Place::Tail(number) = place else { return self.inner.absorb(place, logits) };
         let Some(&path) = self.beside.get(number) else { return };
         match self.inner.row_of(logits) {
-            Some(row) => self.keep(path, row),
+            Some(row) => self.keep(path, &row),
             None => self.paths.set_ill(path, true),
         }
     }

@@ -167,7 +167,7 @@ impl Bytewise {
             if place == 0 {
                 self.paths.set_ill(path, false);
             }
-            if self.paths.row(path).is_none() && !self.paths.is_ill(path) {
+            if !self.paths.touch(path) && !self.paths.is_ill(path) {
                 self.missing.push(path);
             }
         }
@@ -176,13 +176,32 @@ impl Bytewise {
 
     /// Takes the rows that have come with the text, before it goes elsewhere.
     pub(super) fn take_rows(&mut self) {
-        for path in self.paths.up(self.trunk).take(MOST_AHEAD).collect::<Vec<_>>() {
-            if self.paths.row(path).is_none()
-                && let Some(row) = self.inner.row(self.paths.tokens(path)).cloned()
+        let Self { inner, paths, trie, own, trunk, .. } = self;
+        let newest: Vec<Path> = paths.up(*trunk).take(MOST_AHEAD).collect();
+        // Where all have no room the oldest go.
+        for path in newest.into_iter().rev() {
+            if paths.row(path).is_none()
+                && let Some(row) = inner.row(paths.tokens(path))
             {
-                self.keep(path, row);
+                paths.set_row(path, |kept| kept.fill(row, trie, own));
             }
         }
+    }
+
+    /// Takes those of the missing rows that the inner reader still has, where there was no room for them any more. False where
+    /// it has none.
+    pub(super) fn take_missing(&mut self) -> bool {
+        let Self { inner, paths, trie, own, trunk, missing, .. } = self;
+        let mut any = false;
+        for &path in missing.iter() {
+            if paths.common(*trunk, path) == path
+                && let Some(row) = inner.row(paths.tokens(path))
+            {
+                paths.set_row(path, |kept| kept.fill(row, trie, own));
+                any = true;
+            }
+        }
+        any
     }
 
     /// The inner reader's text becomes these tokens, or what it has goes on from them.

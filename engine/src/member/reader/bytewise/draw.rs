@@ -22,6 +22,9 @@ pub struct Draw<'a> {
 /// Where a draw takes the likeliest, so many of a member's tokens are looked at.
 const GREEDY: u32 = 64;
 
+/// What is less likely than this inside a token is not drawn.
+const LEAST_DRAWN: f64 = 1e-7;
+
 /// What is cut off from the members' rows together is not cut off from each before: so much more is looked at.
 const MORE: u32 = 2;
 
@@ -90,10 +93,14 @@ impl Bytewise {
                     }
                 }
             } else {
-                let depth = trie.depth(node);
-                for rank in trie.longer(node) {
-                    let token = trie.order()[rank];
-                    into(&own.bytes(token)[depth..], weight * row.mass(rank..rank + 1));
+                let (depth, longer) = (trie.depth(node), trie.longer(node));
+                // Behind a space there are most words of a vocabulary, of which hardly any can be drawn.
+                let least = LEAST_DRAWN * row.mass(longer.clone());
+                for rank in longer {
+                    let probability = row.mass(rank..rank + 1);
+                    if probability > least {
+                        into(&own.bytes(trie.order()[rank])[depth..], weight * probability);
+                    }
                 }
             }
         }

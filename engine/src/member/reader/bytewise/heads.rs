@@ -18,7 +18,7 @@ use std::sync::Arc;
 pub(super) const UNITS: usize = BYTES + 1;
 
 /// Heads at most, and the least share of one.
-const MOST: usize = 32;
+pub(super) const MOST: usize = 32;
 const LEAST_SHARE: f64 = 1e-7;
 /// The least share where none is dropped: what is below adds nothing to a probability in single precision, and the number of
 /// readings grows without end.

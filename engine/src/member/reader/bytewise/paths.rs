@@ -1,5 +1,6 @@
 //! Ways to read the text as whole tokens, as a tree: two that begin alike share what they know of their beginning.
 
+use super::heads::MOST;
 use super::row::TokenRow;
 use crate::member::Token;
 use std::collections::{HashMap, VecDeque};
@@ -15,8 +16,9 @@ pub(super) const START: Path = Path(0);
 /// Memory for rows. Where one is missing after a rewind it is decoded again.
 const KEPT_BYTES: usize = 24 << 20;
 
-/// Rows that are kept at least: those of the heads, and of a few tokens before.
-const LEAST_KEPT: usize = 12;
+/// Rows that are kept at least: those of all heads that there can be, and of a few tokens before. With fewer, heads would take
+/// each other's rows away, and each would be decoded again and again.
+const LEAST_KEPT: usize = MOST + 8;
 
 #[derive(Debug)]
 struct Place {
@@ -35,22 +37,26 @@ struct Place {
 pub(super) struct Paths {
     places: Vec<Place>,
     known: HashMap<(Path, Token), Path>,
-    /// Those with rows, oldest first.
+    /// Those with rows, those that were needed last at the end.
     kept: VecDeque<Path>,
+    /// Rows that were dropped: buffers of this size cost their page faults when they are fresh.
+    spare: Vec<TokenRow>,
 }
 
 impl Paths {
     /// With [`START`] alone.
     pub fn new() -> Self {
-        let mut paths = Self { places: Vec::new(), known: HashMap::new(), kept: VecDeque::new() };
+        let mut paths = Self { places: Vec::new(), known: HashMap::new(), kept: VecDeque::new(), spare: Vec::new() };
         paths.clear();
         paths
     }
 
     pub fn clear(&mut self) {
+        while let Some(path) = self.kept.pop_front() {
+            self.drop_row(path);
+        }
         self.places.clear();
         self.known.clear();
-        self.kept.clear();
         let (tokens, bytes, token) = Default::default();
         self.places.push(Place { before: START, token, tokens, bytes, row: None, is_ill: false });
     }
@@ -89,16 +95,40 @@ impl Paths {
         self.at(path).row.as_ref()
     }
 
-    pub fn set_row(&mut self, path: Path, row: TokenRow) {
+    /// Whether there is a row, which is needed and goes later than others.
+    pub fn touch(&mut self, path: Path) -> bool {
+        let place = self.kept.iter().rposition(|&kept| kept == path);
+        let newest = place.and_then(|place| self.kept.remove(place));
+        self.kept.extend(newest);
+        newest.is_some()
+    }
+
+    /// Keeps a row, which `fill` makes in buffers that may hold another.
+    pub fn set_row(&mut self, path: Path, fill: impl FnOnce(&mut TokenRow)) {
+        let mut row = self.spare.pop().unwrap_or_default();
+        fill(&mut row);
         let most = (KEPT_BYTES / row.size().max(1)).max(LEAST_KEPT);
         let place = &mut self.places[path.0 as usize];
         (place.row, place.is_ill) = (Some(Arc::new(row)), false);
         self.kept.push_back(path);
         while self.kept.len() > most {
             if let Some(oldest) = self.kept.pop_front() {
-                self.places[oldest.0 as usize].row = None;
+                self.drop_row(oldest);
             }
         }
+    }
+
+    /// There was no room for any row.
+    #[cfg(test)]
+    pub fn drop_rows(&mut self) {
+        while let Some(path) = self.kept.pop_front() {
+            self.drop_row(path);
+        }
+    }
+
+    fn drop_row(&mut self, path: Path) {
+        let row = self.places[path.0 as usize].row.take();
+        self.spare.extend(row.and_then(Arc::into_inner));
     }
 
     /// The row is no distribution.

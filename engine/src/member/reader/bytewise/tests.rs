@@ -105,6 +105,20 @@ fn of_rule(
     (toy, anew)
 }
 
+#[test]
+fn rows_that_there_was_no_room_for_are_taken_or_decoded_again() {
+    for (heads, branches) in [(Heads::Usual, 0), (Heads::Usual, 5), (Heads::All, 5), (Heads::Few, 1)] {
+        let toy = || ill(&TOKENS, heads, branches, Fault::Nowhere).0;
+        let (mut kept, mut dropped) = (toy(), toy());
+        for &byte in b"abcabbcaabcacabbbcabca" {
+            kept.extend(&[byte]).unwrap();
+            dropped.reader.paths.drop_rows();
+            dropped.extend(&[byte]).unwrap();
+            assert_eq!(kept.row().probabilities, dropped.row().probabilities, "{heads:?}, {branches}");
+        }
+    }
+}
+
 /// The probability that a text begins with these bytes, over all ways to write it in tokens.
 fn brute_force(tokens: &[&[u8]], text: &[u8], before: &mut Vec<Token>) -> f64 {
     if text.is_empty() {
