@@ -166,7 +166,7 @@ fn c_sees_the_layout_that_rust_has() {
         Step { struct_size, seed, parameters, base }
         Row { logits, probabilities, evidence, name_len, name }
         Rows { count, units, rows }
-        Token { unit, bytes, probability, is_end, member_probabilities }
+        Token { unit, bytes, probability, is_end, member_probabilities, surprise_mean, behind }
         Assessment { unit, minimum_back, period, confidences, units, window }
         Retraction { units, position, policy }
         RawVerdict { action, bans, temperature, top_k, reason_len, reason }

@@ -190,6 +190,7 @@ impl<'a> Player<'a> {
         let bytes = if candidate.bytes.is_empty() { name.as_bytes() } else { &candidate.bytes };
         let UnitFigures { unit, probability, entropy, agreement, leader } = candidate.figures;
         self.members = &candidate.members;
+        let (surprise_mean, surprise_deviation) = self.window.surprise();
         let token = Token {
             unit,
             bytes,
@@ -199,6 +200,9 @@ impl<'a> Player<'a> {
             agreement,
             is_end: candidate.is_end,
             member_probabilities: &candidate.members,
+            surprise_mean,
+            surprise_deviation,
+            behind: candidate.behind,
         };
         let given = ask(&mut self.chains, &mut self.columns, |chain| Answer::of(&chain.on_token(&step, &token)));
         self.note(Hook::Token, candidate.at.position(), &candidate.figures, candidate.answer.clone(), given);

@@ -183,6 +183,9 @@ pub struct Candidate {
     pub is_end: bool,
     /// What each member gave it.
     pub members: Vec<f32>,
+    /// By how many nats it is behind the likeliest unit.
+    #[serde(default, skip_serializing_if = "is_zero")]
+    pub behind: f32,
     /// What the policies of the run answered.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub answer: Option<Answer>,

@@ -1,11 +1,14 @@
-//! A self-contained HTML page of results.
+//! A self-contained HTML page of results, or of what happened in a reply.
 //!
 //! One file without network, script or font: it can be mailed, kept beside the results and opened in ten years. SVG inside
 //! HTML is markup of the same page, so `maud` writes both and escapes all text of models and files; a crate for SVG alone
 //! would need a second escape, and its output would have to be let through unescaped. A policy in the page forbids browsers
 //! to load or run anything, should a text get through after all.
 
+mod account;
 mod bars;
+mod candidates;
+mod curves;
 mod heat;
 mod items;
 mod report;
@@ -14,29 +17,37 @@ mod style;
 pub use heat::{Cell, Matrix};
 
 use crate::compare::{Comparison, plain};
+use crate::explain::Account;
 use crate::results::Results;
 use maud::{DOCTYPE, Markup, PreEscaped, html};
 
 /// What a browser may do with the page: show it.
 const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
+/// How figures of results are to be read.
+const STATISTICS: &str = "Lines through bars and points are 95 % intervals: Wilson's for an accuracy, Newcombe's for a \
+                          difference of accuracies on the same items, a block bootstrap for bits per byte. A difference is \
+                          shown if its interval holds no 0 and p is below 0.05, after Holm where several are tested.";
+
 /// A page that grows by sections.
 #[derive(Debug, Clone)]
 pub struct Page {
     title: String,
     sections: Vec<Markup>,
+    has_statistics: bool,
 }
 
 impl Page {
     /// An empty page.
     pub fn new(title: &str) -> Self {
-        Self { title: plain(title), sections: Vec::new() }
+        Self { title: plain(title), sections: Vec::new(), has_statistics: false }
     }
 
     /// Adds one system's results: its figure, what it is made of, and items that it got wrong.
     #[must_use]
     pub fn results(mut self, results: &Results) -> Self {
         self.sections.push(report::results(results));
+        self.has_statistics = true;
         self
     }
 
@@ -45,6 +56,7 @@ impl Page {
     #[must_use]
     pub fn comparison(mut self, comparison: &Comparison, results: &[Results]) -> Self {
         self.sections.push(report::comparison(comparison, results));
+        self.has_statistics = true;
         self
     }
 
@@ -52,6 +64,15 @@ impl Page {
     #[must_use]
     pub fn matrix(mut self, matrix: &Matrix) -> Self {
         self.sections.push(heat::map(matrix));
+        self.has_statistics = true;
+        self
+    }
+
+    /// Adds a reply: its text with what was refused and taken back, curves of its figures, and all of its tokens.
+    #[must_use]
+    pub fn account(mut self, account: &Account) -> Self {
+        let section = account::section(account, self.sections.len());
+        self.sections.push(section);
         self
     }
 
@@ -71,14 +92,7 @@ impl Page {
                     main {
                         h1 { (self.title) }
                         @for section in &self.sections { section { (section) } }
-                        footer {
-                            p {
-                                "Lines through bars and points are 95 % intervals: Wilson's for an accuracy, Newcombe's for a "
-                                "difference of accuracies on the same items, a block bootstrap for bits per byte. A "
-                                "difference is shown if its interval holds no 0 and p is below 0.05, after Holm where several "
-                                "are tested."
-                            }
-                        }
+                        @if self.has_statistics { footer { p { (STATISTICS) } } }
                     }
                 }
             }

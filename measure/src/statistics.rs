@@ -17,6 +17,7 @@ mod wilson;
 mod simulations;
 
 pub use bootstrap::{Block, Bootstrap, FEWEST_BLOCKS, bootstrap, by_document, by_length};
+pub(crate) use bootstrap::{Random, percentile_interval, quantile};
 pub use holm::holm;
 pub use paired::{McNemar, Paired};
 pub use power::{POWER, items_needed, times_as_much};

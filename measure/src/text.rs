@@ -1,4 +1,4 @@
-//! Text of files, as a terminal may have it.
+//! Text of files and large numbers, as a terminal may have them.
 
 /// Characters that stand for nothing visible and change the direction of the text around them (Unicode's `Bidi_Control`).
 fn turns(character: char) -> bool {
@@ -13,4 +13,17 @@ pub fn plain(text: &str) -> String {
         character => character,
     };
     text.chars().map(replace).collect()
+}
+
+/// A number with its thousands apart, such as "1,319".
+pub(crate) fn grouped(number: u64) -> String {
+    let digits = number.to_string();
+    let mut text = String::new();
+    for (at, digit) in digits.chars().enumerate() {
+        if at > 0 && (digits.len() - at).is_multiple_of(3) {
+            text.push(',');
+        }
+        text.push(digit);
+    }
+    text
 }

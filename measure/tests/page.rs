@@ -7,6 +7,7 @@ use llama_selfmod_measure::page::{Cell, Matrix, Page};
 use llama_selfmod_measure::results::Results;
 use llama_selfmod_measure::statistics::Interval;
 use std::collections::BTreeSet;
+use support::markup::{assert_closed_in_order, tags};
 use support::{results, texts};
 
 const HOSTILE: &str = "<script>alert(1)</script>]]><img src=x onerror=alert(1)>\" onload=\"alert(2)' --></style></title>{{}}\u{0}\u{202e}\
@@ -70,29 +71,6 @@ fn pages() -> [String; 2] {
     })
 }
 
-/// The tags of a page with their attributes, and whether each opens or closes: a small strict parser, which refuses what
-/// `maud` cannot have written.
-fn tags(page: &str) -> Vec<String> {
-    let mut rest = page;
-    let mut found = Vec::new();
-    while let Some(start) = rest.find('<') {
-        let text = &rest[..start];
-        assert!(
-            !text.contains('>') || found.last().is_some_and(|tag: &String| tag == "style"),
-            "an open `>` in {text:?}"
-        );
-        let mut quoted = false;
-        let end = rest[start..].char_indices().find(|(_, character)| {
-            quoted ^= *character == '"';
-            *character == '>' && !quoted
-        });
-        let (end, _) = end.expect("a tag ends");
-        found.push(rest[start + 1..start + end].to_string());
-        rest = &rest[start + end + 1..];
-    }
-    found
-}
-
 #[test]
 fn hostile_texts_are_text() {
     let [page, harmless] = pages();
@@ -126,18 +104,8 @@ fn a_page_refers_to_nothing_outside() {
 
 #[test]
 fn tags_are_closed_in_order() {
-    const VOID: [&str; 3] = ["meta", "!DOCTYPE", "br"];
     for page in pages() {
-        let mut open: Vec<String> = Vec::new();
-        for tag in tags(&page) {
-            let name = tag.split(' ').next().unwrap_or_default();
-            match name.strip_prefix('/') {
-                Some(name) => assert_eq!(open.pop().as_deref(), Some(name)),
-                None if VOID.contains(&name) => {}
-                None => open.push(name.into()),
-            }
-        }
-        assert!(open.is_empty(), "{open:?}");
+        assert_closed_in_order(&page);
     }
 }
 

@@ -25,7 +25,7 @@ const _: () = assert!(MAGIC == u64::from_le_bytes(*b"LLSELFMD"));
 /// A host refuses a library of another major version.
 pub const ABI_MAJOR: u32 = 1;
 /// A minor version adds fields at the ends of structs and nothing else.
-pub const ABI_MINOR: u32 = 0;
+pub const ABI_MINOR: u32 = 1;
 /// The exported symbol: a constant [`Library`]. Its name carries the major version, so that a library can carry two.
 pub const SYMBOL: &[u8] = b"llama_selfmod_plugin_v1\0";
 
@@ -184,6 +184,15 @@ pub struct Token {
     pub is_end: u32,
     /// [`Step::members`] probabilities the members gave it.
     pub member_probabilities: *const f32,
+    /// Since 1.1: mean of −ln `probability` over the units that stand in this reply, in nats; 0 before the first.
+    pub surprise_mean: f32,
+    /// Since 1.1: their standard deviation.
+    pub surprise_deviation: f32,
+    /// Since 1.1: ln of the likeliest unit's probability less ln of this one's, in nats, units that are banned here left out;
+    /// 0 for the likeliest.
+    pub behind: f32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// The report on the recent window, after a unit was accepted.
@@ -443,8 +452,10 @@ mod layout {
     layout!(Row is 56: struct_size at 0, top_unit at 4, logits at 8, probabilities at 16, log_sum_exp at 24,
         entropy at 28, top_probability at 32, evidence at 36, weight at 40, name_len at 44, name at 48);
     layout!(Rows is 24: struct_size at 0, count at 4, units at 8, reserved at 12, rows at 16);
-    layout!(Token is 48: struct_size at 0, unit at 4, bytes at 8, bytes_len at 16, leader at 20, probability at 24,
-        entropy at 28, agreement at 32, is_end at 36, member_probabilities at 40);
+    // 48 in version 1.0.
+    layout!(Token is 64: struct_size at 0, unit at 4, bytes at 8, bytes_len at 16, leader at 20, probability at 24,
+        entropy at 28, agreement at 32, is_end at 36, member_probabilities at 40, surprise_mean at 48,
+        surprise_deviation at 52, behind at 56, reserved at 60);
     layout!(Assessment is 80: struct_size at 0, unit at 4, confidence at 8, mean_confidence at 12, slope at 16,
         minimum at 20, minimum_back at 24, entropy at 28, agreement at 32, leader at 36, unique at 40, unique_of at 44,
         repeated at 48, period at 52, confidences at 56, units at 64, window at 72, reserved at 76);

@@ -150,8 +150,8 @@ unsafe extern "C" fn on_token<P: Plugin>(
     // SAFETY: the ABI promises valid pointers for the duration of this call.
     unsafe {
         call::<P>(instance, |plugin, _| {
-            let step = lent::step(&*step);
-            answer(verdict, &plugin.on_token(&step, &lent::token(&*token, &step))?);
+            let (step, token) = (lent::step(&*step), lent::whole(token, (*token).struct_size));
+            answer(verdict, &plugin.on_token(&step, &lent::token(&token, &step))?);
             Ok(())
         })
     }

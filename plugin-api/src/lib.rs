@@ -69,7 +69,7 @@ pub use abi::Parameters;
 pub use export::{Schema, Texts, entry};
 pub use settings::{NoSettings, Settings};
 pub use verdict::{Action, Adjustment, Verdict};
-pub use views::{Assessment, Retraction, Row, Rows, Step, Token};
+pub use views::{Assessment, Retraction, Row, Rows, Step, Token, surprise};
 
 /// What a plugin is for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -158,6 +158,9 @@ pub fn token() -> Token<'static> {
         agreement: 0.8,
         is_end: false,
         member_probabilities: &[0.7],
+        surprise_mean: 0.8,
+        surprise_deviation: 0.6,
+        behind: 0.0,
     }
 }
 

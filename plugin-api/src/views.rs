@@ -216,7 +216,31 @@ pub struct Token<'a> {
     pub is_end: bool,
     /// The probabilities that the members gave the candidate: [`Step::members`] of them.
     pub member_probabilities: &'a [f32],
+    /// Mean [surprise](Token::surprise) of the units that stand in this reply, in nats; 0 before the first, and with a host
+    /// older than 1.1.
+    pub surprise_mean: f32,
+    /// Standard deviation of their surprise, in nats.
+    pub surprise_deviation: f32,
+    /// How far the candidate is behind the likeliest unit of the fused row that is not banned here: the difference of their
+    /// log-probabilities, in nats. 0 for the likeliest.
+    pub behind: f32,
 }
+
+impl Token<'_> {
+    /// How unexpected the candidate is: −ln of its probability, in nats, at most 27.6, which stands for all that is less likely
+    /// than 10⁻¹².
+    pub fn surprise(&self) -> f32 {
+        surprise(self.probability)
+    }
+}
+
+/// −ln of a probability, in nats; what is less likely than 10⁻¹² counts as that.
+pub fn surprise(probability: f32) -> f32 {
+    -probability.max(LEAST_PROBABILITY).ln()
+}
+
+/// A unit that was forced may be impossible, and one such must not decide a mean.
+const LEAST_PROBABILITY: f32 = 1e-12;
 
 /// The report on the recent window, after a unit was accepted.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]

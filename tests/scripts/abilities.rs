@@ -37,6 +37,9 @@ fn candidate() -> Token<'static> {
         agreement: 0.5,
         is_end: false,
         member_probabilities: &[0.5, 0.1],
+        surprise_mean: 0.4,
+        surprise_deviation: 0.3,
+        behind: 0.6,
     }
 }
 

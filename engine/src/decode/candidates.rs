@@ -27,6 +27,8 @@ pub(super) struct Candidates {
     power: Option<f64>,
     /// Members whose strings were lengthened.
     lengthened: Vec<usize>,
+    /// By how much the string that was drawn is behind the likeliest, in nats.
+    behind: f64,
 }
 
 /// What ends with a byte.
@@ -56,8 +58,10 @@ struct Candidate {
     members: Vec<f64>,
     /// Product of the factors of its bytes.
     factor: f64,
-    /// What all of them give it, before anything is drawn.
+    /// What all of them give it, after the bytes that are drawn.
     mass: f64,
+    /// What all of them gave it before, in relation to the likeliest.
+    share: f64,
 }
 
 impl Candidates {
@@ -80,7 +84,7 @@ impl Candidates {
                 let place = self.strings.len();
                 self.places.insert(bytes.to_vec(), place);
                 let members = vec![0.0; members];
-                self.strings.push(Candidate { bytes: bytes.to_vec(), members, factor: 1.0, mass: 0.0 });
+                self.strings.push(Candidate { bytes: bytes.to_vec(), members, factor: 1.0, mass: 0.0, share: 0.0 });
                 place
             }
         };
@@ -148,7 +152,7 @@ impl Candidates {
 
     /// The fusion gives the members these weights, and the next byte these factors.
     pub fn weigh(&mut self, weights: &[f64], factors: &[f64]) {
-        for Candidate { bytes, members, factor, mass } in &mut self.strings {
+        for Candidate { bytes, members, factor, mass, .. } in &mut self.strings {
             let next = bytes.get(self.drawn).map_or(BYTES, |&byte| usize::from(byte));
             *factor *= factors[next];
             let mean: f64 = members.iter().zip(weights).map(|(own, weight)| own * weight).sum();
@@ -161,6 +165,8 @@ impl Candidates {
     pub fn truncate(&mut self, parameters: &Parameters, truncation: &mut Truncation) {
         // Of equals the one that came first stays first.
         self.strings.sort_by(|one, other| other.mass.total_cmp(&one.mass));
+        let best = self.strings.first().map_or(1.0, |string| string.mass);
+        self.strings.iter_mut().for_each(|string| string.share = string.mass / best);
         if self.power.is_some() {
             let scores = self.strings.iter().map(|string| string.mass.ln() as f32);
             let scores: Vec<(u32, f32)> = (0..).zip(scores).collect();
@@ -204,11 +210,23 @@ impl Candidates {
             }
         };
         if is_over {
+            let share = self.strings.iter().find(|string| ends(string)).map_or(1.0, |string| string.share);
+            self.behind = -share.ln();
             // A member whose tokens are single bytes says nothing of where a piece ends while others are inside a token.
             return if drawn == 0 && self.inside(ends) >= INSIDE { Drawn::Byte } else { Drawn::Piece };
         }
         self.strings.retain(|string| string.bytes.len() > drawn + 1);
         Drawn::Nothing
+    }
+
+    /// By how many nats the end of the text is behind the likeliest string, before anything is drawn.
+    pub fn end_behind(&self) -> f64 {
+        self.strings.iter().find(|string| string.bytes.is_empty()).map_or(0.0, |string| -string.share.ln())
+    }
+
+    /// By how many nats the string that was drawn is behind the likeliest one; 0 until one is drawn.
+    pub fn behind(&self) -> f64 {
+        self.behind
     }
 
     /// The share of the members that would rather go on than end where `ends`.

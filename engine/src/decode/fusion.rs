@@ -98,6 +98,16 @@ impl Fusion {
         self.offset = table.iter().map(|row| row.weight * row.log_sum_exp).sum();
     }
 
+    /// Log-probability of the likeliest unit that is not among `bans`.
+    pub fn likeliest_but(&self, bans: &[Unit]) -> f32 {
+        let top = self.statistics.top_unit;
+        if !bans.contains(&top) {
+            return self.row.get(top as usize).copied().unwrap_or(f32::NEG_INFINITY);
+        }
+        let allowed = (0..).zip(&self.row).filter(|(unit, _)| !bans.contains(unit));
+        allowed.fold(f32::NEG_INFINITY, |best, (_, &score)| best.max(score))
+    }
+
     /// Probability of a unit, before temperature and truncation.
     pub fn probability(&self, unit: Unit) -> f32 {
         self.row.get(unit as usize).map_or(0.0, |score| score.exp())

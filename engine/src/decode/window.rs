@@ -1,9 +1,9 @@
 //! What the loop knows about the units that stand, and the assessment of the newest of them.
 //!
 //! Everything is kept for the whole reply, so that averages over the units that stand are right after a retraction
-//! too; it is 20 bytes a unit and 4 for each member. An assessment looks at the newest [`WINDOW`] units only.
+//! too; it is 36 bytes a unit and 4 for each member. An assessment looks at the newest [`WINDOW`] units only.
 
-use plugin_api::{Assessment, Token};
+use plugin_api::{Assessment, Token, surprise};
 
 /// How many of the newest units an assessment shows, and how far back it looks for repetition.
 pub const WINDOW: usize = 256;
@@ -51,6 +51,8 @@ pub struct Window {
     confidences: Vec<f32>,
     entropies: Vec<f32>,
     agreements: Vec<f32>,
+    /// Sums of the units' surprise and of its square, up to each unit.
+    surprises: Vec<(f64, f64)>,
     leaders: Vec<u32>,
     /// `members` for each unit.
     member_probabilities: Vec<f32>,
@@ -65,6 +67,7 @@ impl Window {
             confidences: Vec::with_capacity(units),
             entropies: Vec::with_capacity(units),
             agreements: Vec::with_capacity(units),
+            surprises: Vec::with_capacity(units),
             leaders: Vec::with_capacity(units),
             member_probabilities: Vec::with_capacity(units * members),
         }
@@ -81,6 +84,9 @@ impl Window {
         self.confidences.push(record.confidence);
         self.entropies.push(record.entropy);
         self.agreements.push(record.agreement);
+        let (sum, squares) = self.surprises.last().copied().unwrap_or_default();
+        let surprise = f64::from(surprise(record.confidence));
+        self.surprises.push((sum + surprise, squares + surprise * surprise));
         self.leaders.push(record.leader);
         let given = record.member_probabilities.iter().copied();
         self.member_probabilities.extend(given.chain(std::iter::repeat(0.0)).take(self.members));
@@ -93,6 +99,7 @@ impl Window {
         self.confidences.truncate(len);
         self.entropies.truncate(len);
         self.agreements.truncate(len);
+        self.surprises.truncate(len);
         self.leaders.truncate(len);
         self.member_probabilities.truncate(len * self.members);
     }
@@ -132,6 +139,14 @@ impl Window {
     /// Mean confidence of the units that stand; 0 without units.
     pub fn mean_confidence(&self) -> f32 {
         mean(&self.confidences)
+    }
+
+    /// Mean and standard deviation of the surprise of the units that stand, in nats; 0 without units.
+    pub fn surprise(&self) -> (f32, f32) {
+        let (sum, squares) = self.surprises.last().copied().unwrap_or_default();
+        let count = self.len().max(1) as f64;
+        let mean = sum / count;
+        (mean as f32, (squares / count - mean * mean).max(0.0).sqrt() as f32)
     }
 
     /// Mean agreement of the units that stand; 0 without units.

@@ -67,6 +67,7 @@ impl Lines {
                 bytes: if std::str::from_utf8(token.bytes).is_ok() { Vec::new() } else { token.bytes.to_vec() },
                 is_end: token.is_end,
                 members: token.member_probabilities.to_vec(),
+                behind: token.behind,
                 answer: Answer::of(merged),
             }),
             Seen::Assessment(step, assessment, merged) => Line::Assessment(Accepted {

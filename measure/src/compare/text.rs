@@ -4,6 +4,7 @@ use super::pair::items;
 use super::plain::pad;
 use super::{Accuracy, Bits, Comparison, Contrast, Figures, Measure, More, Verdict, cut};
 use crate::statistics::{FEWEST_BLOCKS, Interval};
+pub(crate) use crate::text::grouped;
 use std::fmt::{self, Display, Formatter};
 use unicode_width::UnicodeWidthStr;
 
@@ -167,19 +168,6 @@ pub(crate) fn p_value(name: &str, p: f64) -> String {
         p if p < 0.1 => format!("{name} = {p:.3}"),
         p => format!("{name} = {p:.2}"),
     }
-}
-
-/// "1,319".
-pub(crate) fn grouped(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
 }
 
 /// Writes a sentence on lines of at most [`COLUMNS`].

@@ -27,4 +27,18 @@ th { background: var(--box); font-weight: 600; }
 pre { margin: 0; white-space: pre-wrap; overflow-wrap: anywhere; font: .85rem/1.4 ui-monospace, monospace; }
 details { margin: .8rem 0; } summary { cursor: pointer; } .question { background: var(--box); padding: .5rem; }
 code { font: .85em ui-monospace, monospace; } footer, .note { color: var(--soft); font-size: .9rem; }
+.reply { white-space: pre-wrap; overflow-wrap: anywhere; line-height: 1.9; background: var(--box); padding: .8rem; }
+.reply a, .tokens a, sup a { color: inherit; text-decoration: none; } sup a { font-size: .8em; padding: 0 .15em; font-weight: 600; }
+.reply del, .tokens del { color: var(--soft); text-decoration: line-through; }
+.break::before { content: '\u{21b5}'; color: var(--soft); } .empty::before { content: '\u{2205}'; color: var(--soft); }
+.c1 { border-bottom: 1px dotted; background: rgb(201 112 26 / .08); } .c2 { border-bottom: 1px dashed; background: rgb(201 112 26 / .17); }
+.c3 { border-bottom: 2px solid; background: rgb(201 112 26 / .28); } .c4 { border-bottom: 4px double; background: rgb(201 112 26 / .4); }
+a:focus-visible, tr:target, details:target, .notes p:target { outline: 2px solid var(--plus); }
+.notes p, .notes details { margin: .3rem 0; overflow-wrap: anywhere; } .lists { display: flex; flex-wrap: wrap; gap: 1rem; }
+.tokens { table-layout: auto; font-size: .8rem; } .tokens td { padding: .15rem .4rem; white-space: pre-wrap; overflow-wrap: normal; }
+bdi { font-family: ui-monospace, monospace; white-space: pre-wrap; }
+svg .curve { fill: none; stroke: var(--ink); stroke-width: 1.3; stroke-linecap: round; stroke-linejoin: round; }
+svg .band { fill: var(--bar); fill-opacity: .5; } svg .act { fill: none; stroke: var(--plus); stroke-width: 1.5; }
+svg .refusal { fill: none; stroke: var(--minus); stroke-width: 1; stroke-dasharray: 3 3; }
+svg .retraction { fill: none; stroke: var(--minus); stroke-width: 2; }
 ";

@@ -97,9 +97,15 @@ pub fn bootstrap(blocks: &[Block], seed: u64) -> Option<Bootstrap> {
         })
         .collect();
     ratios.sort_by(f64::total_cmp);
-    let tail = expanded_tail(ALPHA, blocks.len()) / 2.0;
-    let interval = Interval { low: quantile(&ratios, tail), high: quantile(&ratios, 1.0 - tail) };
+    let interval = percentile_interval(&ratios, blocks.len());
     Some(Bootstrap { bits_per_byte: all.bits / all.bytes, interval, p: p_of_zero(&ratios, blocks.len()) })
+}
+
+/// The 95 % percentile interval of resampled values in ascending order, of which there is at least one: as wide as so many
+/// blocks need by Student's t.
+pub(crate) fn percentile_interval(sorted: &[f64], blocks: usize) -> Interval {
+    let tail = expanded_tail(ALPHA, blocks) / 2.0;
+    Interval { low: quantile(sorted, tail), high: quantile(sorted, 1.0 - tail) }
 }
 
 /// The level of the percentile interval that is as wide as one of level `alpha` by Student's t: `2·Φ(−t·√(n/(n−1)))`.
@@ -124,8 +130,8 @@ fn p_of_zero(sorted: &[f64], blocks: usize) -> f64 {
     student_two_sided(normal_quantile(1.0 - percentile / 2.0) * ((n - 1.0) / n).sqrt(), n - 1.0)
 }
 
-/// The quantile between the two nearest values.
-fn quantile(sorted: &[f64], part: f64) -> f64 {
+/// The quantile of values in ascending order, of which there is at least one, between the two nearest values.
+pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
     let at = part.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     low + (high - low) * at.fract()
@@ -133,10 +139,10 @@ fn quantile(sorted: &[f64], part: f64) -> f64 {
 
 /// SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", OOPSLA). Of our own, because an
 /// interval must not change with the version of a crate.
-pub(super) struct Random(pub(super) u64);
+pub(crate) struct Random(pub(crate) u64);
 
 impl Random {
-    pub(super) fn next(&mut self) -> u64 {
+    fn next(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
@@ -145,7 +151,7 @@ impl Random {
     }
 
     /// A number below `end`, which is some thousands: multiplying favours none by more than 2⁻⁵⁰.
-    pub(super) fn below(&mut self, end: usize) -> usize {
+    pub(crate) fn below(&mut self, end: usize) -> usize {
         ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 }

@@ -1,6 +1,8 @@
 //! Results for tests.
 #![allow(dead_code, reason = "each test program uses a part of it")]
 
+pub mod markup;
+
 use llama_selfmod_measure::results::{FORMAT, Header, Item, Items, Measured, Member, Program, Results, System};
 
 /// A header of a run of one model.

@@ -13,6 +13,20 @@ pub unsafe fn slice<'a, T>(pointer: *const T, len: usize) -> &'a [T] {
     unsafe { std::slice::from_raw_parts(pointer, len) }
 }
 
+/// A struct of the host that may be shorter than this crate knows it: what an older host does not have is 0.
+///
+/// # Safety
+/// `pointer` is valid for `size` bytes of a `T` as that host knows it; a `T` of zeros is one.
+pub unsafe fn whole<T: Copy>(pointer: *const T, size: u32) -> T {
+    let mut whole = std::mem::MaybeUninit::<T>::zeroed();
+    let known = (size as usize).min(size_of::<T>());
+    // SAFETY: as the caller promises; the copy is as long as both have room for, and what it leaves is zeroed.
+    unsafe {
+        std::ptr::copy_nonoverlapping(pointer.cast::<u8>(), whole.as_mut_ptr().cast::<u8>(), known);
+        whole.assume_init()
+    }
+}
+
 /// # Safety
 /// As for [`slice`], with bytes.
 unsafe fn text<'a>(pointer: *const u8, len: u32) -> &'a str {
@@ -104,6 +118,9 @@ pub unsafe fn token<'a>(token: &'a abi::Token, step: &Step) -> Token<'a> {
         agreement: token.agreement,
         is_end: token.is_end != 0,
         member_probabilities,
+        surprise_mean: token.surprise_mean,
+        surprise_deviation: token.surprise_deviation,
+        behind: token.behind,
     }
 }
 
@@ -215,6 +232,8 @@ mod tests {
         // SAFETY: nothing is behind their pointers, as these say.
         unsafe {
             assert_eq!(token(&candidate, &step), Token::default());
+            let older = whole(&raw const candidate, 48);
+            assert_eq!(token(&older, &step), Token::default());
             assert_eq!(assessment(&report), Assessment::default());
             assert_eq!(retraction(&gone), Retraction::default());
         }

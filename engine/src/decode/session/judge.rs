@@ -3,13 +3,13 @@
 use super::{Flow, Observer, Session, Workspace};
 use crate::decode::draft::Plan;
 use crate::decode::fusion::{Fusion, Members};
-use crate::decode::window::UnitRecord;
+use crate::decode::window::{UnitRecord, Window};
 use crate::events::{EndReason, Event};
 use crate::hooks::chain::Merged;
 use crate::member::sampler::{Noise, seed_for};
 use crate::member::{MemberRow, Unit, Vocabulary};
 use crate::reply::RetractionRecord;
-use plugin_api::{Action, Retraction, Step, Token};
+use plugin_api::{Action, Retraction, Step, Token, surprise};
 use std::ops::ControlFlow::{Break, Continue};
 
 impl Session {
@@ -31,7 +31,8 @@ impl Session {
             let unit = self.drafts.pretended(self.request.seed, step.position).unwrap_or(drawn);
             let Some(rows) = self.rows() else { return Continue(unit) };
             let probabilities = member_probabilities(&rows, unit);
-            let token = candidate(&self.vocabulary, &self.members, fusion, unit, &probabilities);
+            let stands = (self.transcript.window(), bans);
+            let token = candidate(&self.vocabulary, &self.members, fusion, stands, unit, &probabilities);
             let merged = self.chain.on_token(&step, &token);
             self.adjust(&merged, out);
             match merged.action {
@@ -67,10 +68,12 @@ impl Session {
     /// The unit enters the transcript.
     pub(super) fn accept(&mut self, unit: Unit, workspace: &Workspace, out: Observer) -> Flow {
         let probabilities = self.rows().map(|rows| member_probabilities(&rows, unit)).unwrap_or_default();
-        let token = candidate(&self.vocabulary, &self.members, &workspace.fusion, unit, &probabilities);
+        let stands = (self.transcript.window(), &[][..]);
+        let token = candidate(&self.vocabulary, &self.members, &workspace.fusion, stands, unit, &probabilities);
+        let record = UnitRecord::of(&token, &probabilities);
         let index = self.transcript.len();
         self.transcript.add(unit);
-        let (text, stopped) = self.transcript.push(UnitRecord::of(&token, &probabilities), self.vocabulary.bytes(unit));
+        let (text, stopped) = self.transcript.push(record, self.vocabulary.bytes(unit));
         self.transcript.certain = self.transcript.len() - self.retractable();
         let committed = self.transcript.text().shown_len_at(self.transcript.certain);
         self.tell_unit(index, &text, committed, out);
@@ -177,14 +180,18 @@ impl Session {
     }
 }
 
-/// What hooks see of a unit that could come next, with what each member gave it.
+/// What hooks see of a unit that could come next behind the units of a window, with what each member gave it, where some units
+/// are banned.
 pub(in crate::decode) fn candidate<'a>(
     vocabulary: &'a Vocabulary,
     members: &Members,
     fusion: &Fusion,
+    (stands, bans): (&Window, &[Unit]),
     unit: Unit,
     probabilities: &'a [f32],
 ) -> Token<'a> {
+    let (surprise_mean, surprise_deviation) = stands.surprise();
+    let own = fusion.row.get(unit as usize).copied().unwrap_or(f32::NEG_INFINITY);
     Token {
         unit,
         bytes: vocabulary.bytes(unit),
@@ -194,7 +201,17 @@ pub(in crate::decode) fn candidate<'a>(
         agreement: fusion.agreement,
         is_end: unit == vocabulary.end(),
         member_probabilities: probabilities,
+        surprise_mean,
+        surprise_deviation,
+        behind: behind(fusion.likeliest_but(bans), own),
     }
+}
+
+/// By how much a score is behind the best one, never less than 0 nor more than what counts as impossible.
+pub(super) fn behind(best: f32, own: f32) -> f32 {
+    // Where a unit was forced, both may be -inf.
+    let behind = best.max(own) - own;
+    if behind.is_nan() { 0.0 } else { behind.min(surprise(0.0)) }
 }
 
 pub(in crate::decode) fn member_probabilities(rows: &[&MemberRow], unit: Unit) -> Vec<f32> {

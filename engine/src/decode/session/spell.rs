@@ -33,6 +33,8 @@ pub(super) struct Piece {
     entropy: f32,
     /// Product over its bytes.
     agreement: f32,
+    /// By how much its strings are behind the likeliest ones, in nats.
+    behind: f64,
     /// Product over its bytes for each member.
     members: Vec<f32>,
     /// The word up to here.
@@ -54,6 +56,7 @@ impl Piece {
             probability: 1.0,
             entropy: 0.0,
             agreement: 1.0,
+            behind: 0.0,
             members: vec![1.0; word.0.len()],
             word,
             forced: Vec::new(),
@@ -118,7 +121,7 @@ impl Session {
         let Some(rows) = self.text.rows(len) else { return Continue(()) };
         let given: Vec<Option<f32>> =
             rows.iter().map(|row| (!row.abstains).then(|| row.probabilities[unit as usize])).collect();
-        let Piece { candidates, probability, entropy, agreement, members, word, forced, .. } = &mut self.piece;
+        let Piece { candidates, probability, entropy, agreement, behind, members, word, forced, .. } = &mut self.piece;
         *probability *= fusion.probability(unit);
         *entropy += fusion.statistics.entropy;
         *agreement *= fusion.agreement;
@@ -132,6 +135,7 @@ impl Session {
             0 => {
                 let drawn = candidates.push(byte, &open, noise);
                 if drawn != Drawn::Nothing {
+                    *behind += candidates.behind();
                     *candidates = Candidates::default();
                 }
                 // A part of a character is no piece.
@@ -198,6 +202,7 @@ impl Session {
     /// What the hooks say of the end of the text.
     fn judge_end(&mut self, probability: f32, out: Observer) -> Flow {
         self.piece.probability = probability;
+        self.piece.behind = self.piece.candidates.end_behind();
         match self.ask(self.vocabulary.end(), &[], out)? {
             Asked::Stands => Break(EndReason::End),
             Asked::Again => {
@@ -275,6 +280,7 @@ impl Session {
 
     /// What hooks see of a piece.
     fn whole<'a>(&self, unit: Unit, bytes: &'a [u8], members: &'a [f32]) -> Token<'a> {
+        let (surprise_mean, surprise_deviation) = self.transcript.window().surprise();
         Token {
             unit,
             bytes,
@@ -284,6 +290,9 @@ impl Session {
             agreement: self.piece.agreement,
             is_end: unit == self.vocabulary.end(),
             member_probabilities: members,
+            surprise_mean,
+            surprise_deviation,
+            behind: self.piece.behind as f32,
         }
     }
 

@@ -36,6 +36,10 @@ pub(super) fn token(token: &Token, step: &Step) -> abi::Token {
         agreement: token.agreement,
         is_end: u32::from(token.is_end),
         member_probabilities: token.member_probabilities.as_ptr(),
+        surprise_mean: token.surprise_mean,
+        surprise_deviation: token.surprise_deviation,
+        behind: token.behind,
+        reserved: 0,
     }
 }
 

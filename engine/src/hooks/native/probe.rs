@@ -56,6 +56,9 @@ pub(super) fn run(instance: &mut Instance, shape: Shape) -> Result<(), String> {
             agreement: 0.8,
             is_end,
             member_probabilities: &probabilities,
+            surprise_mean: 0.9,
+            surprise_deviation: 0.7,
+            behind: 0.2,
         };
         timed("on_token", || Point::Token.check(&instance.on_token(&step(0), &token)?))?;
     }

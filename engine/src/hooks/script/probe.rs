@@ -92,6 +92,9 @@ fn probe_token(program: &Program, state: &mut Dynamic) -> Result<(), Box<Diagnos
             agreement: 0.8,
             is_end: bytes.is_empty(),
             member_probabilities: &[probability, probability / 2.0],
+            surprise_mean: 0.9,
+            surprise_deviation: 0.7,
+            behind: if probability > 0.5 { 0.0 } else { 2.0 },
         };
         let outcome = hooks::on_token(program, state, &step(0.7, 3), &token);
         accept(outcome, &format!("trying `on_token` on {name}"))?;

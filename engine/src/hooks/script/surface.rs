@@ -32,6 +32,10 @@ pub(super) const NAMES: &[&str] = &[
     "agreement",
     "leader",
     "is_end",
+    "surprise",
+    "surprise_mean",
+    "surprise_deviation",
+    "behind",
     "member_probability",
     "confidence",
     "mean_confidence",
@@ -72,6 +76,10 @@ struct TokenFields {
     agreement: f64,
     leader: i64,
     is_end: bool,
+    surprise: f64,
+    surprise_mean: f64,
+    surprise_deviation: f64,
+    behind: f64,
     member_probabilities: Vec<f32>,
 }
 
@@ -86,6 +94,10 @@ impl TokenView {
             agreement: token.agreement.into(),
             leader: token.leader.into(),
             is_end: token.is_end,
+            surprise: token.surprise().into(),
+            surprise_mean: token.surprise_mean.into(),
+            surprise_deviation: token.surprise_deviation.into(),
+            behind: token.behind.into(),
             member_probabilities: token.member_probabilities.to_vec(),
         }))
     }
@@ -162,7 +174,8 @@ impl RetractionView {
 pub(super) fn register(engine: &mut Engine, file: &str, muted: &Arc<AtomicBool>) {
     register_step(engine);
     engine.register_type_with_name::<TokenView>("Token");
-    properties!(engine, TokenView: unit, text, bytes, probability, entropy, agreement, leader, is_end);
+    properties!(engine, TokenView: unit, text, bytes, probability, entropy, agreement, leader, is_end, surprise,
+        surprise_mean, surprise_deviation, behind);
     engine.register_fn("member_probability", |token: &mut TokenView, member: i64| {
         let members = &token.0.member_probabilities;
         usize::try_from(member)
