@@ -28,7 +28,7 @@ pub fn summary(results: &Results) -> Summary {
                 let (nats, bytes) = item.cost()?;
                 Some((document(item), Block::from_nats(nats, bytes)))
             }));
-            let bytes = blocks.iter().map(|block| block.bytes).sum::<f64>() as u64;
+            let bytes = blocks.iter().map(|block| block.of).sum::<f64>() as u64;
             Summary::Bits { bits: bits(&blocks), blocks: blocks.len() as u64, bytes, errors }
         }
     }
@@ -47,10 +47,10 @@ pub(super) fn bits(blocks: &[Block]) -> Bits {
     Bits { bits_per_byte: rate(blocks), interval: bootstrap(blocks, SEED).map(|found| found.interval) }
 }
 
-/// All bits over all bytes; 0 where there are no bytes.
+/// All sums over all that they are of, such as bits over bytes; 0 where there is nothing.
 pub(super) fn rate(blocks: &[Block]) -> f64 {
-    let bytes: f64 = blocks.iter().map(|block| block.bytes).sum();
-    if bytes > 0.0 { blocks.iter().map(|block| block.bits).sum::<f64>() / bytes } else { 0.0 }
+    let of: f64 = blocks.iter().map(|block| block.of).sum();
+    if of > 0.0 { blocks.iter().map(|block| block.sum).sum::<f64>() / of } else { 0.0 }
 }
 
 impl Display for Summary {
