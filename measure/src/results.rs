@@ -102,6 +102,15 @@ pub enum Measured {
     Nats,
 }
 
+/// An item's part of a figure: the figure of several items is all `sum` over all `of`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    /// What is counted, such as words of a reply that are known.
+    pub sum: f64,
+    /// What it is counted among, above 0: all words of the reply.
+    pub of: f64,
+}
+
 /// What came out for one item.
 #[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Item {
