@@ -5,19 +5,21 @@
 
 mod judge;
 mod pair;
+mod parts;
 mod plain;
 mod summary;
+mod table;
 mod text;
 
 pub use crate::plain;
 pub use plain::cut;
 pub use summary::summary;
-pub(crate) use text::{grouped, p_value, signed};
+pub(crate) use text::{figure_digits, grouped, p_value, signed, verdict};
 
 use crate::results::{Measured, Results};
 use crate::statistics::{ALPHA, Interval, holm};
 use serde::Serialize;
-use std::collections::HashSet;
+use std::collections::{BTreeMap, HashSet};
 
 /// Systems against the first of them, on the same items.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -60,7 +62,7 @@ pub struct Contrast {
 }
 
 /// What is compared.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Measure {
     /// Right answers.
@@ -69,6 +71,8 @@ pub enum Measure {
     RightNormalised,
     /// Bits per byte.
     BitsPerByte,
+    /// The figure with this name.
+    Figure(String),
 }
 
 /// Figures of two systems.
@@ -107,6 +111,17 @@ pub enum Figures {
         /// Length of the texts.
         bytes: u64,
     },
+    /// Of one figure of several that a text has.
+    Ratio {
+        /// The first system.
+        baseline: Estimate,
+        /// The system that is compared with it.
+        system: Estimate,
+        /// The system's figure less the baseline's.
+        difference: f64,
+        /// Interval of the difference; `None` where there are too few items for one.
+        interval: Option<Interval>,
+    },
 }
 
 /// An accuracy.
@@ -131,8 +146,19 @@ pub struct Bits {
     pub interval: Option<Interval>,
 }
 
-/// The figures of one result, without a pair.
+/// A figure of several items.
 #[derive(Debug, Clone, Copy, PartialEq, Serialize)]
+pub struct Estimate {
+    /// All that is counted, over all that it is counted among.
+    pub value: f64,
+    /// Its interval; `None` where there are too few items for one.
+    pub interval: Option<Interval>,
+    /// Items that have the figure.
+    pub items: u64,
+}
+
+/// The figures of one result, without a pair.
+#[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(untagged)]
 pub enum Summary {
     /// Of right and wrong answers.
@@ -155,6 +181,15 @@ pub enum Summary {
         /// Items that could not be judged. They are left out.
         errors: u64,
     },
+    /// Of texts that have several.
+    Figures {
+        /// Items that were judged, and those that could not be.
+        items: u64,
+        /// Items that could not be judged. They are left out.
+        errors: u64,
+        /// Each figure by its name.
+        figures: BTreeMap<String, Estimate>,
+    },
 }
 
 /// Whether a difference is shown.
@@ -165,6 +200,8 @@ pub enum Verdict {
     Better,
     /// The system is worse.
     Worse,
+    /// The system differs, in a figure of which neither more nor less is better.
+    Differs,
     /// Either may be better.
     NotShown {
         /// How much more data would show it in 80 % of all cases, if the difference is real; `None` where no amount would.
@@ -208,11 +245,14 @@ pub enum CompareError {
     #[error("`{one}` is of the task {task}, `{other}` of {other_task}; compare runs of the same task")]
     OtherTask { one: String, other: String, task: String, other_task: String },
     /// One has right and wrong answers, the other nats.
-    #[error("`{one}` says what is right and `{other}` what a text cost; compare results that measure the same")]
-    OtherMeasure { one: String, other: String },
+    #[error("`{one}` {one_says} and `{other}` {other_says}; compare results that measure the same")]
+    OtherMeasure { one: String, one_says: &'static str, other: String, other_says: &'static str },
     /// They have no item together.
     #[error("`{one}` and `{other}` have no item in common")]
     NothingCommon { one: String, other: String },
+    /// No figure is in both.
+    #[error("`{one}` and `{other}` have no figure in common; compare results that measure the same")]
+    NoFigureCommon { one: String, other: String },
     /// An item is not the same in both.
     #[error("item `{id}` is another one in `{one}` than in `{other}`: {what}; compare runs on the same data")]
     OtherItem { id: String, one: String, other: String, what: &'static str },
@@ -231,17 +271,22 @@ pub fn compare(results: &[Results]) -> Result<Comparison, CompareError> {
     for (other, name) in others.iter().zip(&names[1..]) {
         let pairs = pair::pair(baseline, other)?;
         notes.extend(pair::notes(&pairs, baseline, other, [&names[0], name]));
-        let measures: &[Measure] = match baseline.header.measured {
-            Measured::Nats => &[Measure::BitsPerByte],
-            Measured::Right if pairs.have_normalised() => &[Measure::Right, Measure::RightNormalised],
-            Measured::Right => &[Measure::Right],
+        let measures: Vec<Measure> = match baseline.header.measured {
+            Measured::Nats => vec![Measure::BitsPerByte],
+            Measured::Right if pairs.have_normalised() => vec![Measure::Right, Measure::RightNormalised],
+            Measured::Right => vec![Measure::Right],
+            Measured::Figures => {
+                let figures = pair::figures(&pairs, baseline, other)?;
+                notes.extend(figures.notes);
+                figures.common.into_iter().map(Measure::Figure).collect()
+            }
         };
-        contrasts.extend(measures.iter().map(|&measure| judge::contrast(&pairs, measure, [&names[0], name])));
+        contrasts.extend(measures.into_iter().map(|measure| judge::contrast(&pairs, measure, [&names[0], name])));
     }
     // What is to tell of the baseline comes once for each system.
     let mut told = HashSet::new();
     notes.retain(|note| told.insert(note.clone()));
-    contrasts.sort_by_key(|contrast| contrast.measure);
+    contrasts.sort_by(|one, other| one.measure.cmp(&other.measure));
     let adjusted = holm(&contrasts.iter().map(|contrast| contrast.p).collect::<Vec<_>>());
     let level = ALPHA / contrasts.len() as f64;
     for (contrast, adjusted) in contrasts.iter_mut().zip(adjusted) {

@@ -84,7 +84,7 @@ pub fn improved(forks: &[Fork], seed: u64) -> Option<Improved> {
     let shares: Vec<f64> = forks.iter().map(|fork| share(fork)).collect();
     let share = mean(&shares);
     // A fork is to its item what a byte is to a document: the share is a ratio of sums, and a resample is one of items.
-    let parts = forks.iter().zip(&shares).map(|(fork, &share)| (&fork.item, Block { bits: share, bytes: 1.0 }));
+    let parts = forks.iter().zip(&shares).map(|(fork, &share)| (&fork.item, Block { sum: share, of: 1.0 }));
     let items = by_document(parts);
     let interval = bootstrap(&items, seed).map(|found| match items.len() as u64 {
         number if share == 0.0 => wilson(0, number),

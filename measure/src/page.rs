@@ -26,7 +26,7 @@ const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'n
 
 /// How figures of results are to be read.
 const STATISTICS: &str = "Lines through bars and points are 95 % intervals: Wilson's for an accuracy, Newcombe's for a \
-                          difference of accuracies on the same items, a block bootstrap for bits per byte. A difference is \
+                          difference of accuracies on the same items, a block bootstrap for bits per byte and other figures. A difference is \
                           shown if its interval holds no 0 and p is below 0.05, after Holm where several are tested.";
 
 /// A page that grows by sections.

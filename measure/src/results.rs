@@ -13,6 +13,7 @@ pub use read::read;
 pub use write::Writer;
 
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 /// The version of the format that is written and read.
@@ -100,6 +101,36 @@ pub enum Measured {
     Right,
     /// Nats that a text cost, and its length in bytes.
     Nats,
+    /// Several figures of a text, each with a name.
+    Figures,
+}
+
+impl Measured {
+    /// What a file of it says, in a sentence.
+    #[cfg(feature = "reports")]
+    pub(crate) fn says(self) -> &'static str {
+        match self {
+            Self::Right => "says what is right",
+            Self::Nats => "what a text cost",
+            Self::Figures => "has figures of texts",
+        }
+    }
+}
+
+/// An item's part of a figure: the figure of several items is all `sum` over all `of`.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Ratio {
+    /// What is counted, such as words of a reply that are known.
+    pub sum: f64,
+    /// What it is counted among, above 0: all words of the reply.
+    pub of: f64,
+}
+
+impl Ratio {
+    /// Whether both are numbers and there is something to count among.
+    fn is_sound(self) -> bool {
+        self.sum.is_finite() && self.of.is_finite() && self.of > 0.0
+    }
 }
 
 /// What came out for one item.
@@ -122,6 +153,9 @@ pub struct Item {
     /// Tokens of that text, where the system counts in tokens: for perplexity.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub tokens: Option<u64>,
+    /// Figures of the text by their names. An item may lack one that others have: a reply without a word has no share of them.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub figures: BTreeMap<String, Ratio>,
     /// Document that the text is a part of; without one, each item is a block of its own in a bootstrap.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub document: Option<String>,
@@ -174,6 +208,11 @@ impl Item {
         self.error.is_none().then_some(self.nats.zip(self.bytes)).flatten()
     }
 
+    /// The figure with this name, of an item that has it and could be judged.
+    pub fn figure(&self, name: &str) -> Option<Ratio> {
+        self.error.is_none().then(|| self.figures.get(name).copied()).flatten()
+    }
+
     /// Says what the line lacks for what its header promises.
     fn lack(&self, measured: Measured) -> Option<&'static str> {
         if self.error.is_some() {
@@ -183,6 +222,10 @@ impl Item {
             Measured::Right if self.right.is_none() => Some("it has no `right`, and no `error` that says why"),
             Measured::Nats if self.nats.is_none() || self.bytes.is_none() => {
                 Some("it has no `nats` or no `bytes`, and no `error` that says why")
+            }
+            Measured::Figures if self.figures.is_empty() => Some("it has no `figures`, and no `error` that says why"),
+            _ if !self.figures.values().all(|ratio| ratio.is_sound()) => {
+                Some("one of its `figures` is no ratio; its `of` must be above 0")
             }
             _ if self.nats.is_some_and(|nats| !(nats >= 0.0 && nats.is_finite())) => {
                 Some("its `nats` is no negative log-likelihood; it must be 0 or more")

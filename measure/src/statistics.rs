@@ -16,7 +16,9 @@ mod wilson;
 #[cfg(test)]
 mod simulations;
 
-pub use bootstrap::{Block, Bootstrap, FEWEST_BLOCKS, bootstrap, by_document, by_length};
+pub use bootstrap::{
+    Block, Bootstrap, FEWEST_BLOCKS, RatioDifference, bootstrap, bootstrap_difference, by_document, by_length,
+};
 pub(crate) use bootstrap::{Random, percentile_interval, quantile};
 pub use holm::holm;
 pub use paired::{McNemar, Paired};

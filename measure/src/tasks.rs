@@ -1,12 +1,13 @@
 //! Tasks: items, prompts, and what counts as right.
 //!
-//! A task is a small TOML file with its items beside it as JSON lines. Five are [built in](BUILT_IN); a file of a person's
+//! A task is a small TOML file with its items beside it as JSON lines. Six are [built in](BUILT_IN); a file of a person's
 //! own is opened by its path. `--data` puts the field's own files in the place of the items: GSM8K's `test.jsonl`, ARC's
-//! in AI2's form and in the hub's, `HumanEval.jsonl.gz`.
+//! in AI2's form and in the hub's, `HumanEval.jsonl.gz`; or prompts of one's own for a task that is open, as JSON lines or one a
+//! line of a `.txt` file.
 //!
 //! ```toml
 //! name = "capitals"
-//! kind = "generate"               # or "choices", "code", "perplexity"
+//! kind = "generate"               # or "choices", "code", "perplexity", "open"
 //! items = "capitals.jsonl"        # {"country": "France", "capital": "Paris"}
 //! prompt = "The capital of {country} is"
 //! expected = "{capital}"
@@ -30,7 +31,7 @@ mod lines;
 mod number;
 mod template;
 
-use std::io::{Cursor, Read};
+use std::io::{BufRead, Cursor, Read};
 use std::path::{Path, PathBuf};
 
 use sha2::{Digest, Sha256};
@@ -49,7 +50,7 @@ use lines::Line;
 use crate::sandbox::Run;
 
 /// Names of the tasks that are part of the program.
-pub const BUILT_IN: [&str; 5] = ["gsm8k", "arc", "humaneval", "perplexity", "maths"];
+pub const BUILT_IN: [&str; 6] = ["gsm8k", "arc", "humaneval", "perplexity", "maths", "stories"];
 
 /// A task and its items.
 #[derive(Debug, Clone)]
@@ -87,14 +88,14 @@ impl Task {
             return Self::of_text(definition, text, &place, data);
         }
         let named = |file: &Option<String>| match (data, file) {
-            (Some(data), _) => Ok((lines::read(lines::open(data)?, data)?, data.to_owned())),
-            (None, Some(file)) => place.lines(file),
+            (Some(data), _) => Ok((items_of(definition.kind, lines::open(data)?, data)?, data.to_owned())),
+            (None, Some(file)) => place.lines(file, definition.kind),
             (None, None) => Err(TaskError::NoItems { file: path.display().to_string() }),
         };
         let examples = match &definition.shots {
             None => Examples::default(),
             Some(shots) => {
-                let (lines, file) = place.lines(&shots.file)?;
+                let (lines, file) = place.lines(&shots.file, definition.kind)?;
                 Examples::new(lines, &definition, &file.display().to_string())?
             }
         };
@@ -103,7 +104,7 @@ impl Task {
         Ok(Self {
             digest: digest(items.iter().flat_map(|item| [item.id.clone(), item::canonical(&item.fields)])),
             definition_digest: digest([text.to_owned(), examples.text().to_owned()].into_iter()),
-            examples_only: matches!(place, Place::BuiltIn(_)) && data.is_none(),
+            examples_only: matches!(place, Place::BuiltIn(_)) && data.is_none() && definition.kind != Kind::Open,
             text: String::new(),
             definition,
             items,
@@ -196,6 +197,7 @@ impl Task {
             Right::Answer(expected) => grade::text(&self.definition.rule, expected, self.cut(answer)),
             Right::Choice { choices, place } => no_text("its choices are scored", &choices[*place].text),
             Right::Tests => no_text("its program is run", "its tests pass"),
+            Right::Open => no_text("nothing is right or wrong", ""),
         }
     }
 
@@ -204,7 +206,7 @@ impl Task {
     pub fn grade_choices(&self, item: &Item, log_likelihoods: &[f64]) -> Option<ChoiceGrade> {
         match &item.right {
             Right::Choice { choices, place } => grade::choices(choices, *place, log_likelihoods),
-            Right::Answer(_) | Right::Tests => None,
+            Right::Answer(_) | Right::Tests | Right::Open => None,
         }
     }
 
@@ -239,17 +241,23 @@ impl Place<'_> {
         }
     }
 
-    fn lines(&self, file: &str) -> Result<(Vec<Line>, PathBuf), TaskError> {
+    fn lines(&self, file: &str, kind: Kind) -> Result<(Vec<Line>, PathBuf), TaskError> {
         let path = self.path(file);
         let lines = match self {
             Self::BuiltIn(task) => {
                 let text = task.files.iter().find(|(name, _)| *name == file).map_or("", |(_, text)| text);
-                lines::read(Cursor::new(text), &path)?
+                items_of(kind, Cursor::new(text), &path)?
             }
-            Self::Folder(_) => lines::read(lines::open(&path)?, &path)?,
+            Self::Folder(_) => items_of(kind, lines::open(&path)?, &path)?,
         };
         Ok((lines, path))
     }
+}
+
+/// The items of a file: JSON lines, or for an open task a prompt on each line of a text.
+fn items_of(kind: Kind, source: impl BufRead, path: &Path) -> Result<Vec<Line>, TaskError> {
+    let is_text = kind == Kind::Open && path.extension().is_some_and(|extension| extension.eq_ignore_ascii_case("txt"));
+    if is_text { lines::read_prompts(source, path) } else { lines::read(source, path) }
 }
 
 fn whole_text(path: &Path) -> Result<String, TaskError> {

@@ -8,7 +8,7 @@ use llama_selfmod_measure::results::Results;
 use llama_selfmod_measure::statistics::Interval;
 use std::collections::BTreeSet;
 use support::markup::{assert_closed_in_order, tags};
-use support::{results, texts};
+use support::{replies, results, texts};
 
 const HOSTILE: &str = "<script>alert(1)</script>]]><img src=x onerror=alert(1)>\" onload=\"alert(2)' --></style></title>{{}}\u{0}\u{202e}\
                        <a href=\"https://example.com/\">https://example.com/</a>\u{1b}[2J";
@@ -56,16 +56,31 @@ fn matrix(name: &str) -> Matrix {
     }
 }
 
+/// Replies whose texts, and the name of one figure, are this text.
+fn open_text(text: &str, more: f64) -> Results {
+    let mut results = replies(text, 12, |at| {
+        let words = 90.0 + f64::from(at * 5 % 7) + more;
+        vec![("words".into(), words, 1.0), ("bits".into(), 4.0 * words - more, 5.0 * words), (text.into(), more, 1.0)]
+    });
+    for item in &mut results.items {
+        (item.question, item.answer) = (Some(text.into()), Some(format!("{text} and then")));
+    }
+    results
+}
+
 fn pages() -> [String; 2] {
     let [alone, team] = [0.0, 0.02]
         .map(|less| texts("text model", (0..40).map(move |at| (30.0 + f64::from(at % 11) - less * f64::from(at), 40))));
     [HOSTILE, "of four models"].map(|title| {
         let pair = &[all(title, "+++++-----++"), all(title, "++---+++++--")];
+        let both @ [open, _] = &[open_text(title, 0.0), open_text(title, 20.0)];
         Page::new(title)
             .comparison(&compare(pair).unwrap(), pair)
             .results(&pair[0])
             .comparison(&compare(&[alone.clone(), team.clone()]).unwrap(), &[alone.clone(), team.clone()])
             .results(&alone)
+            .results(open)
+            .comparison(&compare(both).unwrap(), both)
             .matrix(&matrix(title))
             .render()
     })
@@ -122,6 +137,26 @@ fn figures_are_words_too() {
     assert!(page.contains("url(#hatch)"));
     assert!(page.contains("gained") && page.contains("lost") && page.contains("prefers-color-scheme: dark"));
     assert!(!page.contains("NaN"), "no coordinate and no cell is NaN");
+}
+
+#[test]
+fn each_figure_of_open_text_has_bars_and_points() {
+    let pair = [open_text("one", 0.0), open_text("two", 20.0)];
+    let page = Page::new("open").results(&pair[0]).comparison(&compare(&pair).unwrap(), &pair).render();
+    for (heading, times) in [
+        ("<h3>bits: bits per byte under the judge; less is better</h3>", 2),
+        ("<h3>words: words of a reply</h3>", 2),
+        // A figure of another program is shown by its name alone.
+        ("<h3>one</h3>", 1),
+        ("<h3>Difference to one</h3>", 2),
+    ] {
+        assert_eq!(page.matches(heading).count(), times, "{heading}");
+    }
+    // Of one result three bars; of both, two figures in common with two bars and a point each.
+    assert_eq!((page.matches("class=\"bar\"").count(), page.matches("<circle").count()), (7, 2));
+    assert!(page.contains(": shown, differs") && page.contains("+20.0, p"), "words of a reply");
+    assert!(page.contains("12 texts") && page.contains("one and then"));
+    assert!(page.contains("no pair has `two` in both, `two.jsonl` has it alone"), "what only one has is told");
 }
 
 #[test]

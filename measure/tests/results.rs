@@ -2,7 +2,7 @@
 
 mod support;
 
-use llama_selfmod_measure::results::{Item, Measured, ResultsError, Writer, read};
+use llama_selfmod_measure::results::{Header, Item, Measured, Ratio, ResultsError, Writer, read};
 use std::fs;
 use std::io::Write;
 use support::{header, right};
@@ -145,6 +145,84 @@ fn bad_lines_are_named() {
             assert!(!error.contains('\u{1b}'));
         }
     }
+}
+
+/// A header of results with figures.
+fn of_figures() -> Header {
+    Header { measured: Measured::Figures, ..header("one") }
+}
+
+fn reply(id: &str, figures: &[(&str, f64, f64)]) -> Item {
+    let figures = figures.iter().map(|&(name, sum, of)| (name.to_owned(), Ratio { sum, of })).collect();
+    Item { id: id.into(), figures, ..Item::default() }
+}
+
+#[test]
+fn figures_are_kept_by_their_names() {
+    let folder = folder();
+    let path = folder.path().join("r.jsonl");
+    let items = [reply("a", &[("bits", 0.1 + 0.2, 7.0), ("words", 3.0, 1.0)]), reply("b", &[("words", 0.0, 1.0)])];
+    let mut writer = Writer::open(&path, of_figures()).unwrap();
+    items.iter().for_each(|item| writer.append(item.clone()).unwrap());
+    drop(writer);
+    let results = read(&path).unwrap();
+    assert_eq!((&results.items[1], results.header.measured), (&items[1], Measured::Figures));
+    let ratio = results.items[0].figure("bits").unwrap();
+    assert!((ratio.sum - 0.3).abs() < 1e-12 && ratio.of == 7.0);
+    assert_eq!(results.items[1].figure("bits"), None);
+    let text = fs::read_to_string(&path).unwrap();
+    assert!(text.contains(r#""measured":"figures""#), "{text}");
+    assert!(text.ends_with("{\"id\":\"b\",\"figures\":{\"words\":{\"sum\":0.0,\"of\":1.0}}}\n"), "{text}");
+    assert_eq!(Writer::open(&path, of_figures()).unwrap().items(), results.items);
+    // Files of before have none, and lines of others do not get one.
+    assert!(right("a", true).figures.is_empty());
+    assert_eq!(serde_json::to_string(&right("a", true)).unwrap(), r#"{"id":"a","right":true}"#);
+}
+
+#[test]
+fn an_item_that_could_not_be_judged_has_no_figure() {
+    let item = Item { error: Some("the context is full".into()), ..reply("a", &[("words", 3.0, 1.0)]) };
+    assert_eq!(item.figure("words"), None);
+}
+
+#[test]
+fn figures_that_are_none_are_an_item_that_could_not_be_judged() {
+    for (sum, of, why) in
+        [(f64::NAN, 2.0, "NaN of 2"), (1.0, 0.0, "1 of 0"), (f64::INFINITY, 1.0, "inf of 1"), (1.0, -1.0, "1 of -1")]
+    {
+        let folder = folder();
+        let path = folder.path().join("r.jsonl");
+        Writer::open(&path, of_figures())
+            .unwrap()
+            .append(reply("a", &[("bits", sum, of), ("words", 3.0, 1.0)]))
+            .unwrap();
+        let item = &read(&path).unwrap().items[0];
+        assert_eq!(item.error, Some(format!("its figure `bits` is {why}")));
+        assert_eq!(item.figures.keys().collect::<Vec<_>>(), ["words"]);
+    }
+}
+
+#[test]
+fn lines_without_sound_figures_are_refused() {
+    let folder = folder();
+    let path = folder.path().join("r.jsonl");
+    Writer::open(&path, of_figures()).unwrap().append(reply("a", &[("words", 3.0, 1.0)])).unwrap();
+    let good = fs::read_to_string(&path).unwrap();
+    for (line, why) in [
+        (r#"{"id":"b"}"#, "it has no `figures`, and no `error`"),
+        (r#"{"id":"b","figures":{}}"#, "it has no `figures`, and no `error`"),
+        (r#"{"id":"b","figures":{"words":{"sum":1,"of":1},"bits":{"sum":1,"of":0}}}"#, "is no ratio"),
+        (r#"{"id":"b","figures":{"bits":{"sum":1,"of":-2}}}"#, "is no ratio"),
+        (r#"{"id":"b","figures":{"bits":{"sum":1}}}"#, "missing field `of`"),
+        (r#"{"id":"b","figures":{"bits":{"sum":null,"of":1}}}"#, "invalid type: null"),
+        (r#"{"id":"b","figures":{"bits":{"sum":1e999,"of":1}}}"#, "out of range"),
+    ] {
+        fs::write(&path, format!("{good}{line}\n")).unwrap();
+        let error = read(&path).unwrap_err().to_string();
+        assert!(error.contains("line 3 of") && error.contains(why), "{line}: {error}");
+    }
+    fs::write(&path, format!("{good}{}\n", r#"{"id":"b","error":"the context is full"}"#)).unwrap();
+    assert_eq!(read(&path).unwrap().items.len(), 2);
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! Tasks as a person meets them: built in, with the field's own files, and from a file of one's own.
 
+use std::collections::HashSet;
 use std::fs;
 use std::io::Write;
 use std::path::Path;
@@ -33,8 +34,8 @@ fn own(toml: &str, items: &str) -> Result<Task, String> {
 }
 
 #[test]
-fn every_built_in_task_has_five_items_except_perplexity() {
-    for name in BUILT_IN.into_iter().filter(|name| *name != "perplexity") {
+fn every_built_in_task_in_the_form_of_a_field_has_five_items() {
+    for name in BUILT_IN.into_iter().filter(|name| !["perplexity", "stories"].contains(name)) {
         let task = built_in(name);
         assert_eq!((task.name(), task.items().len(), task.has_examples_only()), (name, 5, true));
         assert_eq!(task.digest().len(), 64);
@@ -185,7 +186,7 @@ fn an_unknown_task_is_refused_with_the_nearest() {
     assert_eq!(
         Task::open("gsm8", None).unwrap_err().to_string(),
         "no task is called `gsm8` (did you mean `gsm8k`?); built in are `gsm8k`, `arc`, `humaneval`, `perplexity`, \
-         `maths`, and a file of your own ends in `.toml`"
+         `maths`, `stories`, and a file of your own ends in `.toml`"
     );
     assert!(matches!(Task::open("none.toml", None).unwrap_err(), TaskError::Read { .. }));
 }
@@ -200,6 +201,50 @@ fn perplexity_is_of_a_text() {
     assert_eq!((task.kind(), task.text(), task.items().len()), (Kind::Perplexity, "Es war einmal.", 0));
     assert_eq!(with_data("perplexity", b" \n").unwrap_err(), "`data.jsonl` is an empty text");
     assert_eq!(with_data("perplexity", b"\xff").unwrap_err(), "`data.jsonl` is not UTF-8");
+}
+
+#[test]
+fn stories_are_whole_and_nothing_is_right_or_wrong() {
+    let task = built_in("stories");
+    assert_eq!((task.kind(), task.items().len(), task.has_examples_only()), (Kind::Open, 32, false));
+    assert_eq!((task.max_tokens(), task.stop().len()), (200, 0));
+    let prompts: HashSet<&str> = task.items().iter().map(|item| item.prompt.as_str()).collect();
+    assert_eq!(prompts.len(), 32, "they differ");
+    for item in task.items() {
+        assert_eq!(item.right, Right::Open);
+        assert_eq!(item.prompt, item.prompt.trim());
+        let grade = task.grade(item, "and then");
+        assert_eq!((grade.outcome, grade.reason.as_str()), (Outcome::Unparsed, "nothing is right or wrong"));
+        assert!(task.grade_choices(item, &[-1.0, -2.0]).is_none() && task.program(item, "and then").is_none());
+    }
+}
+
+#[test]
+fn prompts_of_an_open_task_are_json_lines_or_lines_of_a_text() {
+    let json = with_data("stories", b"{\"prompt\": \"Once\"}\n{\"prompt\": \"Es war\", \"id\": \"de\"}\n").unwrap();
+    let folder = folder(&[("data.txt", "Once\n\nEs war\n".as_bytes()), ("empty.txt", b"\n")]);
+    let text = Task::open("stories", Some(&folder.path().join("data.txt"))).unwrap();
+    let items = |task: &Task| {
+        task.items().iter().map(|item| (item.id.clone(), item.prompt.clone())).collect::<Vec<(String, String)>>()
+    };
+    let pair = |id: &str, prompt: &str| (id.to_owned(), prompt.to_owned());
+    assert_eq!(items(&json), [pair("1", "Once"), pair("de", "Es war")]);
+    assert_eq!(items(&text), [pair("1", "Once"), pair("3", "Es war")]);
+    assert_ne!(json.digest(), text.digest());
+    let empty = Task::open("stories", Some(&folder.path().join("empty.txt"))).unwrap_err();
+    assert!(matches!(empty, TaskError::NoItems { .. }), "{empty}");
+    let error = with_data("stories", b"{\"text\": \"Once\"}").unwrap_err();
+    assert_eq!(error, "`data.jsonl`, line 1: no field `prompt`; the item has `text`");
+    // A text is prompts only where the task is open.
+    assert!(Task::open("gsm8k", Some(&folder.path().join("data.txt"))).unwrap_err().to_string().contains("not JSON"));
+}
+
+#[test]
+fn an_open_task_of_one_s_own_needs_no_right_answer() {
+    let toml = "name = 'x'\nkind = 'open'\nitems = 'items.jsonl'\nprompt = 'Tell of {who}:'\n";
+    let task = own(toml, "{\"who\": \"a fox\"}").unwrap();
+    assert_eq!((task.items()[0].prompt.as_str(), &task.items()[0].right), ("Tell of a fox:", &Right::Open));
+    assert!(own(&toml.replace("prompt = 'Tell of {who}:'", ""), "{}").unwrap_err().contains("needs `prompt`"));
 }
 
 #[test]

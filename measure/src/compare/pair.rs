@@ -2,7 +2,7 @@
 
 use super::{CompareError, cut, plain};
 use crate::results::{Item, Measured, Results};
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 /// Items that two results have together, in the order of the second.
 pub(super) struct Pairs<'a> {
@@ -27,9 +27,8 @@ impl Pairs<'_> {
 pub(super) fn pair<'a>(baseline: &'a Results, system: &'a Results) -> Result<Pairs<'a>, CompareError> {
     let [one, other] = [file(baseline), file(system)];
     if baseline.header.measured != system.header.measured {
-        let right_first = baseline.header.measured == Measured::Right;
-        let (one, other) = if right_first { (one, other) } else { (other, one) };
-        return Err(CompareError::OtherMeasure { one, other });
+        let [one_says, other_says] = [baseline, system].map(|results| results.header.measured.says());
+        return Err(CompareError::OtherMeasure { one, one_says, other, other_says });
     }
     match (&baseline.header.items.sha256, &system.header.items.sha256) {
         (Some(sha256), Some(other_sha256)) if !sha256.eq_ignore_ascii_case(other_sha256) => {
@@ -83,8 +82,7 @@ pub(super) fn notes(pairs: &Pairs, baseline: &Results, system: &Results, names: 
     let mut notes = Vec::new();
     for (number, results) in [(pairs.only_baseline, baseline), (pairs.only_system, system)] {
         if number > 0 {
-            let are = if number == 1 { "is" } else { "are" };
-            notes.push(format!("{} {are} only in `{}`, and left out", items(number), file(results)));
+            notes.push(format!("{} {} only in `{}`, and left out", items(number), are(number), file(results)));
         }
     }
     if !proven(pairs, baseline, system) {
@@ -124,6 +122,42 @@ pub(super) fn notes(pairs: &Pairs, baseline: &Results, system: &Results, names: 
     notes
 }
 
+/// Figures that paired items have.
+pub(super) struct CommonFigures {
+    /// Names of those that both items of a pair have, in one pair at least.
+    pub(super) common: Vec<String>,
+    /// What is to tell of others.
+    pub(super) notes: Vec<String>,
+}
+
+/// Says which figures can be compared; an error if none can.
+pub(super) fn figures(pairs: &Pairs, baseline: &Results, system: &Results) -> Result<CommonFigures, CompareError> {
+    let judged = || pairs.common.iter().filter(|(one, other)| one.error.is_none() && other.error.is_none());
+    let all: BTreeSet<&String> =
+        judged().flat_map(|(one, other)| one.figures.keys().chain(other.figures.keys())).collect();
+    let mut found = CommonFigures { common: Vec::new(), notes: Vec::new() };
+    for name in all {
+        let has = |item: &Item| item.figure(name).is_some();
+        let both = judged().filter(|(one, other)| has(one) && has(other)).count() as u64;
+        let shown = cut(&plain(name), 30);
+        if both == 0 {
+            let only = if judged().any(|(one, _)| has(one)) { baseline } else { system };
+            found.notes.push(format!("no pair has `{shown}` in both, `{}` has it alone; it is left out", file(only)));
+            continue;
+        }
+        let lacking = judged().count() as u64 - both;
+        if lacking > 0 {
+            let (items, are) = (items(lacking), are(lacking));
+            found.notes.push(format!("{items} {are} left out of `{shown}`, which one reply or both lack"));
+        }
+        found.common.push(name.clone());
+    }
+    if found.common.is_empty() {
+        return Err(CompareError::NoFigureCommon { one: file(baseline), other: file(system) });
+    }
+    Ok(found)
+}
+
 fn error(item: &Item) -> Option<(&str, &str)> {
     item.error.as_deref().map(|why| (item.id.as_str(), why))
 }
@@ -131,6 +165,10 @@ fn error(item: &Item) -> Option<(&str, &str)> {
 /// "1 item", "12 items".
 pub(super) fn items(number: u64) -> String {
     format!("{} {}", super::text::grouped(number), if number == 1 { "item" } else { "items" })
+}
+
+pub(super) fn are(number: u64) -> &'static str {
+    if number == 1 { "is" } else { "are" }
 }
 
 /// A file's name in a sentence.

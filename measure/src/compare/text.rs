@@ -2,23 +2,35 @@
 
 use super::pair::items;
 use super::plain::pad;
-use super::{Accuracy, Bits, Comparison, Contrast, Figures, Measure, More, Verdict, cut};
+use super::{Accuracy, Bits, Comparison, Contrast, Estimate, Figures, Measure, More, Verdict, cut, table};
 use crate::statistics::{FEWEST_BLOCKS, Interval};
 pub(crate) use crate::text::grouped;
 use std::fmt::{self, Display, Formatter};
 use unicode_width::UnicodeWidthStr;
 
 /// Columns of a line.
-const COLUMNS: usize = 100;
+pub(super) const COLUMNS: usize = 100;
 
 /// Columns of a system's name.
-const LONGEST_NAME: usize = 44;
+pub(super) const LONGEST_NAME: usize = 44;
 
 /// Items from which on a percentage has a digit after the point.
 const MANY_ITEMS: u64 = 200;
 
 impl Display for Comparison {
     fn fmt(&self, f: &mut Formatter) -> fmt::Result {
+        if self.contrasts.iter().any(|contrast| matches!(contrast.measure, Measure::Figure(_))) {
+            table::write(self, f)?;
+        } else {
+            self.write_contrasts(f)?;
+        }
+        self.notes.iter().try_for_each(|note| wrap(f, note))
+    }
+}
+
+impl Comparison {
+    /// Writes each contrast on lines of its own.
+    fn write_contrasts(&self, f: &mut Formatter) -> fmt::Result {
         let names = self.contrasts.iter().flat_map(|contrast| [&contrast.baseline, &contrast.system]);
         let width = names.map(|name| name.width().min(LONGEST_NAME)).max().unwrap_or(0);
         let mut shown: Option<&Contrast> = None;
@@ -30,28 +42,24 @@ impl Display for Comparison {
                 writeln!(f, "  {}   {}", name(&contrast.baseline, width), baseline(contrast))?;
             }
             writeln!(f, "  {}   {}", name(&contrast.system, width), system(contrast))?;
-            writeln!(f, "    {}", difference(contrast, self.contrasts.len() > 1))?;
+            writeln!(f, "    {}", line(contrast, self.contrasts.len() > 1))?;
             if let Some(hint) = self.hint(contrast) {
                 writeln!(f, "    {hint}")?;
             }
             shown = Some(contrast);
         }
-        for note in &self.notes {
-            wrap(f, note)?;
-        }
         Ok(())
     }
-}
 
-impl Comparison {
     fn head(&self, f: &mut Formatter, contrast: &Contrast) -> fmt::Result {
-        let by = match contrast.measure {
+        let by = match &contrast.measure {
             Measure::Right => "",
             Measure::RightNormalised => ", choices by log-likelihood per byte",
             Measure::BitsPerByte => ", bits per byte",
+            Measure::Figure(_) => "",
         };
         let size = match &contrast.figures {
-            Figures::Accuracy { .. } => items(contrast.items),
+            Figures::Accuracy { .. } | Figures::Ratio { .. } => items(contrast.items),
             Figures::Bits { bytes, blocks, .. } => format!("{} bytes in {} blocks", grouped(*bytes), grouped(*blocks)),
         };
         writeln!(f, "{}: {size}, paired{by}", cut(&self.task, 30))
@@ -65,14 +73,14 @@ impl Comparison {
                 format!("about {} more {}", grouped(number), if number == 1 { "item" } else { "items" })
             }
             (Some(More::Bytes(bytes)), _) => format!("about {} more bytes of text", grouped(bytes)),
-            (None, Figures::Bits { interval: None, .. }) => {
+            (None, Figures::Bits { interval: None, .. } | Figures::Ratio { interval: None, .. }) => {
                 return Some(format!("fewer than {FEWEST_BLOCKS} blocks: too few for an interval"));
             }
             (None, Figures::Accuracy { gained: 0, lost: 0, .. }) => return Some("no item changed sides".into()),
             (None, Figures::Accuracy { .. }) => {
                 return Some("as many gained as lost: no number of items would show it".into());
             }
-            (None, Figures::Bits { .. }) => {
+            (None, Figures::Bits { .. } | Figures::Ratio { .. }) => {
                 return Some("no difference at all: no amount of text would show one".into());
             }
         };
@@ -90,17 +98,19 @@ fn name(name: &str, width: usize) -> String {
     pad(&cut(name, width), width)
 }
 
-fn baseline(contrast: &Contrast) -> String {
+pub(super) fn baseline(contrast: &Contrast) -> String {
     match &contrast.figures {
         Figures::Accuracy { baseline, .. } => accuracy(baseline, contrast.items),
         Figures::Bits { baseline, .. } => bits(baseline),
+        Figures::Ratio { baseline, .. } => estimate(baseline),
     }
 }
 
-fn system(contrast: &Contrast) -> String {
+pub(super) fn system(contrast: &Contrast) -> String {
     match &contrast.figures {
         Figures::Accuracy { system, .. } => accuracy(system, contrast.items),
         Figures::Bits { system, .. } => bits(system),
+        Figures::Ratio { system, .. } => estimate(system),
     }
 }
 
@@ -120,35 +130,54 @@ pub(super) fn bits(bits: &Bits) -> String {
     format!("{:>7.4}{interval}", bits.bits_per_byte)
 }
 
+fn estimate(estimate: &Estimate) -> String {
+    format!("{:.*}", figure_digits(estimate.value), estimate.value)
+}
+
+/// Digits after the point of a figure that may be a share or a number of words.
+pub(crate) fn figure_digits(value: f64) -> usize {
+    match value.abs() {
+        size if size < 10.0 => 4,
+        size if size < 100.0 => 2,
+        _ => 1,
+    }
+}
+
 /// The line that says what the difference is and whether it is shown.
-fn difference(contrast: &Contrast, several: bool) -> String {
-    let p = format!(
-        "{}{}",
-        p_value("p", contrast.p),
-        if several { p_value(", after Holm", contrast.p_adjusted) } else { String::new() }
-    );
-    let verdict = match contrast.verdict {
+fn line(contrast: &Contrast, several: bool) -> String {
+    let holm = if several { p_value(", after Holm", contrast.p_adjusted) } else { String::new() };
+    let p = match &contrast.figures {
+        Figures::Bits { interval: None, .. } | Figures::Ratio { interval: None, .. } => String::new(),
+        _ => format!(", {}{holm}", p_value("p", contrast.p)),
+    };
+    format!("{}{p}: {}", difference(contrast), verdict(contrast.verdict))
+}
+
+/// What a verdict is called.
+pub(crate) fn verdict(verdict: Verdict) -> &'static str {
+    match verdict {
         Verdict::Better => "shown, better",
         Verdict::Worse => "shown, worse",
+        Verdict::Differs => "shown, differs",
         Verdict::NotShown { .. } => "not shown",
+    }
+}
+
+/// The difference with its interval.
+pub(super) fn difference(contrast: &Contrast) -> String {
+    let text = |difference: f64, interval: Option<Interval>, unit: &str, digits: usize| {
+        let ends = |Interval { low, high }| format!(" [{}, {}]", signed(low, digits), signed(high, digits));
+        format!("{}{unit}{}", signed(difference, digits), interval.map(ends).unwrap_or_default())
     };
     match &contrast.figures {
         Figures::Accuracy { difference, interval, gained, lost, .. } => {
             let digits = usize::from(contrast.items >= MANY_ITEMS);
-            let (difference, interval) = (difference * 100.0, interval.scaled(100.0));
-            format!(
-                "{} points [{}, {}], {} gained, {} lost, {p}: {verdict}",
-                signed(difference, digits),
-                signed(interval.low, digits),
-                signed(interval.high, digits),
-                grouped(*gained),
-                grouped(*lost)
-            )
+            let points = text(difference * 100.0, Some(interval.scaled(100.0)), " points", digits);
+            format!("{points}, {} gained, {} lost", grouped(*gained), grouped(*lost))
         }
-        Figures::Bits { difference, interval, .. } => {
-            let interval = interval.map(|Interval { low, high }| format!(" [{}, {}]", signed(low, 4), signed(high, 4)));
-            let p = if interval.is_some() { format!(", {p}") } else { String::new() };
-            format!("{} bits per byte{}{p}: {verdict}", signed(*difference, 4), interval.unwrap_or_default())
+        Figures::Bits { difference, interval, .. } => text(*difference, *interval, " bits per byte", 4),
+        Figures::Ratio { baseline, system, difference, interval } => {
+            text(*difference, *interval, "", figure_digits(baseline.value.abs().max(system.value.abs())))
         }
     }
 }

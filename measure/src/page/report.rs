@@ -4,9 +4,11 @@ use super::bars::{Figure, bars, points};
 use super::heat::minus;
 use super::items::{MOST_ITEMS, side_by_side, text};
 use crate::compare::{
-    Accuracy, Bits, Comparison, Contrast, Figures, Measure, Summary, Verdict, grouped, p_value, signed, summary,
+    Accuracy, Bits, Comparison, Contrast, Estimate, Figures, Measure, Summary, Verdict, figure_digits, grouped,
+    p_value, signed, summary, verdict,
 };
-use crate::results::{Item, Results};
+use crate::open::{self, Better};
+use crate::results::{Item, Measured, Results};
 use crate::statistics::Interval;
 use maud::{Markup, html};
 use std::collections::HashMap;
@@ -16,6 +18,8 @@ pub(super) fn results(results: &Results) -> Markup {
     let header = &results.header;
     let wrong: Vec<&Item> = results.items.iter().filter(|item| item.right.is_some() && !item.is_right()).collect();
     let failed: Vec<&Item> = results.items.iter().filter(|item| item.error.is_some()).collect();
+    let is_open = header.measured == Measured::Figures;
+    let texts: Vec<&Item> = results.items.iter().filter(|item| is_open && item.error.is_none()).collect();
     html! {
         h2 { (text(&header.task)) ": " (text(&header.system.name)) }
         (figure(results))
@@ -23,6 +27,7 @@ pub(super) fn results(results: &Results) -> Markup {
         (facts(results))
         (listed("could not be judged", &failed, |item| side_by_side(&item.id, "item", &[(&header.system.name, item)])))
         (listed("wrong", &wrong, |item| side_by_side(&item.id, "item", &[(&header.system.name, item)])))
+        (listed("texts", &texts, |item| side_by_side(&item.id, "text", &[(&header.system.name, item)])))
     }
 }
 
@@ -36,6 +41,13 @@ fn figure(results: &Results) -> Markup {
             bars(&figures, "accuracy in percent", 100.0)
         }
         Summary::Bits { bits, .. } => bars(&[rate(name, &bits)], "bits per byte", 0.0),
+        Summary::Figures { figures, .. } => html! {
+            @for (figure, found) in figures {
+                @let what = figure_name(&figure);
+                h3 { (text(&what)) }
+                (bars(&[estimate(name, &found)], &text(&what), 0.0))
+            }
+        },
     }
 }
 
@@ -54,7 +66,7 @@ pub(super) fn comparison(comparison: &Comparison, results: &[Results]) -> Markup
     html! {
         h2 { (text(&comparison.task)) ", paired" }
         @for contrasts in &measures {
-            h3 { (measure_name(contrasts[0].measure)) }
+            h3 { (text(&measure_name(&contrasts[0].measure))) }
             (alone(contrasts))
             h3 { "Difference to " (text(&contrasts[0].baseline)) }
             (points(&contrasts.iter().map(|contrast| difference(contrast)).collect::<Vec<_>>(), "differences with intervals"))
@@ -70,12 +82,24 @@ pub(super) fn comparison(comparison: &Comparison, results: &[Results]) -> Markup
     }
 }
 
-fn measure_name(measure: Measure) -> &'static str {
+fn measure_name(measure: &Measure) -> String {
     match measure {
-        Measure::Right => "Right answers, percent",
-        Measure::RightNormalised => "Right choices by log-likelihood per byte, percent",
-        Measure::BitsPerByte => "Bits per byte; fewer is better",
+        Measure::Right => "Right answers, percent".into(),
+        Measure::RightNormalised => "Right choices by log-likelihood per byte, percent".into(),
+        Measure::BitsPerByte => "Bits per byte; fewer is better".into(),
+        Measure::Figure(name) => figure_name(name),
     }
+}
+
+/// A figure's name with what is known of it. The name is a file's.
+fn figure_name(name: &str) -> String {
+    let meaning = open::figure(name).map(|figure| format!(": {}", figure.meaning)).unwrap_or_default();
+    let better = match open::direction(name) {
+        Some(Better::More) => "; more is better",
+        Some(Better::Less) => "; less is better",
+        None => "",
+    };
+    format!("{name}{meaning}{better}")
 }
 
 /// Bars of all systems: the baseline once, or once a system where they share other items.
@@ -88,14 +112,18 @@ fn alone(contrasts: &[&Contrast]) -> Markup {
             Figures::Bits { baseline, system, .. } => {
                 [rate(&contrast.baseline, baseline), rate(&contrast.system, system)]
             }
+            Figures::Ratio { baseline, system, .. } => {
+                [estimate(&contrast.baseline, baseline), estimate(&contrast.system, system)]
+            }
         };
         if !figures.iter().any(|figure| figure.label == baseline.label && figure.words == baseline.words) {
             figures.push(baseline);
         }
         figures.push(system);
     }
-    let end = if contrasts[0].measure == Measure::BitsPerByte { 0.0 } else { 100.0 };
-    bars(&figures, measure_name(contrasts[0].measure), end)
+    let measure = &contrasts[0].measure;
+    let end = if matches!(measure, Measure::Right | Measure::RightNormalised) { 100.0 } else { 0.0 };
+    bars(&figures, &text(&measure_name(measure)), end)
 }
 
 fn accuracy(name: &str, found: &Accuracy, items: u64) -> Figure {
@@ -122,18 +150,29 @@ fn rate(name: &str, bits: &Bits) -> Figure {
     }
 }
 
+fn estimate(name: &str, found: &Estimate) -> Figure {
+    let digits = figure_digits(found.value);
+    let interval = found.interval.map(|Interval { low, high }| format!("  [{low:.digits$}, {high:.digits$}]"));
+    Figure {
+        label: name.into(),
+        value: found.value,
+        interval: found.interval,
+        words: format!("{:.digits$}{}", found.value, interval.unwrap_or_default()),
+        shown: true,
+    }
+}
+
 fn difference(contrast: &Contrast) -> Figure {
     let (value, interval, digits, unit) = match &contrast.figures {
         Figures::Accuracy { difference, interval, .. } => {
             (difference * 100.0, Some(interval.scaled(100.0)), 1, " points")
         }
         Figures::Bits { difference, interval, .. } => (*difference, *interval, 4, ""),
+        Figures::Ratio { baseline, system, difference, interval } => {
+            (*difference, *interval, figure_digits(baseline.value.abs().max(system.value.abs())), "")
+        }
     };
-    let verdict = match contrast.verdict {
-        Verdict::Better => "shown, better",
-        Verdict::Worse => "shown, worse",
-        Verdict::NotShown { .. } => "not shown",
-    };
+    let verdict = verdict(contrast.verdict);
     let shown = !matches!(contrast.verdict, Verdict::NotShown { .. });
     let words = format!("{}{unit}, {}: {verdict}", minus(&signed(value, digits)), p_value("p", contrast.p_adjusted));
     Figure { label: contrast.system.clone(), value, interval, words, shown }
@@ -154,7 +193,7 @@ fn changed(contrast: &Contrast, first: &HashMap<&str, &Item>, second: &HashMap<&
     };
     html! {
         @if !contrast.changed.is_empty() {
-            h3 { "Changed sides: " (text(&contrast.baseline)) " against " (text(&contrast.system)) ", " (measure_name(contrast.measure)) }
+            h3 { "Changed sides: " (text(&contrast.baseline)) " against " (text(&contrast.system)) ", " (text(&measure_name(&contrast.measure))) }
             (show(true))
             (show(false))
         }

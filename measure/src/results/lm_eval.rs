@@ -131,6 +131,8 @@ fn item(sample: &Value, metric: &str, measured: Measured) -> Result<Item, String
                 .ok_or_else(|| format!("its `{metric}` is {value}, which is no log-likelihood and bytes"))?;
             (item.nats, item.bytes) = (Some(nats), Some(bytes));
         }
+        // No metric is read as such.
+        Measured::Figures => {}
     }
     Ok(item)
 }

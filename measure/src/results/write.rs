@@ -1,7 +1,7 @@
 //! Writing results, item by item.
 
 use super::read::{self, Lines};
-use super::{Header, Item, ResultsError};
+use super::{Header, Item, Ratio, ResultsError};
 use serde::Serialize;
 use serde_json::Value;
 use std::collections::HashSet;
@@ -111,11 +111,16 @@ impl Writer {
 
     /// Adds an item's line. Where that fails, on a full disk for example, the file ends after the line before.
     ///
-    /// Nats that are not finite cannot stand in JSON: such an item is kept as one that could not be judged.
+    /// Nats that are not finite cannot stand in JSON, and a figure of nothing is none: such an item is kept as one that could not
+    /// be judged.
     pub fn append(&mut self, mut item: Item) -> Result<(), ResultsError> {
         if let Some(nats) = item.nats.filter(|nats| !nats.is_finite()) {
             item.nats = None;
             item.error.get_or_insert_with(|| format!("its negative log-likelihood is {nats}"));
+        }
+        if let Some((name, Ratio { sum, of })) = item.figures.iter().find(|(_, ratio)| !ratio.is_sound()) {
+            item.error.get_or_insert_with(|| format!("its figure `{name}` is {sum} of {of}"));
+            item.figures.retain(|_, ratio| ratio.is_sound());
         }
         item.seconds = item.seconds.filter(|seconds| seconds.is_finite());
         if self.is_done(&item.id) {

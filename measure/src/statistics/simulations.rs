@@ -1,7 +1,7 @@
 //! What the tests do in the long run, by simulation with fixed seeds.
 
 use super::bootstrap::Random;
-use super::{ALPHA, Block, Paired, SequentialTest, Winner, bootstrap, items_needed, wilson};
+use super::{ALPHA, Block, Paired, SequentialTest, Winner, bootstrap, bootstrap_difference, items_needed, wilson};
 
 /// Whether something with this probability, in percent, happens.
 fn happens(random: &mut Random, percent: usize) -> bool {
@@ -108,7 +108,7 @@ fn the_bootstrap_holds_the_truth_in_about_95_of_100_cases() {
                         // −0.03 bits per byte on average: one block in five is hard and loses 0.17.
                         let rate = if happens(&mut random, 20) { -0.17 } else { 0.005 };
                         let noise = (random.below(1_000) as f64 - 499.5) / 5_000.0;
-                        Block { bits: bytes * (rate + noise), bytes }
+                        Block { sum: bytes * (rate + noise), of: bytes }
                     })
                     .collect();
                 let interval = bootstrap(&blocks, seed).unwrap().interval;
@@ -117,5 +117,33 @@ fn the_bootstrap_holds_the_truth_in_about_95_of_100_cases() {
             .count();
         println!("{count} blocks: {held} of 1,000");
         assert!((least..=970).contains(&held), "{count} blocks: {held} of 1,000");
+    }
+}
+
+/// Replies of two equal systems: of some words a part is repeated, in most replies none and in one of five a third. Their
+/// lengths differ, and what the prompt does to both is what pairs them.
+#[test]
+fn equal_systems_are_told_apart_by_a_skewed_ratio_in_about_5_of_100_cases() {
+    for (count, most) in [(16, 60), (32, 60)] {
+        let mut random = Random(17);
+        let false_alarms = (0..1_000)
+            .filter(|&seed| {
+                let pairs: Vec<[Block; 2]> = (0..count)
+                    .map(|_| {
+                        let easy = if happens(&mut random, 50) { 0 } else { 40 };
+                        [(); 2].map(|()| {
+                            let words = 50.0 + random.below(150) as f64;
+                            let part = if happens(&mut random, easy) { 1.0 / 3.0 } else { 0.0 };
+                            Block { sum: words * part, of: words }
+                        })
+                    })
+                    .collect();
+                let [first, second] = [0, 1].map(|side| pairs.iter().map(|pair| pair[side]).collect::<Vec<_>>());
+                let found = bootstrap_difference(&first, &second, seed).unwrap();
+                found.interval.excludes_zero() && found.p < ALPHA
+            })
+            .count();
+        println!("{count} pairs: {false_alarms} of 1,000");
+        assert!(false_alarms <= most, "{count} pairs: {false_alarms} of 1,000");
     }
 }

@@ -1,7 +1,7 @@
-//! The tasks that are part of the program, each with five items written for this project in the form of its field.
+//! The tasks that are part of the program, with items written for this project.
 //!
-//! The items are there for a first look and for tests: a result on five items says nothing. The real ones are the user's
-//! to fetch, and `--data` takes them as they are.
+//! Tasks in the form of a field have five, for a first look and for tests: a result on five items says nothing. The real
+//! ones are the user's to fetch, and `--data` takes them as they are. Beginnings of stories have no field, and are whole.
 
 /// A file of a built-in task.
 pub struct BuiltIn {
@@ -14,7 +14,7 @@ pub struct BuiltIn {
 }
 
 /// All of them.
-pub const ALL: [BuiltIn; 5] = [
+pub const ALL: [BuiltIn; 6] = [
     BuiltIn {
         name: "gsm8k",
         definition: include_str!("../../tasks/gsm8k.toml"),
@@ -38,6 +38,11 @@ pub const ALL: [BuiltIn; 5] = [
         name: "maths",
         definition: include_str!("../../tasks/maths.toml"),
         files: &[("maths.jsonl", include_str!("../../tasks/maths.jsonl"))],
+    },
+    BuiltIn {
+        name: "stories",
+        definition: include_str!("../../tasks/stories.toml"),
+        files: &[("stories.jsonl", include_str!("../../tasks/stories.jsonl"))],
     },
 ];
 

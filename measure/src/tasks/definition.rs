@@ -20,6 +20,15 @@ pub enum Kind {
     Code,
     /// The model's perplexity on a text is measured.
     Perplexity,
+    /// The model continues a prompt, and no continuation is right or wrong.
+    Open,
+}
+
+impl Kind {
+    /// Whether an item says in `expected` what is right.
+    fn has_expected(self) -> bool {
+        matches!(self, Self::Generate | Self::Choices)
+    }
 }
 
 /// The file, read and checked.
@@ -155,7 +164,7 @@ impl Raw {
         });
         Ok(Definition {
             prompt: template("prompt", self.prompt.as_deref(), asks)?,
-            expected: template("expected", self.expected.as_deref(), asks && !code)?,
+            expected: template("expected", self.expected.as_deref(), self.kind.has_expected())?,
             program: template("program", self.program.as_deref(), code)?,
             choices: self.choices.unwrap_or_else(|| "choices".into()),
             items: if asks { self.items } else { self.text },

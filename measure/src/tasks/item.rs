@@ -38,6 +38,8 @@ pub enum Right {
     },
     /// Tests that must pass.
     Tests,
+    /// Nothing: the prompt is continued, and no continuation is wrong.
+    Open,
 }
 
 /// Reads the items of a file. `shots` is what stands before each question.
@@ -82,8 +84,10 @@ fn id(line: usize, fields: &Map<String, Value>) -> Result<String, LineProblem> {
 }
 
 fn right(fields: &Map<String, Value>, task: &Definition) -> Result<Right, LineProblem> {
-    if task.kind == Kind::Code {
-        return Ok(Right::Tests);
+    match task.kind {
+        Kind::Code => return Ok(Right::Tests),
+        Kind::Open => return Ok(Right::Open),
+        Kind::Generate | Kind::Choices | Kind::Perplexity => {}
     }
     let answer = task.expected.fill(fields)?;
     if task.kind == Kind::Choices {
@@ -130,7 +134,7 @@ impl Examples {
             let question = task.prompt.fill(&fields).and_then(|question| {
                 let answer = match right(&fields, task)? {
                     Right::Choice { choices, place } => choices[place].continuation.clone(),
-                    Right::Answer(_) | Right::Tests => shots.answer.fill(&fields)?,
+                    Right::Answer(_) | Right::Tests | Right::Open => shots.answer.fill(&fields)?,
                 };
                 examples.text += &format!("{question}{answer}{}", shots.separator);
                 Ok(question)

@@ -3,7 +3,7 @@
 
 pub mod markup;
 
-use llama_selfmod_measure::results::{FORMAT, Header, Item, Items, Measured, Member, Program, Results, System};
+use llama_selfmod_measure::results::{FORMAT, Header, Item, Items, Measured, Member, Program, Ratio, Results, System};
 
 /// A header of a run of one model.
 pub fn header(name: &str) -> Header {
@@ -53,5 +53,20 @@ pub fn texts(name: &str, costs: impl IntoIterator<Item = (f64, u64)>) -> Results
     let mut header = header(name);
     header.task = "dev".into();
     header.measured = Measured::Nats;
+    Results { path: format!("{name}.jsonl").into(), header, items, notes: Vec::new() }
+}
+
+/// Results of replies: figures of each as their name and two numbers.
+pub fn replies(name: &str, count: u32, figures: impl Fn(u32) -> Vec<(String, f64, f64)>) -> Results {
+    let item = |at| Item {
+        id: format!("r{at}"),
+        answer: Some("and then".into()),
+        figures: figures(at).into_iter().map(|(name, sum, of)| (name, Ratio { sum, of })).collect(),
+        ..Item::default()
+    };
+    let items = (0..count).map(item).collect();
+    let mut header = header(name);
+    header.task = "stories".into();
+    header.measured = Measured::Figures;
     Results { path: format!("{name}.jsonl").into(), header, items, notes: Vec::new() }
 }
