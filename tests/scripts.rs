@@ -3,6 +3,7 @@
 mod support;
 
 mod abilities;
+mod absolute;
 mod check;
 mod edits;
 mod faults;

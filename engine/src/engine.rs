@@ -254,6 +254,20 @@ impl Engine {
 
     /// Writes what the hooks see from now on to a file.
     fn record(&mut self, trace: NewTrace) -> io::Result<()> {
+        let recorder = trace.recorder(self.source())?;
+        self.decoder().chain.record(recorder);
+        Ok(())
+    }
+
+    /// Keeps what the hooks see of the newest reply from now on, in memory. Replies beside others ([`Engine::session`]) are
+    /// not seen.
+    pub fn watch(&mut self) -> trace::Watch {
+        let (watch, recorder) = trace::Watch::new(self.source());
+        self.decoder().chain.record(recorder);
+        watch
+    }
+
+    fn source(&mut self) -> trace::Source {
         let decoder = &mut open(&mut self.core).decoder;
         let members = decoder.members();
         let reply = trace::Reply {
@@ -268,8 +282,7 @@ impl Engine {
         };
         let vocabulary = decoder.scheduler.ensemble.shared_vocabulary();
         let bytes = Box::new(move |unit| vocabulary.bytes(unit).to_vec());
-        decoder.chain.record(trace.recorder(trace::Source { reply, bytes })?);
-        Ok(())
+        trace::Source { reply, bytes }
     }
 
     /// What hooks and the trace have to say since it was last asked for; for what writes no reply, whose events tell it.

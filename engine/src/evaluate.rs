@@ -1,14 +1,21 @@
-//! What an ensemble makes of a task's items: answers that it writes, choices that it prefers, bits that a text costs.
+//! What an ensemble makes of a task's items: answers that it writes, choices that it prefers, bits that a text costs; and what
+//! policies did to its replies.
 //!
 //! What a task is and what counts as right is the crate `measure`'s affair; here models answer.
 
 mod ask;
 mod choices;
+mod forks;
 mod given;
+mod judge;
 mod perplexity;
+mod signals;
 
 pub use ask::{Answer, Asking, ask};
+pub use forks::{Fork, continued, forks};
+pub use judge::Judged;
 pub use perplexity::Chunk;
+pub use signals::{Watched, bad_tokens};
 
 use crate::engine::Engine;
 use crate::error::Error;

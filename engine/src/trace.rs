@@ -13,9 +13,11 @@
 //! | `assessment` | a unit that was accepted, and what the policies answered |
 //! | `retract` | units are gone |
 
+mod account;
 mod read;
 mod record;
 
+pub use account::{Kept, Watch};
 pub use read::{Trace, TraceError, read};
 pub use record::{NewTrace, Source};
 

@@ -3,10 +3,10 @@
 //! `tests/fixtures/trace.jsonl` has one step and its assessment per line. Confidences, entropies and agreement are those
 //! of stories-260k and stories-280k, fused by `confidence`, reading two texts: a story that falls into a loop and then
 //! into something that is no story, and one with a word said fourteen times. The parameters and the retractions are what
-//! the stock policy made of them; the seeds are random.
+//! the stock policy of then, `policies/absolute.rhai`, made of them; the seeds are random.
 
 use llama_selfmod::hooks::{Hook, HookError};
-use plugin_api::{Assessment, Parameters, Step, Verdict};
+use plugin_api::{Assessment, Parameters, Step, Token, Verdict, surprise};
 use serde::Deserialize;
 
 /// What a policy is told after a unit.
@@ -51,9 +51,14 @@ pub fn load() -> Vec<Record> {
     include_str!("../fixtures/trace.jsonl").lines().map(|line| serde_json::from_str(line).unwrap()).collect()
 }
 
-/// What `hook` answers at each step of the trace.
+/// What `hook` answers at each step of the trace: to the candidate, and after it was accepted.
 pub fn replay(trace: &[Record], hook: &mut dyn Hook) -> Vec<Result<Verdict, HookError>> {
-    trace.iter().map(|record| hook.on_assessment(&record.step(), &record.assessment())).collect()
+    let answers = trace.iter().flat_map(|record| {
+        let after = record.step();
+        let before = Step { position: after.position - 1, ..after };
+        [hook.on_token(&before, &record.token()), hook.on_assessment(&after, &record.assessment())]
+    });
+    answers.collect()
 }
 
 impl Record {
@@ -69,6 +74,28 @@ impl Record {
             seed: self.step.seed,
             parameters: Parameters { temperature, repeat_penalty, ..base },
             base,
+        }
+    }
+
+    /// As a candidate in its window. What stood before that is not in the trace, nor is the likeliest unit.
+    fn token(&self) -> Token<'_> {
+        let RecordedAssessment { unit, confidence, entropy, agreement, leader, confidences, .. } = &self.assessment;
+        let before = &confidences[..confidences.len() - 1];
+        let count = before.len().max(1) as f32;
+        let surprise_mean = before.iter().map(|&p| surprise(p)).sum::<f32>() / count;
+        let square = before.iter().map(|&p| (surprise(p) - surprise_mean).powi(2)).sum::<f32>() / count;
+        Token {
+            unit: *unit,
+            bytes: b"?",
+            leader: *leader,
+            probability: *confidence,
+            entropy: *entropy,
+            agreement: *agreement,
+            is_end: false,
+            member_probabilities: &[0.5, 0.5],
+            surprise_mean,
+            surprise_deviation: square.sqrt(),
+            behind: if *confidence > 0.4 { 0.0 } else { 1.0 },
         }
     }
 

@@ -305,6 +305,11 @@ pub struct ReplyArgs {
     /// The log, one JSON line per reply; `none` for none
     #[arg(long, value_name = "FILE", default_value = "selfmod_memory.jsonl", help_heading = "Output")]
     pub memory_file: PathBuf,
+    /// Also write a page for a browser: each token with what the members and the policies made of it
+    ///
+    /// What was refused or taken back is struck out where it stood, with the reason. In a chat `/why` says the same of one place.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub explain: Option<PathBuf>,
     /// The text alone
     #[arg(long, conflicts_with = "verbose", help_heading = "Output")]
     pub quiet: bool,

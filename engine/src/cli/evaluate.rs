@@ -1,7 +1,9 @@
 //! `eval`: tasks, systems and their results.
 
 mod answer;
+mod policies;
 mod system;
+mod texts;
 
 use self::{
     answer::{Answering, Judge},
@@ -45,6 +47,16 @@ pub fn run(settings: &Settings, look: Look, admission: Admission, args: &EvalArg
         let data = args.data.as_deref();
         Task::open(name, data).map_err(|error| Error::Input(error.to_string()))
     };
+    if let [what, name] = args.tasks.as_slice()
+        && matches!(what.as_str(), "signals" | "retraction")
+    {
+        let task = open(name)?;
+        return if what == "signals" {
+            policies::signals(settings, look, admission, args, &task)
+        } else {
+            policies::retraction(settings, look, admission, args, &task)
+        };
+    }
     if args.data.is_some() && args.tasks.len() > 1 {
         return Err(Error::Input("`--data` is for one task; name the others in a run of their own".into()));
     }
@@ -63,7 +75,7 @@ pub fn run(settings: &Settings, look: Look, admission: Admission, args: &EvalArg
                 task.name()
             ));
         }
-        let judge = Judge::new(task, args)?;
+        let judge = Judge::new(task, settings, args, look, admission)?;
         let run = Run { task, judge: &judge, args, look, admission };
         let outcome = run.all(settings, &against)?;
         let summaries: Vec<_> = outcome.results.iter().map(summary).collect();
@@ -191,7 +203,7 @@ impl Run<'_> {
 
     /// Both systems in turn, some items each, until a difference is shown.
     fn quick(&self, own: &System, other: &System) -> Result<Outcome, Error> {
-        if self.task.kind() == Kind::Perplexity {
+        if matches!(self.task.kind(), Kind::Perplexity | Kind::Open) {
             return Err(Error::Input("`--quick` is for tasks whose items are right or wrong; leave it out".into()));
         }
         let mut systems = [Answering::new(self, other, "against")?, Answering::new(self, own, "")?];

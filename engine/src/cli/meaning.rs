@@ -99,6 +99,8 @@ pub struct Task {
     pub memory: Option<PathBuf>,
     /// Models are loaded without a trial.
     pub trust: bool,
+    /// A page that says how the text came about.
+    pub explain: Option<PathBuf>,
 }
 
 /// Readings that `score` decodes side by side, of members with different vocabularies.
@@ -148,7 +150,7 @@ impl Task {
     /// Authors need no model.
     fn without_ensemble(mode: Mode) -> Self {
         let look = Look { detail: Detail::Normal, color: true };
-        Self { mode, settings: Settings::default(), look, memory: None, trust: false }
+        Self { mode, settings: Settings::default(), look, memory: None, trust: false, explain: None }
     }
 
     /// Measurements draw nothing at random, and no policy runs that was not asked for.
@@ -168,7 +170,7 @@ impl Task {
         let beside = if matches!(mode, Mode::Score { .. }) { READ_BESIDE } else { 0 };
         let settings = Settings { beside, ..settings };
         let detail = if json { Detail::Json } else { Detail::Normal };
-        Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None, trust: is_trusted(ensemble) })
+        Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None, trust: is_trusted(ensemble), explain: None })
     }
 
     fn bench(args: BenchArgs) -> Result<Self, Error> {
@@ -189,9 +191,12 @@ impl Task {
     fn eval(mut args: EvalArgs) -> Result<Self, Error> {
         let json = args.json;
         let (temperature, seed, texts, raw) = (args.temperature, args.seed, args.at_once, !args.chat);
+        let repeat_penalty = args.repeat_penalty;
         args.tasks.dedup();
         let mut task = Self::measurement(&args.ensemble.clone(), Mode::Eval(Box::new(args)), json)?;
-        let parameters = Parameters { temperature, ..task.settings.parameters };
+        let base = task.settings.parameters;
+        let repeat_penalty = repeat_penalty.unwrap_or(base.repeat_penalty);
+        let parameters = Parameters { temperature, repeat_penalty, ..base };
         task.settings = Settings { parameters, seed, texts, raw, ..task.settings };
         Ok(task)
     }
@@ -271,7 +276,7 @@ impl Task {
         }
         let mode = mode(args.prompt, detail == Detail::Json, stdin)?;
         let memory = (args.memory_file != Path::new("none")).then_some(args.memory_file);
-        Ok(Self { mode, settings, look, memory, trust: is_trusted(ensemble) })
+        Ok(Self { mode, settings, look, memory, trust: is_trusted(ensemble), explain: args.explain })
     }
 }
 

@@ -8,6 +8,7 @@ mod compare;
 mod demo;
 mod drafting;
 mod evaluate;
+mod explain;
 mod folders;
 mod hooks;
 mod interrupt;
@@ -31,6 +32,7 @@ mod vocab;
 use self::{
     args::CommandLine,
     chat::{Chat, Lines},
+    explain::Explaining,
     interrupt::Interrupt,
     meaning::{Mode, Stdin, Task},
     output::visible,
@@ -95,7 +97,7 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
     let demo = line.ensemble.demo;
     let stdin = io::stdin();
     let mut stdin = Stdin { is_terminal: stdin.is_terminal(), reader: &mut stdin.lock() };
-    let Task { mode, settings, look, memory, trust } = Task::understand(line, &mut stdin)?;
+    let Task { mode, settings, look, memory, trust, explain } = Task::understand(line, &mut stdin)?;
     if !matches!(mode, Mode::CheckHere(_)) {
         // The checks of a plugin tell it themselves.
         native::tell_of_exit(say_last);
@@ -103,7 +105,11 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
     let tried = |otherwise| if trust { Admission::Trusted } else { otherwise };
     match mode {
         Mode::Reply(prompt) => {
-            let session = Session::open(settings, look, memory, Interrupt::install()?, tried(Admission::All))?;
+            Explaining::open(explain.as_deref())?;
+            let mut session = Session::open(settings, look, memory, Interrupt::install()?, tried(Admission::All))?;
+            if explain.is_some() {
+                session.explaining = Some(Explaining::of(&mut session.engine, explain));
+            }
             let code = oneshot::run(session, prompt)?;
             if demo {
                 look.remark(&render::status(&WHAT_NEXT.map(String::from)));
@@ -112,7 +118,9 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         }
         Mode::Chat => {
             let lines = Lines::open()?;
-            let session = Session::open(settings, look, memory, Interrupt::install()?, tried(Admission::Usable))?;
+            Explaining::open(explain.as_deref())?;
+            let mut session = Session::open(settings, look, memory, Interrupt::install()?, tried(Admission::Usable))?;
+            session.explaining = Some(Explaining::of(&mut session.engine, explain));
             Chat::new(session).run(lines)
         }
         Mode::ListHooks => list_hooks(&settings),

@@ -1,6 +1,6 @@
 //! An ensemble at work for a person or a program: replies are written, shown and logged.
 
-use super::{interrupt::Interrupt, log::Log, progress, render::Look, signals::Silence, trial::Admission};
+use super::{explain::Explaining, interrupt::Interrupt, log::Log, progress, render::Look, signals::Silence, trial::Admission};
 use crate::{
     Error,
     engine::Engine,
@@ -19,6 +19,8 @@ pub struct Session {
     /// What ends replies from outside.
     pub interrupt: Interrupt,
     log: Option<Log>,
+    /// Of a chat, and where a page is wanted.
+    pub explaining: Option<Explaining>,
 }
 
 impl Session {
@@ -36,7 +38,7 @@ impl Session {
         for note in engine.notes() {
             look.remark(note);
         }
-        let mut session = Self { engine, look, interrupt, log };
+        let mut session = Self { engine, look, interrupt, log, explaining: None };
         session.tell_log_notices();
         Ok(session)
     }
@@ -72,6 +74,11 @@ impl Session {
             if let Err(error) = log.append(prompt, &reply, &self.engine) {
                 self.look.remark(&error.to_string());
             }
+        }
+        if let Some(explaining) = &mut self.explaining
+            && let Err(error) = explaining.reply(&self.engine, prompt)
+        {
+            self.look.remark(&error.to_string());
         }
         self.tell_log_notices();
         Ok((reply, shown))

@@ -77,7 +77,7 @@ pub struct Chain {
     /// The row before a hook edits it, to go back to when the hook fails.
     before: Vec<f32>,
     notices: Vec<String>,
-    recorder: Option<Recorder>,
+    recorders: Vec<Recorder>,
 }
 
 impl Chain {
@@ -221,13 +221,13 @@ impl Chain {
         self.slots.iter().map(info).collect()
     }
 
-    /// Lets `recorder` see every call from now on.
+    /// Lets `recorder` see every call from now on, beside those that do already.
     pub fn record(&mut self, recorder: Recorder) {
-        self.recorder = Some(recorder);
+        self.recorders.push(recorder);
     }
 
     fn seen(&mut self, seen: &Seen) {
-        if let Some(recorder) = &mut self.recorder {
+        for recorder in &mut self.recorders {
             self.notices.extend(recorder(seen));
         }
     }

@@ -133,6 +133,14 @@ impl Vocabulary {
         Self { in_bytes: true, ..self }
     }
 
+    /// Whether a unit writes a number: digits, and perhaps a space before them. A number that was written is no reason to write
+    /// another one, so the repeat penalty leaves these alone.
+    pub fn is_number(&self, unit: Unit) -> bool {
+        let bytes = self.bytes(unit);
+        let digits = bytes.strip_prefix(b" ").unwrap_or(bytes);
+        !digits.is_empty() && digits.iter().all(u8::is_ascii_digit)
+    }
+
     /// Whether the units are the 256 bytes and the end of the text, in this order, and not tokens of a model.
     pub fn is_bytes(&self) -> bool {
         self.in_bytes

@@ -56,38 +56,10 @@ struct Lines {
 
 impl Lines {
     fn write(&mut self, seen: &Seen) -> io::Result<()> {
-        let line = match seen {
-            Seen::Start => Line::Reply(self.source.reply.clone()),
-            Seen::Logits(step, rows, fused) => {
-                Line::Logits(Logits { at: (*step).into(), rows: reduced_rows(rows), fused: reduced(fused) })
-            }
-            Seen::Token(step, token, merged) => Line::Token(Candidate {
-                at: (*step).into(),
-                figures: figures(token),
-                bytes: if std::str::from_utf8(token.bytes).is_ok() { Vec::new() } else { token.bytes.to_vec() },
-                is_end: token.is_end,
-                members: token.member_probabilities.to_vec(),
-                behind: token.behind,
-                answer: Answer::of(merged),
-            }),
-            Seen::Assessment(step, assessment, merged) => Line::Assessment(Accepted {
-                at: (*step).into(),
-                figures: UnitFigures {
-                    unit: assessment.unit,
-                    probability: assessment.confidence,
-                    entropy: assessment.entropy,
-                    agreement: assessment.agreement,
-                    leader: assessment.leader,
-                },
-                answer: Answer::of(merged),
-            }),
-            Seen::Retract(step, retraction) => Line::Retract(Gone {
-                at: (*step).into(),
-                units: retraction.units,
-                policy: retraction.policy.to_string(),
-            }),
-        };
-        self.name_units(&line)?;
+        let line = line(seen, &self.source);
+        // Where units are bytes, a piece is known by the candidate alone.
+        let piece = if let Seen::Token(_, token, _) = seen { Some((token.unit, token.bytes)) } else { None };
+        self.name_units(&line, piece)?;
         self.put(&line)?;
         // A trace is there to be read when something went wrong: after each unit it is whole.
         match line {
@@ -97,7 +69,7 @@ impl Lines {
     }
 
     /// The texts of units that no line named before.
-    fn name_units(&mut self, line: &Line) -> io::Result<()> {
+    fn name_units(&mut self, line: &Line, piece: Option<(u32, &[u8])>) -> io::Result<()> {
         let named: Vec<u32> = match line {
             Line::Logits(logits) => logits
                 .rows
@@ -112,7 +84,10 @@ impl Lines {
         let news: Vec<(u32, String)> = named
             .into_iter()
             .filter(|unit| self.named.insert(*unit))
-            .map(|unit| (unit, String::from_utf8_lossy(&(self.source.bytes)(unit)).into_owned()))
+            .map(|unit| match piece {
+                Some((known, bytes)) if known == unit => (unit, String::from_utf8_lossy(bytes).into_owned()),
+                _ => (unit, String::from_utf8_lossy(&(self.source.bytes)(unit)).into_owned()),
+            })
             .collect();
         if news.is_empty() {
             return Ok(());
@@ -123,6 +98,41 @@ impl Lines {
     fn put(&mut self, line: &Line) -> io::Result<()> {
         serde_json::to_writer(&mut self.out, line)?;
         self.out.write_all(b"\n")
+    }
+}
+
+/// What is written of a call.
+pub(super) fn line(seen: &Seen, source: &Source) -> Line {
+    match seen {
+        Seen::Start => Line::Reply(source.reply.clone()),
+        Seen::Logits(step, rows, fused) => {
+            Line::Logits(Logits { at: (*step).into(), rows: reduced_rows(rows), fused: reduced(fused) })
+        }
+        Seen::Token(step, token, merged) => Line::Token(Candidate {
+            at: (*step).into(),
+            figures: figures(token),
+            bytes: if std::str::from_utf8(token.bytes).is_ok() { Vec::new() } else { token.bytes.to_vec() },
+            is_end: token.is_end,
+            members: token.member_probabilities.to_vec(),
+            behind: token.behind,
+            answer: Answer::of(merged),
+        }),
+        Seen::Assessment(step, assessment, merged) => Line::Assessment(Accepted {
+            at: (*step).into(),
+            figures: UnitFigures {
+                unit: assessment.unit,
+                probability: assessment.confidence,
+                entropy: assessment.entropy,
+                agreement: assessment.agreement,
+                leader: assessment.leader,
+            },
+            answer: Answer::of(merged),
+        }),
+        Seen::Retract(step, retraction) => Line::Retract(Gone {
+            at: (*step).into(),
+            units: retraction.units,
+            policy: retraction.policy.to_string(),
+        }),
     }
 }
 

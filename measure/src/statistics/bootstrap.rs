@@ -162,7 +162,8 @@ fn expanded_tail(alpha: f64, blocks: usize) -> f64 {
     2.0 * super::distributions::normal_cdf(-z)
 }
 
-/// The level at which the interval just touches 0. At least 2 of 2,001: resamples cannot say less.
+/// The level at which the interval just touches 0. Where no resample is on the other side of it, 2 of 2,001 at most, and less as far
+/// as their standard deviation says by Student's t: of several tests each needs more than the resamples could say.
 fn p_of_zero(sorted: &[f64], blocks: usize) -> f64 {
     let below = sorted.partition_point(|&ratio| ratio <= 0.0);
     let above = sorted.len() - sorted.partition_point(|&ratio| ratio < 0.0);
@@ -171,7 +172,12 @@ fn p_of_zero(sorted: &[f64], blocks: usize) -> f64 {
         return percentile;
     }
     let n = blocks as f64;
-    student_two_sided(normal_quantile(1.0 - percentile / 2.0) * ((n - 1.0) / n).sqrt(), n - 1.0)
+    let student = |normal: f64| student_two_sided(normal * ((n - 1.0) / n).sqrt(), n - 1.0);
+    let p = student(normal_quantile(1.0 - percentile / 2.0));
+    let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
+    let variance = sorted.iter().map(|ratio| (ratio - mean).powi(2)).sum::<f64>() / sorted.len() as f64;
+    let is_one_sided = below.min(above) == 0 && variance > 0.0;
+    if is_one_sided { p.min(student(mean.abs() / variance.sqrt())) } else { p }
 }
 
 /// The quantile of values in ascending order, of which there is at least one, between the two nearest values.

@@ -11,7 +11,10 @@ pub struct EvalArgs {
     /// The ensemble.
     #[command(flatten)]
     pub ensemble: EnsembleArgs,
-    /// `gsm8k`, `arc`, `humaneval`, `maths`, `perplexity`, or a TOML file of your own; several one after the other
+    /// `gsm8k`, `arc`, `humaneval`, `maths`, `stories`, `perplexity`, or a TOML file of your own; several one after the other
+    ///
+    /// `signals TASK` tells which signals foretell the errors in the replies, `retraction TASK` whether what the policies
+    /// change makes replies better: from each place on both lines are continued and judged.
     #[arg(value_name = "TASK", required = true, num_args = 1..)]
     pub tasks: Vec<String>,
     /// A file in the field's own form, in place of the five examples that come with the program
@@ -53,6 +56,17 @@ pub struct EvalArgs {
     /// Also write a page with pictures, for a browser
     #[arg(long, value_name = "FILE")]
     pub html: Option<PathBuf>,
+    /// A model that takes no part and judges open-ended text: how likely it finds it, and whether it belongs to its prompt
+    ///
+    /// It rewards blandness, so compare with a lower temperature at which text is as varied.
+    #[arg(long, value_name = "FILE")]
+    pub judge: Option<PathBuf>,
+    /// A list of words, or any text, that says what is a word in open-ended text; repeat it for several
+    #[arg(long, value_name = "FILE")]
+    pub words: Vec<PathBuf>,
+    /// How much tokens that stand already are held back, 1 (not at all) to 2 [default: as for a reply]
+    #[arg(long, value_name = "FACTOR", allow_hyphen_values = true, value_parser = ranges::repeat_penalty)]
+    pub repeat_penalty: Option<f32>,
     /// Run programs that models wrote without a sandbox
     ///
     /// They can do whatever you can. `humaneval` refuses to run where there is no sandbox; this lets it.

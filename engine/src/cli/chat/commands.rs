@@ -15,7 +15,7 @@ const fn entry(name: &'static str, arguments: &'static str, help: &'static str) 
 }
 
 /// All of them.
-pub const COMMANDS: [Entry; 13] = [
+pub const COMMANDS: [Entry; 14] = [
     entry("help", "", "this list"),
     entry("reset", "", "forget the conversation"),
     entry("undo", "", "take the last exchange back"),
@@ -25,6 +25,7 @@ pub const COMMANDS: [Entry; 13] = [
     entry("policy", "NAME KNOB VALUE", "set a knob of a script, as the list shows them"),
     entry("fusion", "[NAME]", "list the fusions, or choose one"),
     entry("reload", "", "read scripts again, changed or not"),
+    entry("why", "[NUMBER | TEXT]", "why a token of the last reply stands, or was refused"),
     entry("stats", "", "members, context, tokens, averages"),
     entry("save", "FILE", "write the conversation and its settings to a file"),
     entry("load", "FILE | last", "go on with one that was saved, or with the last one"),
@@ -60,6 +61,8 @@ pub enum Command<'a> {
     ChooseFusion(&'a str),
     /// Scripts.
     Reload,
+    /// A token's number, a text, or nothing for the last place where a policy acted.
+    Why(&'a str),
     /// Figures.
     Stats,
     /// To a file.
@@ -100,6 +103,7 @@ pub fn parse(line: &str) -> Result<Command<'_>, String> {
         "fusion" if rest.is_empty() => Ok(Command::Fusions),
         "fusion" => Ok(Command::ChooseFusion(rest)),
         "reload" => alone(Command::Reload),
+        "why" => Ok(Command::Why(rest)),
         "stats" => alone(Command::Stats),
         "save" => with_file(|file| Command::Save(file), "chat.json"),
         "load" => with_file(|file| Command::Load(file), "chat.json"),

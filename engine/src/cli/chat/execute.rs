@@ -8,7 +8,7 @@ use super::{
 };
 use crate::{
     Error,
-    cli::{folders, hooks, meaning::policy_source, ranges, render::quote},
+    cli::{folders, hooks, meaning::policy_source, ranges, render::{page_width, quote}},
     settings::{PolicySource, Speaker},
 };
 use plugin_api::Role;
@@ -92,6 +92,10 @@ impl Chat {
             Command::Reload => match engine.reload() {
                 lines if lines.is_empty() => "there are no scripts to reload".into(),
                 lines => lines.join("\n"),
+            },
+            Command::Why(what) => match &self.session.explaining {
+                Some(explaining) => explaining.why(what, page_width())?,
+                None => return Err(Error::Input("there is no reply to explain yet".into())),
             },
             Command::Stats => self.tally.describe(engine, self.seed),
             Command::Save(file) => {

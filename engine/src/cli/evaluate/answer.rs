@@ -1,41 +1,57 @@
 //! One system's answers to a task, kept item by item.
 
-use super::{Run, System};
+use super::{Run, System, texts::Texts};
 use crate::{
     Error,
     cli::{
         args::EvalArgs,
         progress::{self, Bar},
+        render::Look,
+        trial::Admission,
     },
     engine::Engine,
     evaluate::{Answer, Asking, ask},
+    settings::Settings,
 };
 use ::measure::{
     results::{self, Header, Item, Items, Measured, Program, Results, Writer},
     sandbox::{Mechanism, Sandbox},
     tasks::{self, Grade, Kind, Outcome, Right, Task},
 };
-use std::{collections::HashSet, sync::Arc, time::Instant};
+use std::{cell::RefCell, collections::HashSet, sync::Arc, time::Instant};
 use tempfile::TempDir;
 
 /// Says what an answer is worth.
 pub struct Judge<'a> {
     task: &'a Task,
     sandbox: Option<Sandbox>,
+    /// Of open-ended text.
+    texts: Option<RefCell<Texts>>,
 }
 
 impl<'a> Judge<'a> {
     /// Makes a judge, with a sandbox where programs are run; an error where there is none.
-    pub fn new(task: &'a Task, args: &EvalArgs) -> Result<Self, Error> {
+    pub fn new(
+        task: &'a Task,
+        settings: &Settings,
+        args: &EvalArgs,
+        look: Look,
+        admission: Admission,
+    ) -> Result<Self, Error> {
+        if task.kind() == Kind::Open {
+            let texts = Texts::new(task, settings, args, look, admission)?;
+            return Ok(Self { task, sandbox: None, texts: Some(RefCell::new(texts)) });
+        }
         if task.kind() != Kind::Code {
-            return Ok(Self { task, sandbox: None });
+            return Ok(Self { task, sandbox: None, texts: None });
         }
         let program = std::env::current_exe().map_err(|error| Error::Failure(error.to_string()))?;
         let sandbox = match args.unsafe_exec {
             true => Sandbox::with(Mechanism::Unconfined, &program),
             false => Sandbox::new(&program),
         };
-        Ok(Self { task, sandbox: Some(sandbox.map_err(|error| Error::Input(error.to_string()))?) })
+        let sandbox = sandbox.map_err(|error| Error::Input(error.to_string()))?;
+        Ok(Self { task, sandbox: Some(sandbox), texts: None })
     }
 
     fn grade(&self, item: &tasks::Item, text: &str) -> Result<Grade, Error> {
@@ -80,7 +96,11 @@ impl<'a> Answering<'a> {
                 version: format!("llama_selfmod {}", env!("CARGO_PKG_VERSION")),
                 build: std::env::consts::ARCH.into(),
             },
-            measured: if task.kind() == Kind::Perplexity { Measured::Nats } else { Measured::Right },
+            measured: match task.kind() {
+                Kind::Perplexity => Measured::Nats,
+                Kind::Open => Measured::Figures,
+                _ => Measured::Right,
+            },
             sequential: run.args.quick,
         };
         let writer = Writer::open(&path, header.clone()).map_err(|error| Error::Input(error.to_string()))?;
@@ -121,6 +141,13 @@ impl<'a> Answering<'a> {
         let mut done = |item: &tasks::Item, answer: Result<Answer, Error>| {
             let mut line = about(item);
             match answer {
+                Ok(answer) if judge.texts.is_some() => {
+                    let texts = judge.texts.as_ref().map(RefCell::borrow_mut);
+                    line.figures =
+                        texts.map(|mut texts| texts.figures(item, &answer.text)).transpose()?.unwrap_or_default();
+                    line.seconds = Some((answer.seconds * 1e3).round() / 1e3);
+                    line.answer = Some(answer.text);
+                }
                 Ok(answer) => {
                     let grade = judge.grade(item, &answer.text)?;
                     line.right = Some(grade.right());

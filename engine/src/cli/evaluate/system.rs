@@ -8,7 +8,10 @@ use crate::{
     settings::{ModelSource, PolicySource, Settings},
     team::Pack,
 };
-use ::measure::results::{self, Member, Results};
+use ::measure::{
+    open,
+    results::{self, Item, Member, Results},
+};
 use serde_json::json;
 use std::path::Path;
 
@@ -57,12 +60,15 @@ impl System {
         }
         let own = json!({
             "temperature": settings.parameters.temperature,
+            "repeat_penalty": settings.parameters.repeat_penalty,
             "context": settings.ctx_size,
             "chat": args.chat,
             "samples": samples,
             "align": format!("{:?}", settings.align).to_lowercase(),
             "heads": format!("{:?}", settings.heads).to_lowercase(),
             "plugins": settings.plugin_config.as_map(),
+            "judge": args.judge.as_ref().map(|file| file.display().to_string()),
+            "words": args.words.iter().map(|file| file.display().to_string()).collect::<Vec<_>>(),
         });
         let policies = settings.policies.iter().map(policy).collect();
         let described = results::System { name, members, fusion, policies, settings: own };
@@ -94,10 +100,11 @@ pub fn other(path: &Path, settings: &Settings) -> Result<Settings, Error> {
     Ok(Settings { models: vec![model], ..settings.clone() })
 }
 
-/// The place of the best results: most right answers, or fewest bits.
+/// The place of the best results: most right answers, or fewest bits, of open-ended text those of the judge.
 pub fn best(results: &[Results]) -> usize {
     let right = |results: &Results| results.items.iter().filter(|item| item.is_right()).count();
-    let nats = |results: &Results| results.items.iter().filter_map(|item| item.nats).sum::<f64>();
+    let bits = |item: &Item| item.figure(open::BITS).map(|bits| bits.sum);
+    let nats = |results: &Results| results.items.iter().filter_map(|item| item.nats.or_else(|| bits(item))).sum::<f64>();
     let better = |&a: &usize, &b: &usize| {
         let (a, b) = (&results[a], &results[b]);
         right(b).cmp(&right(a)).then(nats(a).total_cmp(&nats(b)))

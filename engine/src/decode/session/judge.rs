@@ -5,6 +5,7 @@ use crate::decode::draft::Plan;
 use crate::decode::fusion::{Fusion, Members};
 use crate::decode::window::{UnitRecord, Window};
 use crate::events::{EndReason, Event};
+use crate::fuse::PENALTY_WINDOW;
 use crate::hooks::chain::Merged;
 use crate::member::sampler::{Noise, seed_for};
 use crate::member::{MemberRow, Unit, Vocabulary};
@@ -23,7 +24,7 @@ impl Session {
         loop {
             let step = self.where_it_stands();
             let parameters = self.parameters.now();
-            let recent = self.transcript.units();
+            let recent = &self.penalised(&[]);
             let bans = self.transcript.attempts.bans(step.position);
             let selection = shortlist.select(&fusion.row, fusion.offset, bans, recent, &parameters);
             let noise = Noise::at(self.request.seed, step.position, step.attempt);
@@ -58,6 +59,14 @@ impl Session {
                 Action::Continue | Action::Adjust | Action::Retract(_) => return Continue(unit),
             }
         }
+    }
+
+    /// The units that the repeat penalty counts where `ahead` stands behind the reply.
+    fn penalised(&self, ahead: &[Unit]) -> Vec<Unit> {
+        let stands = self.transcript.units();
+        let before = (stands.len() + ahead.len()).saturating_sub(PENALTY_WINDOW);
+        let counted = stands.iter().chain(ahead).skip(before).copied();
+        counted.filter(|&unit| !self.vocabulary.is_number(unit)).collect()
     }
 
     /// The members' rows for the unit that comes next.
@@ -170,7 +179,7 @@ impl Session {
         let position = (self.transcript.len() + ahead.len()) as u32;
         let attempts = &self.transcript.attempts;
         let parameters = self.parameters.now();
-        let recent = &[self.transcript.units(), ahead].concat();
+        let recent = &self.penalised(ahead);
         let selection = workspace.shortlist.select(&row.logits, 0.0, attempts.bans(position), recent, &parameters);
         if row.abstains || selection.candidates.is_empty() {
             return None;

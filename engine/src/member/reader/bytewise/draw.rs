@@ -86,7 +86,8 @@ impl Bytewise {
             let Some(row) = paths.row(path) else { continue };
             let weight = weight / total;
             if node == ROOT {
-                let recent = paths.newest(path, PENALTY_WINDOW);
+                let mut recent = paths.newest(path, PENALTY_WINDOW);
+                recent.retain(|&token| !own.is_number(token));
                 for (token, probability) in likely.of(row, &recent, &how.parameters) {
                     if token == own.end() || !own.bytes(token).is_empty() {
                         into(own.bytes(token), weight * probability);
