@@ -5,7 +5,7 @@
 use crate::support::program;
 use crate::support::screen;
 
-use program::{PAIR, Place, compiled, slow};
+use program::{ABSOLUTE, PAIR, Place, compiled, slow};
 use screen::Screen;
 
 const SIZE: (u32, u32) = (100, 60);
@@ -57,8 +57,9 @@ fn a_story_in_three_turns() {
 #[test]
 fn the_table_of_a_replay_fits_the_terminal() {
     let place = Place::new();
-    place.text(&[PAIR, "--seed", "1", "-n", "40", "--quiet", "--trace", "run.jsonl", "-p", "Once upon a time"]);
-    let words = ["replay", "run.jsonl", "--policy", "retraction", "--policy", "none.rhai"];
+    let run = [PAIR, "--seed", "1", "-n", "40", "--policy", "none", "--trace", "run.jsonl", "-p", "Once upon a time"];
+    place.text(&run);
+    let words = ["replay", "run.jsonl", "--policy", ABSOLUTE, "--policy", "none.rhai"];
     place.file("none.rhai", "fn on_token(step, token) {}\n");
     let Some(screen) = Screen::open(&place, SIZE, &words) else { return };
     let table = screen.shows("left with 0");

@@ -1,6 +1,7 @@
 //! `eval`, `compare` and `team`, as a person runs them.
 
 mod items;
+mod policies;
 mod teams;
 
 use crate::support::gguf::{Architecture, PieceType, RandomModel, Vocabulary};

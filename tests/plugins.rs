@@ -166,17 +166,21 @@ fn stock_fusions_give_the_same_bits_linked_in_and_from_a_library() {
 }
 
 #[test]
-fn the_stock_policy_gives_the_same_verdicts_linked_in_and_from_a_library() {
+fn the_stock_policy_gives_the_same_verdicts_linked_in_from_a_library_and_as_a_script() {
     for settings in SETTINGS {
         let (mut left, mut right) = (linked_in("retraction", settings), loaded("retraction", settings));
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("../policies/retraction.rhai");
+        let mut script = ScriptHook::load(&script, settings, Watching::Native).unwrap();
         let mut draws = Draws::new(12);
         let mut seen = [0; 3];
         for _ in 0..600 {
             let (now, report) = draws.step_and_assessment();
             let token = draws.token();
             let verdicts = [left.on_token(&now, &token).unwrap(), left.on_assessment(&now, &report).unwrap()];
-            assert_eq!(verdicts[0], right.on_token(&now, &token).unwrap());
-            assert_eq!(verdicts[1], right.on_assessment(&now, &report).unwrap());
+            for other in [&mut right as &mut dyn Hook, &mut script] {
+                assert_eq!(verdicts[0], other.on_token(&now, &token).unwrap());
+                assert_eq!(verdicts[1], other.on_assessment(&now, &report).unwrap());
+            }
             for verdict in verdicts {
                 match verdict.action {
                     Action::Retract(_) => seen[2] += 1,
@@ -196,7 +200,6 @@ fn one_recorded_trace_gives_the_same_verdicts_everywhere() {
     for settings in SETTINGS {
         let expected = trace::replay(&trace, &mut linked_in("retraction", settings));
         let count = |wanted: fn(&Verdict) -> bool| expected.iter().flatten().filter(|verdict| wanted(verdict)).count();
-        assert!(count(|verdict| matches!(verdict.action, Action::Retract(_))) > 3);
         assert!(count(|verdict| verdict.action == Action::Resample) > 20);
         assert!(count(|verdict| verdict.action == Action::Continue) > 100);
 

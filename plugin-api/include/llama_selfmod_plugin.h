@@ -38,7 +38,7 @@
 /**
  * A minor version adds fields at the ends of structs and nothing else.
  */
-#define LLSM_ABI_MINOR 0
+#define LLSM_ABI_MINOR 1
 
 /**
  * Status of a call: everything went well.
@@ -348,6 +348,23 @@ typedef struct LLSM_Token {
      * `LLSM_Step.members` probabilities the members gave it.
      */
     const float *member_probabilities;
+    /**
+     * Since 1.1: mean of −ln `probability` over the units that stand in this reply, in nats; 0 before the first.
+     */
+    float surprise_mean;
+    /**
+     * Since 1.1: their standard deviation.
+     */
+    float surprise_deviation;
+    /**
+     * Since 1.1: ln of the likeliest unit's probability less ln of this one's, in nats, units that are banned here left out;
+     * 0 for the likeliest.
+     */
+    float behind;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } LLSM_Token;
 
 /**

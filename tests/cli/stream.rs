@@ -1,6 +1,6 @@
 //! `--json-stream`: what a program can rely on.
 
-use crate::support::program::{PAIR, Place};
+use crate::support::program::{ABSOLUTE, PAIR, Place};
 use crate::support::replay::{Replay, events};
 
 /// Takes text back every now and then, as deep as it may.
@@ -87,6 +87,7 @@ fn units_of_three_vocabularies_are_taken_back_like_tokens() {
     let mut taken_back = 0;
     for seed in ["1", "2", "3"] {
         let words = ["--demo", "--seed", seed, "-n", "220", "-t", "1.2", "--json-stream", "-p", "Once upon a time"];
+        let words = [&words[..], &["--policy", ABSOLUTE]].concat();
         let first = place.text(&words);
         let replay = Replay::of(&first);
         taken_back += replay.rejected.len();

@@ -20,6 +20,9 @@ pub const PAIR: &str = concat!(
     "/../tests/fixtures/models/stories-280k.gguf"
 );
 
+/// A policy that takes text back and adjusts all the time where models are unsure.
+pub const ABSOLUTE: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../policies/absolute.rhai");
+
 /// A folder in which the program runs, and where it believes its user's files to be.
 pub struct Place(tempfile::TempDir);
 

@@ -20,6 +20,8 @@ use serde::Deserialize;
 const FIRST_JUDGED: u32 = 4;
 /// Added to the deviation, in nats.
 const FLOOR: f64 = 0.1;
+/// Tries of a place after which whatever is drawn stands: after a few more the engine gives up, and says so.
+const TRIES: u32 = 12;
 /// How often a passage stands in a row in a loop, and how many units all copies have.
 const COPIES: f64 = 2.5;
 const LOOP: u32 = 24;
@@ -65,7 +67,7 @@ impl Plugin for Retraction {
         let [surprise, usual, deviation] =
             [token.surprise(), token.surprise_mean, token.surprise_deviation].map(f64::from);
         let is_unusual = surprise > usual + self.times * (deviation + FLOOR);
-        if step.position < FIRST_JUDGED || token.behind <= 0.0 || !is_unusual {
+        if step.position < FIRST_JUDGED || step.attempt >= TRIES || token.behind <= 0.0 || !is_unusual {
             return Ok(Verdict::proceed());
         }
         Ok(Verdict::resample(format!("surprise {surprise:.1} where {usual:.1} is usual")))
@@ -140,6 +142,13 @@ mod tests {
         assert_eq!(answer("{}", &step(), &Token { behind: 0.0, ..surprising(5.0) }), Verdict::proceed());
         for (position, action) in [(3, Action::Continue), (4, Action::Resample)] {
             assert_eq!(answer("{}", &Step { position, ..step() }, &surprising(5.0)).action, action);
+        }
+    }
+
+    #[test]
+    fn in_the_end_something_stands() {
+        for (attempt, action) in [(11, Action::Resample), (12, Action::Continue)] {
+            assert_eq!(answer("{}", &Step { attempt, ..step() }, &surprising(5.0)).action, action);
         }
     }
 

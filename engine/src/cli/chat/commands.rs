@@ -25,7 +25,7 @@ pub const COMMANDS: [Entry; 14] = [
     entry("policy", "NAME KNOB VALUE", "set a knob of a script, as the list shows them"),
     entry("fusion", "[NAME]", "list the fusions, or choose one"),
     entry("reload", "", "read scripts again, changed or not"),
-    entry("why", "[NUMBER | TEXT]", "why a token of the last reply stands, or was refused"),
+    entry("why", "[NUMBER | TEXT]", "why a token of the last reply is there, or gone"),
     entry("stats", "", "members, context, tokens, averages"),
     entry("save", "FILE", "write the conversation and its settings to a file"),
     entry("load", "FILE | last", "go on with one that was saved, or with the last one"),

@@ -110,6 +110,7 @@ impl Paths {
         let most = (KEPT_BYTES / row.size().max(1)).max(LEAST_KEPT);
         let place = &mut self.places[path.0 as usize];
         (place.row, place.is_ill) = (Some(Arc::new(row)), false);
+        self.kept.retain(|&kept| kept != path);
         self.kept.push_back(path);
         while self.kept.len() > most {
             if let Some(oldest) = self.kept.pop_front() {

@@ -110,7 +110,9 @@ fn rows_that_there_was_no_room_for_are_taken_or_decoded_again() {
     for (heads, branches) in [(Heads::Usual, 0), (Heads::Usual, 5), (Heads::All, 5), (Heads::Few, 1)] {
         let toy = || ill(&TOKENS, heads, branches, Fault::Nowhere).0;
         let (mut kept, mut dropped) = (toy(), toy());
-        for &byte in b"abcabbcaabcacabbbcabca" {
+        // With all of them there are as many readings as a text can have.
+        let most = if heads == Heads::All { 8 } else { 22 };
+        for &byte in &b"abcabbcaabcacabbbcabca"[..most] {
             kept.extend(&[byte]).unwrap();
             dropped.reader.paths.drop_rows();
             dropped.extend(&[byte]).unwrap();
