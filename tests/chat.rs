@@ -97,6 +97,28 @@ fn text_that_is_taken_back_disappears() {
 }
 
 #[test]
+fn why_tells_what_the_policies_saw() {
+    let place = Place::new();
+    place.file(
+        "odd.rhai",
+        "fn on_token(step, token) { if step.attempt == 0 && step.position == 6 { resample(\"another one\") } }\n",
+    );
+    let Some(screen) = open(&place, &["--seed", "4", "-n", "12", "--policy", "odd.rhai"]) else { return };
+    screen.asks_after("/help lists the commands", 1);
+    screen.line("/why");
+    screen.shows("there is no reply to explain yet");
+    screen.line("Once upon a time");
+    screen.asks_after(STATUS, 1);
+    screen.line("/why");
+    let why = screen.shows("another one");
+    assert!(why.contains("was refused") && why.contains("stories-260k: ") && why.contains("Surprise"), "{why}");
+    screen.line("/why 2");
+    screen.shows("Token 2 of 12");
+    screen.line("/why xylophone");
+    screen.shows("is not in the reply");
+}
+
+#[test]
 fn ctrl_c_ends_a_reply_and_keeps_the_chat() {
     let place = Place::new();
     let plugin = slow(place.path());

@@ -11,6 +11,7 @@
 //! one member this is its own row of tokens, for members with the same tokens the fused row of these.
 
 use crate::fuse::is_greedy;
+use crate::hooks::chain::Choice;
 use crate::member::sampler::{Noise, Truncation, draw_byte, draw_share};
 use crate::member::spelling::BYTES;
 use plugin_api::Parameters;
@@ -159,6 +160,19 @@ impl Candidates {
             *mass = mean * *factor;
         }
         self.strings.retain(|string| string.mass > 0.0);
+    }
+
+    /// The likeliest strings, with their shares of all that may come and what each member gives them.
+    pub fn likeliest(&self, most: usize) -> Vec<Choice> {
+        let all: f64 = self.strings.iter().map(|string| string.mass).sum();
+        let mut strings: Vec<&Candidate> = self.strings.iter().collect();
+        strings.sort_by(|one, other| other.mass.total_cmp(&one.mass));
+        let choice = |string: &&Candidate| Choice {
+            bytes: string.bytes.clone(),
+            share: string.mass / all,
+            members: string.members.clone(),
+        };
+        strings.iter().take(most).map(choice).collect()
     }
 
     /// Cuts off what is unlikely by what weighs now.

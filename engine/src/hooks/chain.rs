@@ -29,12 +29,25 @@ struct Slot {
     failures: u64,
 }
 
+/// A string that may be written next, where units are bytes.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Choice {
+    /// Empty for the end of the text.
+    pub bytes: Vec<u8>,
+    /// Of all that may come.
+    pub share: f64,
+    /// What each member gives it.
+    pub members: Vec<f64>,
+}
+
 /// One call of the hooks with what came of it: what a [`Recorder`] sees.
 pub enum Seen<'a> {
     /// A reply begins.
     Start,
     /// The fused row as all hooks left it, not normalised.
     Logits(&'a Step, &'a Rows<'a>, &'a [f32]),
+    /// Where units are bytes: strings that a piece may begin with, the likeliest first.
+    Choices(&'a Step, &'a [Choice]),
     /// A candidate.
     Token(&'a Step, &'a Token<'a>, &'a Merged),
     /// A unit that was accepted.
@@ -224,6 +237,16 @@ impl Chain {
     /// Lets `recorder` see every call from now on, beside those that do already.
     pub fn record(&mut self, recorder: Recorder) {
         self.recorders.push(recorder);
+    }
+
+    /// Whether anybody sees the calls.
+    pub(crate) fn is_watched(&self) -> bool {
+        !self.recorders.is_empty()
+    }
+
+    /// Shows who looks on what a piece may begin with.
+    pub(crate) fn watch_choices(&mut self, step: &Step, choices: &[Choice]) {
+        self.seen(&Seen::Choices(step, choices));
     }
 
     fn seen(&mut self, seen: &Seen) {

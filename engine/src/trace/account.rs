@@ -3,7 +3,7 @@
 use super::record::{Source, line};
 use super::{Answer, Candidate, Line, Logits, ReducedRow};
 use crate::decode::window::{UnitRecord, Window};
-use crate::hooks::chain::{Recorder, Seen};
+use crate::hooks::chain::{Choice, Recorder, Seen};
 use measure::explain::{Account, MemberView, Retraction, Step, Token, Verdict};
 use measure::signals;
 use std::collections::HashMap;
@@ -16,6 +16,8 @@ pub struct Kept {
     source: Option<Source>,
     /// Where units are bytes, pieces are known by their candidates alone.
     pieces: HashMap<u32, Vec<u8>>,
+    /// By position and attempt.
+    choices: HashMap<(u32, u32), Vec<Choice>>,
 }
 
 /// The newest reply, while it is written and after.
@@ -43,17 +45,21 @@ impl Watch {
 impl Kept {
     fn see(&mut self, seen: &Seen) {
         let Some(source) = &self.source else { return };
-        let line = line(seen, source);
+        if let Seen::Choices(step, choices) = seen {
+            self.choices.entry((step.position, step.attempt)).or_insert_with(|| choices.to_vec());
+        }
+        let Some(line) = line(seen, source) else { return };
         if let Seen::Token(_, token, _) = seen {
             self.pieces.entry(token.unit).or_insert_with(|| token.bytes.to_vec());
         }
         if matches!(line, Line::Reply(_)) {
             self.lines.clear();
+            self.choices.clear();
         }
         self.lines.push(line);
     }
 
-    /// How the reply came about, token by token. Where units are bytes, candidates are those of a piece's first byte.
+    /// How the reply came about, token by token.
     pub fn account(&self, title: &str, prompt: &str, policies: Vec<String>) -> Account {
         let members = self.lines.iter().find_map(|line| match line {
             Line::Reply(reply) => Some(reply.members.iter().map(|(name, _)| name.clone()).collect()),
@@ -184,10 +190,15 @@ impl<'a> Telling<'a> {
         let confidence = f64::from(figures.probability);
         let rows = self.logits.map(|logits| logits.rows.as_slice()).unwrap_or_default();
         let (temperature, _, _, repeat_penalty, _) = candidate.at.now;
-        let view = |(place, &given): (usize, &f32)| MemberView {
-            probability: given.into(),
-            top: rows.get(place).map(|row| self.kept.top(row)).unwrap_or_default(),
+        let choices = self.kept.choices.get(&(candidate.at.position(), candidate.at.attempt));
+        let view = |(place, &given): (usize, &f32)| {
+            let row = || rows.get(place).map(|row| self.kept.top(row)).unwrap_or_default();
+            MemberView {
+                probability: given.into(),
+                top: choices.map_or_else(row, |choices| strings(choices, |choice| choice.members[place])),
+            }
         };
+        let row = || self.logits.map(|logits| self.kept.top(&logits.fused)).unwrap_or_default();
         Token {
             index: candidate.at.position() as usize,
             text: self.kept.text(figures.unit),
@@ -199,13 +210,21 @@ impl<'a> Telling<'a> {
             mean: mean.into(),
             deviation: deviation.into(),
             members: candidate.members.iter().enumerate().map(view).collect(),
-            fused: self.logits.map(|logits| self.kept.top(&logits.fused)).unwrap_or_default(),
+            fused: choices.map_or_else(row, |choices| strings(choices, |choice| choice.share)),
             temperature: temperature.into(),
             repeat_penalty: repeat_penalty.into(),
             verdicts: candidate.answer.iter().map(verdict).collect(),
             is_refused,
         }
     }
+}
+
+/// Strings by what somebody gives them, the likeliest first.
+fn strings(choices: &[Choice], given: impl Fn(&Choice) -> f64) -> Vec<(String, f64)> {
+    let text = |choice: &Choice| String::from_utf8_lossy(&choice.bytes).into_owned();
+    let mut strings: Vec<(String, f64)> = choices.iter().map(|choice| (text(choice), given(choice))).collect();
+    strings.sort_by(|one, other| other.1.total_cmp(&one.1));
+    strings
 }
 
 fn verdict(answer: &Answer) -> Verdict {

@@ -56,7 +56,7 @@ struct Lines {
 
 impl Lines {
     fn write(&mut self, seen: &Seen) -> io::Result<()> {
-        let line = line(seen, &self.source);
+        let Some(line) = line(seen, &self.source) else { return Ok(()) };
         // Where units are bytes, a piece is known by the candidate alone.
         let piece = if let Seen::Token(_, token, _) = seen { Some((token.unit, token.bytes)) } else { None };
         self.name_units(&line, piece)?;
@@ -101,9 +101,10 @@ impl Lines {
     }
 }
 
-/// What is written of a call.
-pub(super) fn line(seen: &Seen, source: &Source) -> Line {
-    match seen {
+/// What is written of a call; of the choices for a piece nothing is.
+pub(super) fn line(seen: &Seen, source: &Source) -> Option<Line> {
+    Some(match seen {
+        Seen::Choices(..) => return None,
         Seen::Start => Line::Reply(source.reply.clone()),
         Seen::Logits(step, rows, fused) => {
             Line::Logits(Logits { at: (*step).into(), rows: reduced_rows(rows), fused: reduced(fused) })
@@ -133,7 +134,7 @@ pub(super) fn line(seen: &Seen, source: &Source) -> Line {
             units: retraction.units,
             policy: retraction.policy.to_string(),
         }),
-    }
+    })
 }
 
 fn figures(token: &Token) -> UnitFigures {

@@ -13,6 +13,7 @@ use crate::events::{EndReason, Event};
 use crate::member::Unit;
 use crate::member::reader::Draw;
 use crate::member::sampler::Noise;
+use crate::trace::MOST_CANDIDATES;
 use plugin_api::{Action, Token};
 use std::ops::ControlFlow::{Break, Continue};
 
@@ -171,7 +172,8 @@ impl Session {
 
     /// What may be written behind `len` bytes.
     fn collect(&mut self, len: usize, factors: &[f64], shares: &[f64], workspace: &mut Workspace) -> Candidates {
-        let Self { text, transcript, vocabulary, parameters, piece, .. } = self;
+        let step = self.where_it_stands();
+        let Self { text, transcript, vocabulary, parameters, piece, chain, .. } = self;
         let parameters = parameters.now();
         let mut cuts = transcript.cuts();
         if !transcript.open().is_empty() {
@@ -193,6 +195,9 @@ impl Session {
         candidates.lengthen();
         candidates.ban(&bans);
         candidates.weigh(shares, factors);
+        if chain.is_watched() {
+            chain.watch_choices(&step, &candidates.likeliest(MOST_CANDIDATES));
+        }
         candidates.truncate(&parameters, &mut workspace.truncation);
         candidates
     }
