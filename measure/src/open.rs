@@ -123,7 +123,7 @@ fn repeated(words: &[String]) -> usize {
 }
 
 /// Whether the end of a text is the same again and again, with or without white space behind it.
-fn ends_in_loop(text: &str) -> bool {
+pub fn ends_in_loop(text: &str) -> bool {
     let is_loop = |characters: &[char]| {
         let count = characters.len();
         (1..=count / LOOP_TIMES).any(|period| {

@@ -17,6 +17,7 @@ use crate::{
 };
 use ::measure::{
     forks::{Fork as Judged, improved},
+    open,
     signals::{Reply, areas, first_wrong, thresholds, worst_bits},
     tasks::{Item, Kind, Task},
 };
@@ -24,6 +25,9 @@ use std::{process::ExitCode, sync::Arc};
 
 /// Continuations of each line of a fork.
 const SAMPLES: usize = 8;
+
+/// What a reply is worth that ends in a loop, in bits per byte: less than any other.
+const LOOP: f64 = -1e3;
 
 /// Forks of one reply that are continued at most.
 const FORKS: usize = 2;
@@ -131,6 +135,8 @@ fn judge_fork(
 ) -> Result<Judged, Error> {
     let mut score = |reply: &String| match judge.as_mut() {
         None => Ok(f64::from(u8::from(task.grade(item, reply).right()))),
+        // A judge finds what repeats itself likely.
+        Some(_) if open::ends_in_loop(reply) => Ok(LOOP),
         Some(judge) => {
             let bits: f64 = judge.judge(&item.prompt, reply)?.iter().map(|token| token.bits).sum();
             Ok(-bits / reply.len().max(1) as f64)
