@@ -43,7 +43,8 @@ impl Looked {
         let (mut text, mut stands) = (String::new(), 0);
         while stands < most {
             let tokens = self.go_on(&format!("{prompt}{text}"), most - stands)?;
-            let candidates = |token: &Token| token.fused.iter().filter(|(_, p)| *p >= LEAST).cloned().collect::<Vec<_>>();
+            let candidates =
+                |token: &Token| token.fused.iter().filter(|(_, p)| *p >= LEAST).cloned().collect::<Vec<_>>();
             let unsure = tokens.iter().position(|token| token.entropy > UNSURE && candidates(token).len() > 1);
             let before = &tokens[..unsure.unwrap_or(tokens.len())];
             text.extend(before.iter().map(|token| token.text.as_str()));
@@ -93,6 +94,10 @@ fn main() -> Result<(), Error> {
         lost += usize::from(before && !after);
     }
     let right = marks.matches('1').count();
-    println!("{marks}\n{right} of {}, +{gained} -{lost} against greedy; {:.1} x its tokens", marks.len(), written as f64 / plain as f64);
+    println!(
+        "{marks}\n{right} of {}, +{gained} -{lost} against greedy; {:.1} x its tokens",
+        marks.len(),
+        written as f64 / plain as f64
+    );
     Ok(())
 }

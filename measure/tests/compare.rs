@@ -362,11 +362,11 @@ fn figures_are_a_table() {
 stories: 40 items, paired, p after Holm
   baseline  general
   system    pair
-    figure       baseline  system  difference                  p       verdict
-    bits           1.0810  0.9816  -0.0993 [-0.1002, -0.0986]  0.0095  shown, better
-    known words    0.9934  0.9943  +0.0009 [-0.0012, +0.0033]  0.84    not shown, +479 items
-    loops          0.0250  0.0500  +0.0250 [-0.0730, +0.1350]  1.00    not shown, +1,373 items
-    words           228.8   264.8  +36.0 [+30.3, +41.4]        0.0095  shown, differs
+    figure       baseline  system  difference                  p        verdict
+    bits           1.0810  0.9816  -0.0993 [-0.1002, -0.0986]  < 0.001  shown, better
+    known words    0.9934  0.9943  +0.0009 [-0.0012, +0.0033]  0.84     not shown, +479 items
+    loops          0.0250  0.0500  +0.0250 [-0.0730, +0.1350]  1.00     not shown, +1,373 items
+    words           228.8   264.8  +36.0 [+30.3, +41.4]        < 0.001  shown, differs
     + items: about so many more would show the difference, if it is real
 "
     );

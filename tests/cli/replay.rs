@@ -6,7 +6,18 @@ use serde_json::Value;
 use std::time::Duration;
 
 const RUN: [&str; 12] = [
-    PAIR, "--seed", "1", "-n", "60", "--quiet", "--trace", "run.jsonl", "--policy", ABSOLUTE, "-p", "Once upon a time",
+    PAIR,
+    "--seed",
+    "1",
+    "-n",
+    "60",
+    "--quiet",
+    "--trace",
+    "run.jsonl",
+    "--policy",
+    ABSOLUTE,
+    "-p",
+    "Once upon a time",
 ];
 const ONCE: &str =
     "// Takes every unlikely token back.\nfn on_assessment(step, a) { if a.confidence < 0.1 { retract(1) } }\n";

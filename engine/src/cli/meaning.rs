@@ -170,7 +170,14 @@ impl Task {
         let beside = if matches!(mode, Mode::Score { .. }) { READ_BESIDE } else { 0 };
         let settings = Settings { beside, ..settings };
         let detail = if json { Detail::Json } else { Detail::Normal };
-        Ok(Self { mode, settings, look: Look { detail, color: true }, memory: None, trust: is_trusted(ensemble), explain: None })
+        Ok(Self {
+            mode,
+            settings,
+            look: Look { detail, color: true },
+            memory: None,
+            trust: is_trusted(ensemble),
+            explain: None,
+        })
     }
 
     fn bench(args: BenchArgs) -> Result<Self, Error> {

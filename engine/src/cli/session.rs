@@ -1,6 +1,8 @@
 //! An ensemble at work for a person or a program: replies are written, shown and logged.
 
-use super::{explain::Explaining, interrupt::Interrupt, log::Log, progress, render::Look, signals::Silence, trial::Admission};
+use super::{
+    explain::Explaining, interrupt::Interrupt, log::Log, progress, render::Look, signals::Silence, trial::Admission,
+};
 use crate::{
     Error,
     engine::Engine,

@@ -35,10 +35,8 @@ impl Engine {
 /// The tokens of a reply at which a judge finds an error begin, where what it finds bad costs at least `threshold` bits.
 pub fn bad_tokens(reply: &Reply, judged: &[Judged], threshold: f64) -> Vec<usize> {
     let triples: Vec<_> = judged.iter().map(|token| (token.at, token.bits, token.entropy)).collect();
-    let mut bad: Vec<usize> = measure::signals::first_bad(&triples, threshold)
-        .into_iter()
-        .filter_map(|byte| reply.token_at(byte))
-        .collect();
+    let mut bad: Vec<usize> =
+        measure::signals::first_bad(&triples, threshold).into_iter().filter_map(|byte| reply.token_at(byte)).collect();
     bad.dedup();
     bad
 }

@@ -154,7 +154,14 @@ impl<'a> Telling<'a> {
                     let given = f64::from(accepted.figures.probability);
                     if let Some(Step::Token(token)) = self.steps.last().cloned() {
                         let (likeliest, confidence) = (token.likeliest, given);
-                        self.steps.push(Step::Token(Token { text, confidence, likeliest, is_refused: false, verdicts: Vec::new(), ..token }));
+                        self.steps.push(Step::Token(Token {
+                            text,
+                            confidence,
+                            likeliest,
+                            is_refused: false,
+                            verdicts: Vec::new(),
+                            ..token
+                        }));
                     }
                 }
                 self.why = accepted.answer.as_ref();

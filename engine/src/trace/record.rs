@@ -129,11 +129,9 @@ pub(super) fn line(seen: &Seen, source: &Source) -> Option<Line> {
             },
             answer: Answer::of(merged),
         }),
-        Seen::Retract(step, retraction) => Line::Retract(Gone {
-            at: (*step).into(),
-            units: retraction.units,
-            policy: retraction.policy.to_string(),
-        }),
+        Seen::Retract(step, retraction) => {
+            Line::Retract(Gone { at: (*step).into(), units: retraction.units, policy: retraction.policy.to_string() })
+        }
     })
 }
 

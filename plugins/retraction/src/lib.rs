@@ -121,13 +121,7 @@ mod tests {
 
     /// A candidate that is so surprising where 1 ± 0.4 nats are usual, and is not the likeliest.
     fn surprising(surprise: f32) -> Token<'static> {
-        Token {
-            probability: (-surprise).exp(),
-            surprise_mean: 1.0,
-            surprise_deviation: 0.4,
-            behind: 0.5,
-            ..token()
-        }
+        Token { probability: (-surprise).exp(), surprise_mean: 1.0, surprise_deviation: 0.4, behind: 0.5, ..token() }
     }
 
     #[test]
@@ -210,7 +204,8 @@ mod tests {
         assert!((400..600).contains(&bursts), "{bursts} of 10000");
         let greedy = Parameters { temperature: 0.0, ..parameters };
         assert!((0..200).all(|seed| {
-            judge(r#"{"aggressive":true}"#, &Step { seed, parameters: greedy, ..step() }, &assessment()) == Verdict::proceed()
+            judge(r#"{"aggressive":true}"#, &Step { seed, parameters: greedy, ..step() }, &assessment())
+                == Verdict::proceed()
         }));
     }
 }

@@ -8,7 +8,12 @@ use super::{
 };
 use crate::{
     Error,
-    cli::{folders, hooks, meaning::policy_source, ranges, render::{page_width, quote}},
+    cli::{
+        folders, hooks,
+        meaning::policy_source,
+        ranges,
+        render::{page_width, quote},
+    },
     settings::{PolicySource, Speaker},
 };
 use plugin_api::Role;

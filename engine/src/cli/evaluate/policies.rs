@@ -68,8 +68,10 @@ pub fn signals(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let bits: Vec<Vec<(usize, f64, f64)>> =
-        judged.iter().map(|tokens| tokens.iter().map(|token| (token.at, token.bits, token.entropy)).collect()).collect();
+    let bits: Vec<Vec<(usize, f64, f64)>> = judged
+        .iter()
+        .map(|tokens| tokens.iter().map(|token| (token.at, token.bits, token.entropy)).collect())
+        .collect();
     if let Some(threshold) = worst_bits(&bits) {
         for (reply, judged) in replies.iter_mut().zip(&judged) {
             reply.faults = bad_tokens(reply, judged, threshold);
@@ -117,10 +119,16 @@ pub fn retraction(
     bar.finish_and_clear();
     let improved = improved(&judged, args.seed);
     if args.json {
-        print_json(&line(&serde_json::json!({ "task": task.name(), "forks": all, "judged": judged.len(), "improved": improved }))?)?;
+        print_json(&line(
+            &serde_json::json!({ "task": task.name(), "forks": all, "judged": judged.len(), "improved": improved }),
+        )?)?;
         return Ok(ExitCode::SUCCESS);
     }
-    let told = format!("{all} changes in {} replies, {} of them judged, {SAMPLES} samples of each line\n", task.sample(args.limit, args.seed).len(), judged.len());
+    let told = format!(
+        "{all} changes in {} replies, {} of them judged, {SAMPLES} samples of each line\n",
+        task.sample(args.limit, args.seed).len(),
+        judged.len()
+    );
     let found = improved.map_or("nothing was changed, so nothing is known".into(), |improved| improved.to_string());
     print(&format!("{told}{found}\n"))
 }
@@ -172,7 +180,10 @@ fn known(task: &Task, args: &EvalArgs) -> Result<(), Error> {
             task.name()
         ))),
         Kind::Open | Kind::Generate => Ok(()),
-        _ => Err(Error::Input(format!("`{}` is no task whose replies are written; `maths` and `stories` are", task.name()))),
+        _ => Err(Error::Input(format!(
+            "`{}` is no task whose replies are written; `maths` and `stories` are",
+            task.name()
+        ))),
     }
 }
 

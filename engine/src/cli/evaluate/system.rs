@@ -104,7 +104,8 @@ pub fn other(path: &Path, settings: &Settings) -> Result<Settings, Error> {
 pub fn best(results: &[Results]) -> usize {
     let right = |results: &Results| results.items.iter().filter(|item| item.is_right()).count();
     let bits = |item: &Item| item.figure(open::BITS).map(|bits| bits.sum);
-    let nats = |results: &Results| results.items.iter().filter_map(|item| item.nats.or_else(|| bits(item))).sum::<f64>();
+    let nats =
+        |results: &Results| results.items.iter().filter_map(|item| item.nats.or_else(|| bits(item))).sum::<f64>();
     let better = |&a: &usize, &b: &usize| {
         let (a, b) = (&results[a], &results[b]);
         right(b).cmp(&right(a)).then(nats(a).total_cmp(&nats(b)))

@@ -86,7 +86,8 @@ fn others<'a>(prompts: &'a [String], own: &str) -> Vec<&'a str> {
 /// A text from the word in its middle on: what a model writes once the prompt is far away.
 fn second_half(text: &str) -> &str {
     let half = text.len() / 2;
-    let middle = (half..text.len()).find(|&at| text.is_char_boundary(at) && text[at..].starts_with(char::is_whitespace));
+    let middle =
+        (half..text.len()).find(|&at| text.is_char_boundary(at) && text[at..].starts_with(char::is_whitespace));
     &text[middle.unwrap_or(0)..]
 }
 

@@ -16,6 +16,9 @@ pub(super) const START: Path = Path(0);
 /// Memory for rows. Where one is missing after a rewind it is decoded again.
 const KEPT_BYTES: usize = 24 << 20;
 
+/// So many rows are put in order at each use; of more, those that were made first go first.
+const FEW: usize = 256;
+
 /// Rows that are kept at least: those of all heads that there can be, and of a few tokens before. With fewer, heads would take
 /// each other's rows away, and each would be decoded again and again.
 const LEAST_KEPT: usize = MOST + 8;
@@ -97,10 +100,20 @@ impl Paths {
 
     /// Whether there is a row, which is needed and goes later than others.
     pub fn touch(&mut self, path: Path) -> bool {
+        if self.at(path).row.is_none() {
+            return false;
+        }
+        // Where there is room for thousands none goes soon.
+        if self.kept.len() <= FEW {
+            self.move_to_the_end(path);
+        }
+        true
+    }
+
+    fn move_to_the_end(&mut self, path: Path) {
         let place = self.kept.iter().rposition(|&kept| kept == path);
         let newest = place.and_then(|place| self.kept.remove(place));
         self.kept.extend(newest);
-        newest.is_some()
     }
 
     /// Keeps a row, which `fill` makes in buffers that may hold another.
@@ -108,10 +121,14 @@ impl Paths {
         let mut row = self.spare.pop().unwrap_or_default();
         fill(&mut row);
         let most = (KEPT_BYTES / row.size().max(1)).max(LEAST_KEPT);
-        let place = &mut self.places[path.0 as usize];
-        (place.row, place.is_ill) = (Some(Arc::new(row)), false);
-        self.kept.retain(|&kept| kept != path);
-        self.kept.push_back(path);
+        self.places[path.0 as usize].is_ill = false;
+        match self.places[path.0 as usize].row.replace(Arc::new(row)) {
+            Some(before) => {
+                self.spare.extend(Arc::into_inner(before));
+                self.move_to_the_end(path);
+            }
+            None => self.kept.push_back(path),
+        }
         while self.kept.len() > most {
             if let Some(oldest) = self.kept.pop_front() {
                 self.drop_row(oldest);
