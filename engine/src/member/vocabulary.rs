@@ -307,6 +307,15 @@ mod tests {
     }
 
     #[test]
+    fn numbers_are_digits_with_a_space_before_them_at_most() {
+        let pieces = ["", "7", " 42", "4a", " ", "3.5", "  1", "٣"];
+        let vocabulary = vocabulary(&pieces, &[], &[0]);
+        let numbers: Vec<&str> =
+            (0..).zip(pieces).filter(|(unit, _)| vocabulary.is_number(*unit)).map(|(_, piece)| piece).collect();
+        assert_eq!(numbers, ["7", " 42"]);
+    }
+
+    #[test]
     fn all_ends_of_text_are_one_unit() {
         let vocabulary = vocabulary(&["", "", "a", "b"], &[], &[0, 1]);
         let row = row(&vocabulary, &[1.0, 2.0, 0.5, 0.5]);

@@ -346,6 +346,17 @@ fn the_repeat_penalty_is_that_of_tokens_and_leaves_a_distribution() {
     }
 }
 
+#[test]
+fn the_repeat_penalty_leaves_numbers_alone() {
+    const DIGITS: [&[u8]; 4] = [b"", b"1", b"a", b"2"];
+    let draws = |text: &[&[u8]], repeat_penalty| {
+        let parameters = Parameters { temperature: 1.0, top_p: 1.0, min_p: 0.0, repeat_penalty, top_k: 0 };
+        continuations(&mut ill(&DIGITS, Heads::Usual, 5, Fault::Nowhere).0, text, parameters)
+    };
+    assert_eq!(draws(&[b"1", b"2", b"1"], 1.5), draws(&[b"1", b"2", b"1"], 1.0));
+    assert_ne!(draws(&[b"1", b"a", b"1"], 1.5), draws(&[b"1", b"a", b"1"], 1.0));
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 200, failure_persistence: None, ..ProptestConfig::default() })]
     #[test]
