@@ -258,3 +258,17 @@ pub enum Prompt {
     /// A text that is tokenised already, after the models' beginning-of-text token; for scoring.
     Tokens(Vec<u32>),
 }
+
+impl Prompt {
+    /// What the person wrote last; empty where that is not a text.
+    pub fn words(&self) -> &str {
+        match self {
+            Self::Text(text) => text,
+            Self::Chat(messages) => {
+                let said = messages.iter().rev().find(|message| message.role == Speaker::User);
+                said.map_or("", |message| &message.content)
+            }
+            Self::Tokens(_) => "",
+        }
+    }
+}

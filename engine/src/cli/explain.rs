@@ -1,6 +1,6 @@
 //! Why the last reply is as it is: for `/why`, and as a page for `--explain`.
 
-use crate::{Error, engine::Engine, files, settings::Prompt, settings::Speaker, trace::Watch};
+use crate::{Error, engine::Engine, files, settings::Prompt, trace::Watch};
 use ::measure::{
     explain::{Account, Which, why},
     page::Page,
@@ -34,7 +34,7 @@ impl Explaining {
     pub fn reply(&mut self, engine: &Engine, prompt: &Prompt) -> Result<(), Error> {
         self.replies += 1;
         let title = format!("Reply {}", self.replies);
-        let account = self.watch.kept().account(&title, said(prompt), engine.policies());
+        let account = self.watch.kept().account(&title, prompt.words(), engine.policies());
         if let Some((file, page)) = &mut self.page {
             *page = std::mem::replace(page, Page::new("")).account(&account);
             std::fs::write(&*file, page.render())
@@ -53,17 +53,5 @@ impl Explaining {
             Err(_) => Which::Text(what),
         };
         Ok(why(account, which, width))
-    }
-}
-
-/// The newest that was said.
-fn said(prompt: &Prompt) -> &str {
-    match prompt {
-        Prompt::Text(text) => text,
-        Prompt::Chat(messages) => {
-            let asked = messages.iter().rev().find(|message| message.role == Speaker::User);
-            asked.map_or("", |message| &message.content)
-        }
-        Prompt::Tokens(_) => "",
     }
 }

@@ -5,7 +5,7 @@ use crate::{
     engine::Engine,
     memory::{Memory, MemoryError, ModelHashes, ModelRecord, Record, Session},
     reply::Reply,
-    settings::{ModelSource, Prompt, Settings, Speaker},
+    settings::{ModelSource, Prompt, Settings},
 };
 use std::{path::Path, time::Duration};
 
@@ -62,7 +62,7 @@ impl Log {
                 "stop": settings.stop,
             }),
         };
-        self.memory.append(&Record::new(words(prompt), reply, &session))
+        self.memory.append(&Record::new(prompt.words(), reply, &session))
     }
 
     /// What was repaired, once.
@@ -82,16 +82,4 @@ fn own(model: &ModelSource) -> serde_json::Value {
 /// As it was typed: 0.7 and not 0.699999988.
 fn short(value: f32) -> f64 {
     value.to_string().parse().unwrap_or(f64::from(value))
-}
-
-/// What the person wrote last.
-fn words(prompt: &Prompt) -> &str {
-    match prompt {
-        Prompt::Text(text) => text,
-        Prompt::Chat(messages) => {
-            let said = messages.iter().rev().find(|message| message.role == Speaker::User);
-            said.map_or("", |message| &message.content)
-        }
-        Prompt::Tokens(_) => "",
-    }
 }

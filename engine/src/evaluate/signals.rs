@@ -1,6 +1,6 @@
 //! Replies with what the hooks saw of each token: what signals are measured on.
 
-use super::{Judged, seed_of};
+use super::seed_of;
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::settings::Prompt;
@@ -32,11 +32,11 @@ impl Engine {
     }
 }
 
-/// The tokens of a reply at which a judge finds an error begin, where what it finds bad costs at least `threshold` bits.
-pub fn bad_tokens(reply: &Reply, judged: &[Judged], threshold: f64) -> Vec<usize> {
-    let triples: Vec<_> = judged.iter().map(|token| (token.at, token.bits, token.entropy)).collect();
+/// The tokens of a reply at which a judge finds an error begin, where what it finds bad costs at least `threshold` bits. Each of the
+/// judge's tokens is its first byte, its bits, and the entropy of its row in bits.
+pub fn bad_tokens(reply: &Reply, judged: &[(usize, f64, f64)], threshold: f64) -> Vec<usize> {
     let mut bad: Vec<usize> =
-        measure::signals::first_bad(&triples, threshold).into_iter().filter_map(|byte| reply.token_at(byte)).collect();
+        measure::signals::first_bad(judged, threshold).into_iter().filter_map(|byte| reply.token_at(byte)).collect();
     bad.dedup();
     bad
 }

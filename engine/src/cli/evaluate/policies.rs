@@ -42,10 +42,7 @@ pub fn signals(
 ) -> Result<ExitCode, Error> {
     let is_open = task.kind() == Kind::Open;
     known(task, args)?;
-    let mut judge = match &args.judge {
-        Some(file) => Some(texts::load(file, settings, look, admission)?),
-        None => None,
-    };
+    let mut judge = judge_of(task, settings, look, admission, args)?;
     let mut engine = progress::load(of_task(settings, task, 1), look, admission)?;
     let watch = engine.watch();
     let items = task.sample(args.limit, args.seed);
@@ -54,8 +51,9 @@ pub fn signals(
     for item in items {
         let watched = engine.watched(item, args.seed, &watch)?;
         let mut reply = Reply { id: item.id.clone(), tokens: watched.tokens, faults: Vec::new(), is_wrong: None };
-        if let Some(judge) = judge.as_mut().filter(|_| is_open && !reply.tokens.is_empty()) {
-            judged.push(judge.judge(&item.prompt, &watched.text)?);
+        if let Some(judge) = judge.as_mut().filter(|_| !reply.tokens.is_empty()) {
+            let tokens = judge.judge(&item.prompt, &watched.text)?;
+            judged.push(tokens.iter().map(|token| (token.at, token.bits, token.entropy)).collect::<Vec<_>>());
         } else if let (false, Some(reference)) = (is_open, reference(item)) {
             let is_wrong = !task.grade(item, &watched.text).right();
             reply.is_wrong = Some(is_wrong);
@@ -68,11 +66,7 @@ pub fn signals(
         bar.inc(1);
     }
     bar.finish_and_clear();
-    let bits: Vec<Vec<(usize, f64, f64)>> = judged
-        .iter()
-        .map(|tokens| tokens.iter().map(|token| (token.at, token.bits, token.entropy)).collect())
-        .collect();
-    if let Some(threshold) = worst_bits(&bits) {
+    if let Some(threshold) = worst_bits(&judged) {
         for (reply, judged) in replies.iter_mut().zip(&judged) {
             reply.faults = bad_tokens(reply, judged, threshold);
         }
@@ -97,10 +91,7 @@ pub fn retraction(
     if settings.policies.is_empty() {
         return Err(Error::Input("name the policy whose changes are judged with `--policy`".into()));
     }
-    let mut judge = match &args.judge {
-        Some(file) if task.kind() == Kind::Open => Some(texts::load(file, settings, look, admission)?),
-        _ => None,
-    };
+    let mut judge = judge_of(task, settings, look, admission, args)?;
     let mut engine = progress::load(of_task(settings, task, 1), look, admission)?;
     let watch = engine.watch();
     let without = Settings { policies: Vec::new(), ..of_task(settings, task, SAMPLES) };
@@ -154,6 +145,18 @@ fn judge_fork(
     let kept = kept.iter().map(&mut score).collect::<Result<_, Error>>()?;
     let changed = changed.iter().map(&mut score).collect::<Result<_, Error>>()?;
     Ok(Judged { item: item.id.clone(), kept, changed })
+}
+
+/// The model that judges open-ended text; elsewhere an answer is right or wrong.
+fn judge_of(
+    task: &Task,
+    settings: &Settings,
+    look: Look,
+    admission: Admission,
+    args: &EvalArgs,
+) -> Result<Option<Engine>, Error> {
+    let file = args.judge.as_deref().filter(|_| task.kind() == Kind::Open);
+    file.map(|file| texts::load(file, settings, look, admission)).transpose()
 }
 
 /// Some forks of a reply: the one in the middle and the last, so that not all are beginnings.

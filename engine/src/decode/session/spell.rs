@@ -172,7 +172,7 @@ impl Session {
 
     /// What may be written behind `len` bytes.
     fn collect(&mut self, len: usize, factors: &[f64], shares: &[f64], workspace: &mut Workspace) -> Candidates {
-        let step = self.where_it_stands();
+        let watched = self.chain.is_watched().then(|| self.where_it_stands());
         let Self { text, transcript, vocabulary, parameters, piece, chain, .. } = self;
         let parameters = parameters.now();
         let mut cuts = transcript.cuts();
@@ -195,7 +195,7 @@ impl Session {
         candidates.lengthen();
         candidates.ban(&bans);
         candidates.weigh(shares, factors);
-        if chain.is_watched() {
+        if let Some(step) = watched {
             chain.watch_choices(&step, &candidates.likeliest(MOST_CANDIDATES));
         }
         candidates.truncate(&parameters, &mut workspace.truncation);
