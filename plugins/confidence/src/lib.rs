@@ -7,7 +7,7 @@
 //! unit between members of equal standing, most where one is all but certain: it knows the next digit, say. Squared it would answer as
 //! many problems, and gain less on stories (docs/measurements.md). Measured on 100 kB of stories, on which `s` and the decay
 //! were chosen too: change of the bits per byte against the best member of a pair, in windows of 255 units, each from
-//! nothing, with certainty to the power of ½; today's costs the first pair 0.2 % of them:
+//! nothing, with certainty to the power of ½:
 //!
 //! | members | best member | this fusion |
 //! |---|---|---|
