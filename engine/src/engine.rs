@@ -1,9 +1,9 @@
 //! The engine as a program sees it: load members and hooks, stream replies.
 
-use crate::decode::{Decoder, Limits, Request};
+use crate::decode::{Decoder, Limits, Request, Shape};
 use crate::error::Error;
 use crate::events::Event;
-use crate::hooks::chain::HookInfo;
+use crate::hooks::chain::{Chain, HookInfo};
 use crate::member::{MemberError, Unit, load};
 use crate::registry;
 use crate::reply::Reply;
@@ -186,6 +186,7 @@ impl Engine {
             stop: settings.stop.clone(),
             context_shift: settings.context_shift,
             draft: settings.draft,
+            shape: Shape::default(),
         }
     }
 
@@ -198,7 +199,66 @@ impl Engine {
     /// [`Engine::session`] for a request with its own seed, parameters and bounds.
     pub fn open(self: &Arc<Self>, request: Request) -> Result<Session, Error> {
         let prompt = request.prompt.clone();
-        Session::begin(self.clone(), request).map_err(|error| self.refused(&prompt, error))
+        Session::begin(self.clone(), request, None).map_err(|error| self.refused(&prompt, error))
+    }
+
+    /// [`Engine::open`], where `recorder` sees what its hooks are asked.
+    #[cfg(feature = "serve")]
+    pub(crate) fn open_watched(
+        self: &Arc<Self>,
+        request: Request,
+        recorder: Option<crate::hooks::chain::Recorder>,
+    ) -> Result<Session, MemberError> {
+        Session::begin(self.clone(), request, recorder)
+    }
+
+    /// A step of all sessions; false where there is nothing to do.
+    #[cfg(feature = "serve")]
+    pub(crate) fn step(&self) -> bool {
+        self.core().step()
+    }
+
+    /// Does something with the hooks of all texts, those to come and those that are open. The first error ends it.
+    #[cfg(feature = "serve")]
+    pub(crate) fn each_chain(&self, act: &mut dyn FnMut(&mut Chain) -> Result<(), Error>) -> Result<(), Error> {
+        self.core().chains().try_for_each(act)
+    }
+
+    /// Takes over changed files for the texts to come; lines for the user.
+    #[cfg(feature = "serve")]
+    pub(crate) fn take_over_files(&self) -> Vec<String> {
+        let chain = &mut self.core().decoder.chain;
+        let mut lines = Vec::new();
+        chain.reload_changed(&mut |reloaded| {
+            lines.push(crate::events::reload_line(&reloaded.file, reloaded.version, reloaded.milliseconds));
+        });
+        lines.extend(chain.take_notices());
+        lines
+    }
+
+    /// What units are, for who speaks them from outside.
+    #[cfg(feature = "serve")]
+    pub(crate) fn speech(&self) -> &load::Speech {
+        &self.loaded.speech
+    }
+
+    /// A text in units. With `special`, control tokens that stand in it as text are control tokens.
+    #[cfg(feature = "serve")]
+    pub(crate) fn units_of_text(&self, text: &str, special: bool) -> Result<Vec<Unit>, Error> {
+        if special { self.loaded.units_with_control(text) } else { self.loaded.units_of(text) }
+    }
+
+    /// A unit as text: its bytes, or the name of a control token. `None` where there is no such unit.
+    #[cfg(feature = "serve")]
+    pub(crate) fn text_of_unit(&self, unit: Unit) -> Option<Vec<u8>> {
+        self.loaded.text_of_unit(unit)
+    }
+
+    /// The bytes of each unit.
+    #[cfg(feature = "serve")]
+    pub(crate) fn bytes_of_units(&self) -> Box<dyn Fn(Unit) -> Vec<u8> + Send> {
+        let vocabulary = self.speech().vocabulary.clone();
+        Box::new(move |unit| vocabulary.bytes(unit).to_vec())
     }
 
     /// Why a prompt cannot be read, with what can be done.
@@ -235,7 +295,7 @@ impl Engine {
         let context = self.context();
         let questions = match prompt {
             Prompt::Chat(messages) => messages.iter().filter(|message| message.role == Speaker::User).count(),
-            Prompt::Text(_) | Prompt::Tokens(_) => 1,
+            Prompt::Text(_) | Prompt::Raw(_) | Prompt::Tokens(_) => 1,
         };
         let (what, cure) = if questions > 1 && !self.settings.context_shift {
             ("conversation", "take turns back, start anew, or let --context-shift drop the oldest ones")

@@ -111,7 +111,8 @@ impl Session {
             _ if std::mem::take(&mut self.piece.ends) => self.vocabulary.end(),
             Some(&byte) => Unit::from(byte),
             None => {
-                let drawn = self.piece.candidates.draw(&open, noise).unwrap_or(fusion.statistics.top_unit);
+                let drawn = self.piece.candidates.draw(&open, noise);
+                let drawn = drawn.unwrap_or_else(|| self.form.best(&fusion.row).unwrap_or(self.vocabulary.end()));
                 self.drafts.pretended(self.request.seed, position).unwrap_or(drawn)
             }
         };
@@ -173,7 +174,7 @@ impl Session {
     /// What may be written behind `len` bytes.
     fn collect(&mut self, len: usize, factors: &[f64], shares: &[f64], workspace: &mut Workspace) -> Candidates {
         let watched = self.chain.is_watched().then(|| self.where_it_stands());
-        let Self { text, transcript, vocabulary, parameters, piece, chain, .. } = self;
+        let Self { text, transcript, vocabulary, parameters, piece, chain, form, .. } = self;
         let parameters = parameters.now();
         let mut cuts = transcript.cuts();
         if !transcript.open().is_empty() {
@@ -193,6 +194,9 @@ impl Session {
         let banned = |&unit: &Unit| if unit == end { Some(Vec::new()) } else { transcript.pieces.bytes(unit) };
         let bans: Vec<Vec<u8>> = bans.filter_map(banned).collect();
         candidates.lengthen();
+        if !form.allows(end) {
+            candidates.retain(|bytes| !bytes.is_empty());
+        }
         candidates.ban(&bans);
         candidates.weigh(shares, factors);
         if let Some(step) = watched {
@@ -254,14 +258,16 @@ impl Session {
         let index = self.transcript.len();
         let (text, stopped) = self.transcript.push(record, &bytes);
         self.words.push(self.piece.word.clone());
-        self.transcript.certain = self.transcript.len() - self.retractable();
+        self.note_certain();
         let committed = self.transcript.text().shown_len_at(self.transcript.certain);
         self.tell_unit(index, &text, committed, out);
         if stopped {
             return Break(EndReason::StopString);
         }
-        self.parameters.decay();
-        self.assess(out)?;
+        if index >= self.request.shape.given.len() {
+            self.parameters.decay();
+            self.assess(out)?;
+        }
         // Unless it was taken back.
         let stands = self.transcript.len() == index + 1;
         self.begin_piece();
@@ -274,6 +280,10 @@ impl Session {
         self.words.truncate(self.transcript.len());
         let word = self.words.last().cloned().unwrap_or_else(|| Word::new(self.members.names.len()));
         self.piece = Piece::new(word);
+        if let Some(given) = self.given(0) {
+            // Of what is no byte nothing can be written.
+            self.piece.forced = given.iter().filter_map(|&unit| u8::try_from(unit).ok()).collect();
+        }
     }
 
     /// The piece begins anew.
