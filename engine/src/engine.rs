@@ -14,7 +14,7 @@ use plugin_api::Parameters;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 pub use crate::member::load::{
     MemberInfo, SharedVocabulary, member_names, model_files, read_vocabulary, shared_vocabulary, try_model,
@@ -27,6 +27,8 @@ pub struct Engine {
     settings: Settings,
     core: Mutex<Core>,
     loaded: load::Loaded,
+    /// The vocabulary as constraints see it, from the first one on.
+    constrained: OnceLock<Result<constrain::Units, String>>,
 }
 
 impl Engine {
@@ -50,7 +52,7 @@ impl Engine {
         let (ensemble, loaded) = load::load(&settings, progress)?;
         let weights: Vec<f32> = settings.models.iter().map(|model| model.weight).collect();
         let core = Mutex::new(Core::new(Decoder::new(ensemble, chain, &weights)));
-        let mut engine = Self { core, settings, loaded };
+        let mut engine = Self { core, settings, loaded, constrained: OnceLock::new() };
         if let Some(trace) = trace {
             engine.record(trace).map_err(|error| no_trace(&engine.settings, &error))?;
         }
@@ -259,6 +261,17 @@ impl Engine {
     pub(crate) fn bytes_of_units(&self) -> Box<dyn Fn(Unit) -> Vec<u8> + Send> {
         let vocabulary = self.speech().vocabulary.clone();
         Box::new(move |unit| vocabulary.bytes(unit).to_vec())
+    }
+
+    /// A constraint for a reply, at its beginning: what [`Shape::constraint`](crate::decode::Shape::constraint) takes. The first one takes a moment,
+    /// some 100 ms for 150,000 tokens, to make a trie of the vocabulary. An error says what is wrong with the constraint.
+    pub fn constraint(&self, constraint: &constrain::Constraint) -> Result<constrain::State, String> {
+        let units = self.constrained.get_or_init(|| {
+            let vocabulary = &self.loaded.speech.vocabulary;
+            let piece = |unit| if vocabulary.can_emit(unit) { vocabulary.bytes(unit).to_vec() } else { Vec::new() };
+            constrain::Units::new(&(0..vocabulary.len() as Unit).map(piece).collect::<Vec<_>>(), vocabulary.end())
+        });
+        units.as_ref().map_err(String::clone)?.open(constraint)
     }
 
     /// Why a prompt cannot be read, with what can be done.

@@ -93,7 +93,7 @@ impl Candidates {
     }
 
     /// Leaves out what may not come.
-    pub fn retain(&mut self, may_come: impl Fn(&[u8]) -> bool) {
+    pub fn retain(&mut self, mut may_come: impl FnMut(&[u8]) -> bool) {
         self.strings.retain(|string| may_come(&string.bytes));
     }
 

@@ -166,12 +166,13 @@ impl Session {
         parts: Parts,
         members: Arc<Members>,
         vocabulary: Arc<Vocabulary>,
-        request: Request,
+        mut request: Request,
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, Box<(Parts, MemberError)>> {
         let began = Instant::now();
         let Parts { mut text, chain } = parts;
         let mut prompt = request.prompt.clone();
+        let form = Form::new(&mut request.shape);
         text.heed(&interrupted);
         let (primed, dropped_messages) = match shift::prime(&mut text, &mut prompt, request.context_shift) {
             Ok(primed) => primed,
@@ -191,7 +192,7 @@ impl Session {
         Ok(Self {
             transcript: Transcript::new(members.names.len(), request.limits.n_predict as usize, stop),
             drafts: Drafts::new(request.draft),
-            form: Form::new(&request.shape),
+            form,
             piece: Piece::new(Word::new(members.names.len())),
             words: Vec::new(),
             parameters: Adapted::new(request.parameters),

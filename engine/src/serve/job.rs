@@ -47,7 +47,7 @@ fn shape(engine: &Engine, job: &Job, end: u32) -> Result<Shape, Refusal> {
     if job.ignore_end {
         bias.push((end, f32::NEG_INFINITY));
     }
-    Ok(Shape { given: job.given.clone(), bias })
+    Ok(Shape { given: job.given.clone(), bias, constraint: None })
 }
 
 fn prompt(engine: &Engine, prompt: &backend::Prompt) -> Result<Prompt, Refusal> {

@@ -30,18 +30,20 @@ impl Session {
             let recent = &self.penalised(&[]);
             let bans = self.transcript.attempts.bans(step.position);
             let is_free = self.form.is_free();
-            let row = self.form.shape(&fusion.row);
+            let rows = self.text.rows(self.transcript.seen().len()).unwrap_or_default();
+            let shaped = self.form.follow(self.transcript.units()).and_then(|()| self.form.shape(&fusion.row, &rows));
+            let row = match shaped {
+                Ok(row) => row,
+                Err(why) => return Break(cannot_go_on(&why, out)),
+            };
             let selection = shortlist.select(row, fusion.offset, bans, recent, &parameters);
             if selection.candidates.is_empty() {
-                let why = "none of the units that may come next is possible";
-                out(&Event::Notice { text: format!("{why}; the text so far stands").into() });
-                return Break(EndReason::Failed);
+                return Break(cannot_go_on("none of the tokens that may come next is possible", out));
             }
             let noise = Noise::at(self.request.seed, step.position, step.attempt);
             let drawn = sampler.draw(selection.candidates, recent, &parameters, noise);
             let unit = self.drafts.pretended(self.request.seed, step.position).unwrap_or(drawn);
             let likeliest = if is_free { fusion.likeliest_but(bans) } else { likeliest_but(row, bans) };
-            let Some(rows) = self.rows() else { return Continue(unit) };
             let probabilities = member_probabilities(&rows, unit);
             let stands = (self.transcript.window(), likeliest);
             let token = candidate(&self.vocabulary, &self.members, fusion, stands, unit, &probabilities);
@@ -209,6 +211,12 @@ impl Session {
         let noise = Noise::at(self.request.seed, position, attempts.count(position));
         Some(workspace.sampler.draw(selection.candidates, recent, &parameters, noise))
     }
+}
+
+/// Why a reply whose shape nothing can fill ends.
+pub(super) fn cannot_go_on(why: &str, out: Observer) -> EndReason {
+    out(&Event::Notice { text: format!("what the reply has to look like cannot go on here: {why}; the text so far stands").into() });
+    EndReason::Failed
 }
 
 /// What hooks see of a unit that could come next behind the units of a window, with what each member gave it, where the likeliest

@@ -5,7 +5,7 @@
 //! together have it, with penalties, truncation and temperature as in tokens. Inside a word a member counts as much as it has
 //! made the word's beginning likely, so that no word is begun by one and ended by another that would never have begun it so.
 
-use super::judge::leader;
+use super::judge::{cannot_go_on, leader};
 use super::{Flow, Observer, Session, Workspace};
 use crate::decode::candidates::{Candidates, Drawn, weights};
 use crate::decode::window::UnitRecord;
@@ -103,6 +103,9 @@ impl Session {
             }
         }
         self.piece.candidates.weigh(&shares, &factors);
+        if let Err(why) = self.form.follow(self.transcript.units()) {
+            return Break(cannot_go_on(&why, out));
+        }
         if self.piece.candidates.is_empty() {
             self.piece.candidates = self.collect(len, &factors, &shares, workspace);
         }
@@ -111,8 +114,17 @@ impl Session {
             _ if std::mem::take(&mut self.piece.ends) => self.vocabulary.end(),
             Some(&byte) => Unit::from(byte),
             None => {
-                let drawn = self.piece.candidates.draw(&open, noise);
-                let drawn = drawn.unwrap_or_else(|| self.form.best(&fusion.row).unwrap_or(self.vocabulary.end()));
+                let drawn = match self.piece.candidates.draw(&open, noise) {
+                    Some(drawn) => drawn,
+                    None => {
+                        let rows = self.text.rows(len).unwrap_or_default();
+                        match self.form.best(&fusion.row, &rows) {
+                            Ok(Some(best)) => best,
+                            Ok(None) => return Break(cannot_go_on("none of the bytes that may come next is possible", out)),
+                            Err(why) => return Break(cannot_go_on(&why, out)),
+                        }
+                    }
+                };
                 self.drafts.pretended(self.request.seed, position).unwrap_or(drawn)
             }
         };
@@ -194,8 +206,8 @@ impl Session {
         let banned = |&unit: &Unit| if unit == end { Some(Vec::new()) } else { transcript.pieces.bytes(unit) };
         let bans: Vec<Vec<u8>> = bans.filter_map(banned).collect();
         candidates.lengthen();
-        if !form.allows(end) {
-            candidates.retain(|bytes| !bytes.is_empty());
+        if !form.is_free() {
+            candidates.retain(|bytes| form.allows_bytes(bytes, end));
         }
         candidates.ban(&bans);
         candidates.weigh(shares, factors);
