@@ -40,6 +40,25 @@ pub struct State {
     mask: Option<Mask>,
 }
 
+impl Clone for State {
+    fn clone(&self) -> Self {
+        Self {
+            units: self.units.clone(),
+            beginning: self.beginning.deep_clone(),
+            matcher: self.matcher.deep_clone(),
+            written: self.written.clone(),
+            has_ended: self.has_ended,
+            mask: self.mask.clone(),
+        }
+    }
+}
+
+impl std::fmt::Debug for State {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        formatter.debug_struct("State").field("written", &self.written).finish_non_exhaustive()
+    }
+}
+
 impl State {
     pub(crate) fn new(units: Units, beginning: Matcher) -> Result<Self, String> {
         if let Some(error) = beginning.get_error() {
@@ -137,6 +156,11 @@ impl State {
     /// Whether the end was written.
     pub fn has_ended(&self) -> bool {
         self.has_ended
+    }
+
+    /// The units written so far.
+    pub fn written(&self) -> &[u32] {
+        &self.written
     }
 
     /// How many units are written.

@@ -254,7 +254,7 @@ impl Task {
             let settings = Settings { policies: given_policies(&ensemble)?, ..self::ensemble(&ensemble)? };
             return Ok(Self { settings, look, ..Self::without_ensemble(Mode::ListHooks) });
         }
-        let settings = self::writing(ensemble, &args.writing, Settings::default().n_predict)?;
+        let settings = writing(ensemble, &args.writing, Settings::default().n_predict)?;
         let mode = mode(args.prompt, detail == Detail::Json, stdin)?;
         let (memory, trust) = (memory(&args.writing), is_trusted(ensemble));
         Ok(Self { mode, settings, look, memory, trust, explain: args.explain })
@@ -263,8 +263,8 @@ impl Task {
     /// A reply may be as long as the context, unless it is said how long.
     #[cfg(feature = "serve")]
     fn serve(args: super::args::ServeArgs) -> Result<Self, Error> {
-        let ensemble = self::ensemble(&args.ensemble)?;
-        let settings = self::writing(&args.ensemble, &args.writing, ensemble.ctx_size)?;
+        let all = ensemble(&args.ensemble)?;
+        let settings = writing(&args.ensemble, &args.writing, all.ctx_size)?;
         let settings = Settings { texts: args.parallel, ..settings };
         let look = Look { detail: Detail::Normal, color: !args.no_color };
         let (memory, trust) = (memory(&args.writing), is_trusted(&args.ensemble));

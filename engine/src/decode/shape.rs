@@ -79,7 +79,9 @@ impl Form {
                 let units = || mask.iter().map(|unit| unit as usize).filter(|&unit| unit < fused.len());
                 units().for_each(|unit| row[unit] = fused[unit]);
                 if row.iter().all(|&score| score == f32::NEG_INFINITY) {
-                    let given = |unit: usize| rows.iter().filter(|row| !row.abstains).map(|row| row.probabilities[unit]).sum::<f32>();
+                    let given = |unit: usize| {
+                        rows.iter().filter(|row| !row.abstains).map(|row| row.probabilities[unit]).sum::<f32>()
+                    };
                     units().for_each(|unit| row[unit] = given(unit).ln());
                 }
             }

@@ -3,11 +3,12 @@
 use crate::decode::{Limits, Request, Shape};
 use crate::engine::Engine;
 use crate::settings::{Message, Prompt, Speaker};
+use constrain::State;
 use plugin_api::Parameters;
 use serve::backend::{self, Job, Refusal, RefusalKind, Role, Sampling};
 
 /// What a job asks for, or what is wrong with it.
-pub(super) fn request(engine: &Engine, job: &Job) -> Result<Request, Refusal> {
+pub(super) fn request(engine: &Engine, job: &Job, constraint: Option<State>) -> Result<Request, Refusal> {
     let settings = engine.settings();
     let speech = engine.speech();
     let prompt = prompt(engine, &job.prompt)?;
@@ -21,7 +22,7 @@ pub(super) fn request(engine: &Engine, job: &Job) -> Result<Request, Refusal> {
     request.seed = job.seed.unwrap_or(settings.seed);
     request.stop.extend(job.stop.iter().filter(|stop| !stop.is_empty()).cloned());
     request.context_shift = settings.context_shift;
-    request.shape = shape(engine, job, speech.end.0)?;
+    request.shape = Shape { constraint, ..shape(engine, job, speech.end.0)? };
     Ok(request)
 }
 

@@ -14,7 +14,7 @@ use crate::hooks::chain::HookInfo;
 use crate::registry;
 use crate::reply::Reply;
 use plugin_api::Role;
-use serve::backend::{About, Change, Hook, Job, Knob, Refusal, RefusalKind};
+use serve::backend::{About, Change, Constraint, Hook, Job, Knob, Refusal, RefusalKind, Told};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::mpsc::{Sender, channel};
@@ -73,7 +73,20 @@ impl serve::Backend for Host {
 
     fn begin(&self, job: Job) {
         // Where nobody takes it the job is dropped, and its line tells that it is over.
-        let _ = self.orders.send(Order::Write(Box::new(job)));
+        let begin =
+            |orders: &Sender<Order>, job, constraint| drop(orders.send(Order::Write(Box::new(job), constraint)));
+        let Some(constraint) = job.constraint.clone() else { return begin(&self.orders, job, None) };
+        // A large grammar takes a while to compile, for which nobody else waits.
+        let (engine, orders) = (self.engine.clone(), self.orders.clone());
+        let compile = move || match engine.constraint(&own(constraint)) {
+            Ok(state) => begin(&orders, job, Some(state)),
+            Err(why) => {
+                let message = format!("what the reply has to look like cannot be used: {why}");
+                let refusal = Refusal { kind: RefusalKind::Invalid, message, param: Some("response_format") };
+                drop(job.line.tell(Told::Refused(refusal)));
+            }
+        };
+        drop(std::thread::Builder::new().name("grammar".into()).spawn(compile));
     }
 
     fn tokenize(&self, text: &str, special: bool) -> Result<Vec<u32>, Refusal> {
@@ -136,6 +149,13 @@ impl serve::Backend for Host {
         crate::files::replace(&path, text.as_bytes())
             .map_err(|error| failure(&format!("`{}` cannot be written: {error}", path.display())))?;
         Ok(self.engine.take_over_files())
+    }
+}
+
+fn own(constraint: Constraint) -> constrain::Constraint {
+    match constraint {
+        Constraint::Schema(schema) => constrain::Constraint::Schema(schema),
+        Constraint::Lark(grammar) => constrain::Constraint::Lark(grammar),
     }
 }
 

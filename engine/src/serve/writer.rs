@@ -9,6 +9,7 @@ use crate::events::{EndReason, Event};
 use crate::member::MemberError;
 use crate::session::Session;
 use crate::trace::MOST_CANDIDATES;
+use constrain::State;
 use serde_json::Value;
 use serve::backend::{Finish, Job, Line, MOST_ALTERNATIVES, Piece, Refusal, RefusalKind, Told, Untold};
 use std::collections::VecDeque;
@@ -18,7 +19,7 @@ use std::time::Duration;
 
 /// What the server's threads ask for.
 pub(super) enum Order {
-    Write(Box<Job>),
+    Write(Box<Job>, Option<State>),
 }
 
 /// How long it sleeps where every client is slow, and how often files of hooks are looked at where nobody writes.
@@ -95,17 +96,17 @@ impl Writer {
             };
             match order {
                 None => return false,
-                Some(Order::Write(job)) => self.begin(*job),
+                Some(Order::Write(job, constraint)) => self.begin(*job, constraint),
             }
         }
     }
 
-    fn begin(&mut self, job: Job) {
+    fn begin(&mut self, job: Job, constraint: Option<State>) {
         if job.line.is_gone() {
             return;
         }
         self.engine.take_over_files();
-        match self.open(&job) {
+        match self.open(&job, constraint) {
             Ok((session, request, choices)) => self.running.push(Running {
                 session,
                 request,
@@ -122,8 +123,8 @@ impl Writer {
         }
     }
 
-    fn open(&self, job: &Job) -> Result<(Session, Request, Option<Choices>), Refusal> {
-        let request = request(&self.engine, job)?;
+    fn open(&self, job: &Job, constraint: Option<State>) -> Result<(Session, Request, Option<Choices>), Refusal> {
+        let request = request(&self.engine, job, constraint)?;
         let speech = self.engine.speech();
         let is_wanted = job.alternatives > 0 || job.members;
         let wanted = is_wanted.then(|| Wanted {

@@ -215,7 +215,9 @@ impl Session {
 
 /// Why a reply whose shape nothing can fill ends.
 pub(super) fn cannot_go_on(why: &str, out: Observer) -> EndReason {
-    out(&Event::Notice { text: format!("what the reply has to look like cannot go on here: {why}; the text so far stands").into() });
+    out(&Event::Notice {
+        text: format!("what the reply has to look like cannot go on here: {why}; the text so far stands").into(),
+    });
     EndReason::Failed
 }
 

@@ -120,7 +120,9 @@ impl Session {
                         let rows = self.text.rows(len).unwrap_or_default();
                         match self.form.best(&fusion.row, &rows) {
                             Ok(Some(best)) => best,
-                            Ok(None) => return Break(cannot_go_on("none of the bytes that may come next is possible", out)),
+                            Ok(None) => {
+                                return Break(cannot_go_on("none of the bytes that may come next is possible", out));
+                            }
                             Err(why) => return Break(cannot_go_on(&why, out)),
                         }
                     }
