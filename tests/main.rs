@@ -23,6 +23,7 @@ mod regressions;
 mod rows;
 mod rules;
 mod scripts;
+mod serve;
 mod sessions;
 mod stock_scripts;
 mod terminal;

@@ -2,6 +2,7 @@
 
 pub mod double;
 pub mod gguf;
+pub mod http;
 pub mod program;
 #[cfg(target_os = "linux")]
 pub mod pty;
