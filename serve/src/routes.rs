@@ -66,7 +66,6 @@ fn cors(origins: Vec<HeaderValue>) -> CorsLayer {
         .max_age(Duration::from_secs(600))
 }
 
-#[expect(clippy::needless_pass_by_value, reason = "the layer's signature")]
 fn panicked(_: Box<dyn Any + Send>) -> axum::response::Response {
     Failure::internal("The server failed at this request. Its log says more.").into_response()
 }
