@@ -1,6 +1,6 @@
 //! Who gets in, who waits, and what becomes of those that leave or are sent away.
 
-use crate::client::{Answer, Server, finish, options};
+use crate::client::{Answer, Server, finish, options, parse};
 use crate::double::Manner;
 use serde_json::{Value, json};
 use serve::Options;
@@ -194,20 +194,21 @@ fn slow_heads_and_bodies_are_not_waited_for() {
 fn a_line_that_is_full_loses_nothing() {
     let fast = Manner { pace: Duration::ZERO, horizon: 5, retracts: true };
     let server = Server::start(fast, options());
-    let text = "Grüße the cat 5 € ".repeat(100);
-    let mut body = json!({"prompt": text, "stream": true, "max_tokens": 100_000});
+    let text = "Grüße the cat 5 € ".repeat(1500);
+    let mut body = json!({"prompt": text, "stream": true, "max_tokens": 100_000, "logprobs": 3});
     let mut socket = server.post_open("/v1/completions", &body);
     // The client reads a little, waits, and reads on.
     let mut begin = [0; 10];
     socket.read_exact(&mut begin).unwrap();
-    thread::sleep(Duration::from_millis(300));
-    let mut rest = String::new();
-    socket.read_to_string(&mut rest).unwrap();
-    assert!(rest.contains("[DONE]"));
+    server.until("the line is full", |server| server.double.seen.full.load(Ordering::SeqCst) > 0);
+    let mut bytes = begin.to_vec();
+    socket.read_to_end(&mut bytes).unwrap();
+    let events = parse(&bytes).events();
+    let own: Vec<&Value> = events.iter().map(|event| &event["choices"][0]).collect();
+    assert_eq!(own.iter().map(|choice| choice["text"].as_str().unwrap()).collect::<String>(), text);
     body["stream"] = json!(false);
-    assert_eq!(server.post("/v1/completions", &body).ok()["choices"][0]["text"], text);
-    body["stream"] = json!(true);
-    let events = server.post("/v1/completions", &body).events();
-    assert_eq!(events.iter().map(|event| event["choices"][0]["text"].as_str().unwrap()).collect::<String>(), text);
-    assert!(server.double.seen.full.load(Ordering::SeqCst) > 0);
+    let whole = server.post("/v1/completions", &body).ok();
+    assert_eq!(whole["choices"][0]["text"], text);
+    let parts = own.iter().filter_map(|choice| choice["logprobs"]["tokens"].as_array()).flatten();
+    assert_eq!(Value::Array(parts.cloned().collect()), whole["choices"][0]["logprobs"]["tokens"]);
 }

@@ -116,7 +116,7 @@ pub fn finish(mut socket: TcpStream) -> Answer {
     parse(&bytes)
 }
 
-fn parse(bytes: &[u8]) -> Answer {
+pub fn parse(bytes: &[u8]) -> Answer {
     let split = bytes.windows(4).position(|four| four == b"\r\n\r\n");
     let Some(split) = split else { return Answer { status: 0, head: String::new(), body: String::new() } };
     let head = String::from_utf8(bytes[..split].to_vec()).unwrap().to_ascii_lowercase();

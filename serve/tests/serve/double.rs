@@ -193,6 +193,11 @@ struct Course {
     job: Job,
     acts: VecDeque<Act>,
     units: Vec<u32>,
+    bytes: Vec<u8>,
+    /// Where each unit ends in the bytes.
+    ends: Vec<usize>,
+    /// So many units can no longer be taken back.
+    certain: usize,
     told: String,
     committed: usize,
     retracted: u32,
@@ -287,8 +292,22 @@ impl Course {
             pending.push_back(Told::Started { prompt_tokens: said.len() as u32, cached_tokens: 1, event });
         }
         let is_over = said.starts_with("refuse") || said.starts_with("silent");
-        let (units, told) = (Vec::new(), String::new());
-        Self { job, acts, units, told, committed: 0, retracted: 0, most, hold, pending, is_over }
+        let (units, bytes, ends, told) = (Vec::new(), Vec::new(), Vec::new(), String::new());
+        Self {
+            job,
+            acts,
+            units,
+            bytes,
+            ends,
+            certain: 0,
+            told,
+            committed: 0,
+            retracted: 0,
+            most,
+            hold,
+            pending,
+            is_over,
+        }
     }
 
     /// Whether it goes on.
@@ -324,11 +343,13 @@ impl Course {
         match self.acts.pop_front() {
             Some(Act::Write(unit)) => self.accept(unit),
             Some(Act::Retract(count)) => {
-                let count = count.min(self.hold).min(self.units.len());
+                let count = count.min(self.units.len() - self.certain);
                 seen.retracted.fetch_add(count, Ordering::SeqCst);
                 self.units.truncate(self.units.len() - count);
+                self.ends.truncate(self.units.len());
+                self.bytes.truncate(self.ends.last().copied().unwrap_or(0));
                 self.retracted += count as u32;
-                let remains = text_of(&self.units).len().min(self.told.len());
+                let remains = self.shown(self.text(self.units.len())).min(self.told.len());
                 let bytes = self.told.len() - remains;
                 self.told.truncate(remains);
                 let (index, units) = (self.units.len() as u32, count as u32);
@@ -344,14 +365,28 @@ impl Course {
 
     fn accept(&mut self, unit: u32) {
         self.units.push(unit);
-        let whole = text_of(&self.units);
+        self.bytes.extend(bytes_of(unit));
+        self.ends.push(self.bytes.len());
+        let whole = self.text(self.units.len());
         let stop = self.job.stop.iter().filter_map(|stop| whole.find(stop.as_str())).min();
         if let Some(at) = stop {
             let more = whole[self.told.len().min(at)..at].to_owned();
             self.tell(more, Some(unit));
             return self.end_with(Finish::Stop);
         }
-        // What could become a stop string is held back.
+        let shown = self.shown(whole);
+        let more = whole[self.told.len().min(shown)..shown].to_owned();
+        self.tell(more, Some(unit));
+    }
+
+    /// The whole characters of so many units.
+    fn text(&self, units: usize) -> &str {
+        let bytes = &self.bytes[..units.checked_sub(1).map_or(0, |last| self.ends[last])];
+        std::str::from_utf8(bytes).unwrap_or_else(|error| std::str::from_utf8(&bytes[..error.valid_up_to()]).unwrap())
+    }
+
+    /// How much of a text is told: what could become a stop string is held back.
+    fn shown(&self, whole: &str) -> usize {
         let mut shown = whole.len();
         for stop in &self.job.stop {
             for length in (1..stop.len()).filter(|length| stop.is_char_boundary(*length)) {
@@ -360,15 +395,15 @@ impl Course {
                 }
             }
         }
-        let more = whole[self.told.len().min(shown)..shown].to_owned();
-        self.tell(more, Some(unit));
+        shown
     }
 
     fn tell(&mut self, text: String, unit: Option<u32>) {
         self.told.push_str(&text);
-        let certain = self.units.len().saturating_sub(self.hold);
         let given = self.job.given.len().min(self.units.len());
-        self.committed = self.committed.max(text_of(&self.units[..certain.max(given)]).len().min(self.told.len()));
+        self.certain = self.certain.max(self.units.len().saturating_sub(self.hold)).max(given);
+        let shown = self.shown(self.text(self.certain));
+        self.committed = self.committed.max(shown.min(self.told.len()));
         let index = self.units.len() as u32 - 1;
         let piece = unit.map(|unit| piece(index, unit, self.job.alternatives, self.job.members));
         let event = json!({"type": "token", "index": index, "text": text, "confidence": 0.5});
@@ -376,7 +411,7 @@ impl Course {
     }
 
     fn end(&mut self, finish: Finish) {
-        let whole = text_of(&self.units);
+        let whole = self.text(self.units.len());
         if whole.len() > self.told.len() {
             let more = whole[self.told.len()..].to_owned();
             self.tell(more, None);

@@ -135,7 +135,7 @@ fn malformed_bodies_are_refused_and_leave_nothing_behind() {
             let mut socket = server.open();
             for _ in 0..2500 {
                 let (path, mut body) = bodies[random.below(bodies.len())].clone();
-                for _ in 0..=random.below(3) {
+                for _ in 0..random.below(3) {
                     random.change(&mut body);
                 }
                 let mut bytes = body.to_string().into_bytes();
@@ -171,7 +171,7 @@ fn malformed_bodies_are_refused_and_leave_nothing_behind() {
         clients.into_iter().map(|client| client.join().unwrap()).collect()
     });
     let good: usize = counts.iter().map(|[good, _]| good).sum();
-    assert!((500..9000).contains(&good), "{good} of 10000 were answered");
+    assert!((2000..8000).contains(&good), "{good} of 10000 were answered");
     server.until("all is given back", |server| {
         ["requests_in_flight", "jobs_queued", "jobs_running"]
             .iter()
