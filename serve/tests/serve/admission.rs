@@ -194,13 +194,15 @@ fn slow_heads_and_bodies_are_not_waited_for() {
 fn a_line_that_is_full_loses_nothing() {
     let fast = Manner { pace: Duration::ZERO, horizon: 5, retracts: true };
     let server = Server::start(fast, options());
-    let text = "Grüße the cat 5 € ".repeat(1500);
+    let text = "Grüße the cat 5 € ".repeat(450);
     let mut body = json!({"prompt": text, "stream": true, "max_tokens": 100_000, "logprobs": 3});
     let mut socket = server.post_open("/v1/completions", &body);
-    // The client reads a little, waits, and reads on.
+    // The client reads a little, waits, and reads on. Buffers are to be small compared with the reply.
+    socket2::SockRef::from(&socket).set_recv_buffer_size(4096).unwrap();
     let mut begin = [0; 10];
     socket.read_exact(&mut begin).unwrap();
     server.until("the line is full", |server| server.double.seen.full.load(Ordering::SeqCst) > 0);
+    socket2::SockRef::from(&socket).set_recv_buffer_size(4 << 20).unwrap();
     let mut bytes = begin.to_vec();
     socket.read_to_end(&mut bytes).unwrap();
     let events = parse(&bytes).events();

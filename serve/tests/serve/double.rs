@@ -210,21 +210,12 @@ struct Course {
 fn write(incoming: &Receiver<Job>, manner: Manner, max: u32, seen: &Seen) {
     let mut courses: Vec<Course> = Vec::new();
     loop {
-        let wait = if courses.is_empty() { Duration::from_millis(200) } else { manner.pace };
         loop {
-            let job = if wait.is_zero() {
-                incoming.try_recv().map_err(|_| RecvTimeoutError::Timeout)
-            } else {
-                incoming.recv_timeout(wait)
-            };
-            match job {
+            let wait = if courses.is_empty() { Duration::from_millis(200) } else { manner.pace };
+            match incoming.recv_timeout(wait) {
                 Ok(job) => courses.push(Course::new(job, manner, max)),
-                Err(RecvTimeoutError::Timeout) => break,
                 Err(RecvTimeoutError::Disconnected) if courses.is_empty() => return,
-                Err(RecvTimeoutError::Disconnected) => break,
-            }
-            if !manner.pace.is_zero() {
-                break;
+                Err(_) => break,
             }
         }
         courses.retain_mut(|course| {
