@@ -204,6 +204,7 @@ fn events() -> Vec<Value> {
             leader: "one".into(),
             members: members.as_slice().into(),
             committed: 0,
+            units: [].as_slice().into(),
         },
         Event::Adjust { policy: "calm".into(), version: 1, temperature: 0.5, repeat_penalty: 1.0, reason: "".into() },
         Event::Retract { index: 0, tokens: 1, bytes: 1, policy: "calm".into(), version: 1, reason: "".into() },

@@ -36,6 +36,7 @@ fn reply(engine: &mut Engine, prompt: &str, parameters: Parameters, seed: u64) -
         stop: Vec::new(),
         context_shift: true,
         draft: Default::default(),
+        shape: Default::default(),
     };
     for _ in 0..5 {
         let mut is_delayed = false;

@@ -34,6 +34,7 @@ fn text(engine: &mut Engine, prompt: &str, units: u32) -> String {
         stop: Vec::new(),
         context_shift: false,
         draft: Default::default(),
+        shape: Default::default(),
     };
     engine.decoder().reply(&request, &Arc::default(), &mut |_| {}).unwrap().reply.text
 }

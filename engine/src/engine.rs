@@ -1,9 +1,9 @@
 //! The engine as a program sees it: load members and hooks, stream replies.
 
-use crate::decode::{Decoder, Limits, Request};
+use crate::decode::{Decoder, Limits, Request, Shape};
 use crate::error::Error;
 use crate::events::Event;
-use crate::hooks::chain::HookInfo;
+use crate::hooks::chain::{Chain, HookInfo};
 use crate::member::{MemberError, Unit, load};
 use crate::registry;
 use crate::reply::Reply;
@@ -14,7 +14,7 @@ use plugin_api::Parameters;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
+use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 pub use crate::member::load::{
     MemberInfo, SharedVocabulary, member_names, model_files, read_vocabulary, shared_vocabulary, try_model,
@@ -27,6 +27,8 @@ pub struct Engine {
     settings: Settings,
     core: Mutex<Core>,
     loaded: load::Loaded,
+    /// The vocabulary as constraints see it, from the first one on.
+    constrained: OnceLock<Result<constrain::Units, String>>,
 }
 
 impl Engine {
@@ -50,7 +52,7 @@ impl Engine {
         let (ensemble, loaded) = load::load(&settings, progress)?;
         let weights: Vec<f32> = settings.models.iter().map(|model| model.weight).collect();
         let core = Mutex::new(Core::new(Decoder::new(ensemble, chain, &weights)));
-        let mut engine = Self { core, settings, loaded };
+        let mut engine = Self { core, settings, loaded, constrained: OnceLock::new() };
         if let Some(trace) = trace {
             engine.record(trace).map_err(|error| no_trace(&engine.settings, &error))?;
         }
@@ -186,6 +188,7 @@ impl Engine {
             stop: settings.stop.clone(),
             context_shift: settings.context_shift,
             draft: settings.draft,
+            shape: Shape::default(),
         }
     }
 
@@ -198,7 +201,77 @@ impl Engine {
     /// [`Engine::session`] for a request with its own seed, parameters and bounds.
     pub fn open(self: &Arc<Self>, request: Request) -> Result<Session, Error> {
         let prompt = request.prompt.clone();
-        Session::begin(self.clone(), request).map_err(|error| self.refused(&prompt, error))
+        Session::begin(self.clone(), request, None).map_err(|error| self.refused(&prompt, error))
+    }
+
+    /// [`Engine::open`], where `recorder` sees what its hooks are asked.
+    #[cfg(feature = "serve")]
+    pub(crate) fn open_watched(
+        self: &Arc<Self>,
+        request: Request,
+        recorder: Option<crate::hooks::chain::Recorder>,
+    ) -> Result<Session, MemberError> {
+        Session::begin(self.clone(), request, recorder)
+    }
+
+    /// A step of all sessions; false where there is nothing to do.
+    #[cfg(feature = "serve")]
+    pub(crate) fn step(&self) -> bool {
+        self.core().step()
+    }
+
+    /// Does something with the hooks of all texts, those to come and those that are open. The first error ends it.
+    #[cfg(feature = "serve")]
+    pub(crate) fn each_chain(&self, act: &mut dyn FnMut(&mut Chain) -> Result<(), Error>) -> Result<(), Error> {
+        self.core().chains().try_for_each(act)
+    }
+
+    /// Takes over changed files for the texts to come; lines for the user.
+    #[cfg(feature = "serve")]
+    pub(crate) fn take_over_files(&self) -> Vec<String> {
+        let chain = &mut self.core().decoder.chain;
+        let mut lines = Vec::new();
+        chain.reload_changed(&mut |reloaded| {
+            lines.push(crate::events::reload_line(&reloaded.file, reloaded.version, reloaded.milliseconds));
+        });
+        lines.extend(chain.take_notices());
+        lines
+    }
+
+    /// What units are, for who speaks them from outside.
+    #[cfg(feature = "serve")]
+    pub(crate) fn speech(&self) -> &load::Speech {
+        &self.loaded.speech
+    }
+
+    /// A text in units. With `special`, control tokens that stand in it as text are control tokens.
+    #[cfg(feature = "serve")]
+    pub(crate) fn units_of_text(&self, text: &str, special: bool) -> Result<Vec<Unit>, Error> {
+        if special { self.loaded.units_with_control(text) } else { self.loaded.units_of(text) }
+    }
+
+    /// A unit as text: its bytes, or the name of a control token. `None` where there is no such unit.
+    #[cfg(feature = "serve")]
+    pub(crate) fn text_of_unit(&self, unit: Unit) -> Option<Vec<u8>> {
+        self.loaded.text_of_unit(unit)
+    }
+
+    /// The bytes of each unit.
+    #[cfg(feature = "serve")]
+    pub(crate) fn bytes_of_units(&self) -> Box<dyn Fn(Unit) -> Vec<u8> + Send> {
+        let vocabulary = self.speech().vocabulary.clone();
+        Box::new(move |unit| vocabulary.bytes(unit).to_vec())
+    }
+
+    /// A constraint for a reply, at its beginning: what [`Shape::constraint`](crate::decode::Shape::constraint) takes. The first one takes a moment,
+    /// some 100 ms for 150,000 tokens, to make a trie of the vocabulary. An error says what is wrong with the constraint.
+    pub fn constraint(&self, constraint: &constrain::Constraint) -> Result<constrain::State, String> {
+        let units = self.constrained.get_or_init(|| {
+            let vocabulary = &self.loaded.speech.vocabulary;
+            let piece = |unit| if vocabulary.can_emit(unit) { vocabulary.bytes(unit).to_vec() } else { Vec::new() };
+            constrain::Units::new(&(0..vocabulary.len() as Unit).map(piece).collect::<Vec<_>>(), vocabulary.end())
+        });
+        units.as_ref().map_err(String::clone)?.open(constraint)
     }
 
     /// Why a prompt cannot be read, with what can be done.
@@ -235,7 +308,7 @@ impl Engine {
         let context = self.context();
         let questions = match prompt {
             Prompt::Chat(messages) => messages.iter().filter(|message| message.role == Speaker::User).count(),
-            Prompt::Text(_) | Prompt::Tokens(_) => 1,
+            Prompt::Text(_) | Prompt::Raw(_) | Prompt::Tokens(_) => 1,
         };
         let (what, cure) = if questions > 1 && !self.settings.context_shift {
             ("conversation", "take turns back, start anew, or let --context-shift drop the oldest ones")

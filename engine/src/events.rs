@@ -70,6 +70,9 @@ pub enum Event<'a> {
         members: Cow<'a, [MemberProbability<'a>]>,
         /// How many bytes of the reply's text can no longer be taken back.
         committed: usize,
+        /// The unit itself, or the bytes of a piece where units are bytes.
+        #[serde(skip)]
+        units: Cow<'a, [u32]>,
     },
     /// The sampling parameters were changed by a policy.
     Adjust {
@@ -148,13 +151,23 @@ impl Event<'_> {
             Self::Init { models, fusion_mode, policies, seed } => {
                 Event::Init { models: own(models), fusion_mode: own(fusion_mode), policies: own(policies), seed }
             }
-            Self::Token { index, text, confidence, entropy, agreement, leader, members, committed } => {
+            Self::Token { index, text, confidence, entropy, agreement, leader, members, committed, units } => {
                 let member = |MemberProbability { name, probability }: &MemberProbability| MemberProbability {
                     name: Cow::Owned(name.to_string()),
                     probability: *probability,
                 };
                 let (text, leader, members) = (own(text), own(leader), members.iter().map(member).collect());
-                Event::Token { index, text, confidence, entropy, agreement, leader, members, committed }
+                Event::Token {
+                    index,
+                    text,
+                    confidence,
+                    entropy,
+                    agreement,
+                    leader,
+                    members,
+                    committed,
+                    units: own(units),
+                }
             }
             Self::Adjust { policy, version, temperature, repeat_penalty, reason } => {
                 Event::Adjust { policy: own(policy), version, temperature, repeat_penalty, reason: own(reason) }

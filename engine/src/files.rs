@@ -125,6 +125,20 @@ pub(crate) fn special(_metadata: &Metadata) -> Option<&'static str> {
     None
 }
 
+/// Puts `content` in the place of a file in one step, with the permissions that it had.
+#[cfg(feature = "serve")]
+pub(crate) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+    use std::io::Write;
+    let path = path.canonicalize()?;
+    let folder = path.parent().unwrap_or(Path::new("/"));
+    let mut file = tempfile::NamedTempFile::new_in(folder)?;
+    file.write_all(content)?;
+    file.as_file().set_permissions(path.metadata()?.permissions())?;
+    file.as_file().sync_all()?;
+    file.persist(&path).map_err(|error| error.error)?;
+    Ok(())
+}
+
 /// Opens a file for writing from its beginning, and makes it where there is none. A device takes it, too, and a pipe that
 /// somebody reads.
 pub(crate) fn create(path: &Path) -> io::Result<File> {

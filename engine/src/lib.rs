@@ -48,6 +48,8 @@ pub mod replay;
 pub mod reply;
 mod resident;
 pub mod score;
+#[cfg(feature = "serve")]
+pub mod serve;
 mod session;
 pub mod settings;
 pub mod team;

@@ -86,6 +86,21 @@ fn script(path: &Path, knobs: &[(String, f64)], settings: &Settings) -> Result<S
     Ok(hook)
 }
 
+/// What would keep a script from being loaded, or else what is probably a slip in it, in lines for a person.
+#[cfg(feature = "serve")]
+pub(crate) fn check_script(label: &str, text: &str, settings: &Settings) -> Result<Vec<String>, String> {
+    let given = serde_json::Value::Object(hook_settings(settings)).to_string();
+    let report = crate::hooks::script::check::check_source(label, text, &given);
+    if let Some(fault) = report.fault {
+        return Err(fault.to_string());
+    }
+    let line = |warning: &crate::hooks::script::check::Warning| match warning.line {
+        Some(line) => format!("line {line}: {}", warning.message),
+        None => warning.message.clone(),
+    };
+    Ok(report.warnings.iter().map(line).collect())
+}
+
 pub(crate) fn hooks(settings: &Settings) -> Result<Chain, Error> {
     let mut chain = Chain::default();
     built_ins(settings)?.into_iter().for_each(|hook| chain.add(hook, false));

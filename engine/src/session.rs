@@ -4,6 +4,7 @@ use crate::decode::{Decoder, Parts, Progress, Request, Session as Writing};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Event;
+use crate::hooks::chain::{Chain, Recorder};
 use crate::member::{MemberError, Text};
 use crate::reply::Reply;
 use crate::settings::Prompt;
@@ -48,6 +49,8 @@ pub struct Session {
     prompt: Prompt,
     queue: Arc<Queue>,
     interrupted: Arc<AtomicBool>,
+    /// Of the first member, and those of them that are decoded for it.
+    prompt_tokens: (u32, u32),
 }
 
 /// What is told of a session and not read yet.
@@ -81,13 +84,32 @@ impl Queue {
 pub(crate) struct Core {
     pub decoder: Decoder,
     open: Vec<Open>,
-    /// Of sessions that are over: the next one reads of its prompt what they have not.
-    idle: Vec<Text>,
+    /// Of sessions that are over, the oldest first: the next one reads of its prompt what they have not.
+    idle: Vec<Idle>,
+}
+
+/// A text that nobody writes on, and what stands in it.
+struct Idle {
+    text: Text,
+    said: String,
+}
+
+/// From so many bytes on that a prompt begins like a text it goes on with that one, though it will be lost there.
+const WORTH_KEEPING: usize = 16;
+
+/// What a prompt says, for telling what begins like it.
+fn said(prompt: &Prompt) -> String {
+    match prompt {
+        Prompt::Text(text) | Prompt::Raw(text) => text.clone(),
+        Prompt::Chat(messages) => messages.iter().map(|message| format!("{}\n", message.content)).collect(),
+        Prompt::Tokens(_) => String::new(),
+    }
 }
 
 struct Open {
     writing: Writing,
     queue: Arc<Queue>,
+    said: String,
 }
 
 impl Core {
@@ -98,25 +120,35 @@ impl Core {
     /// The conversation that [`Engine::reply`] goes on with.
     pub fn decoder(&mut self) -> &mut Decoder {
         let Self { decoder, idle, .. } = self;
-        decoder.give_text(|| idle.pop());
+        decoder.give_text(|| idle.pop().map(|idle| idle.text));
         decoder
     }
 
-    /// A place for a text: one that is free, or the conversation's, which is read again when it goes on.
-    fn text(&mut self) -> Option<Text> {
+    /// A place for a text: the free one that has most of it, an empty one, the one that was used longest ago, or the
+    /// conversation's, which is read again when it goes on.
+    fn text(&mut self, prompt: &str) -> Option<Text> {
         let Self { decoder, idle, .. } = self;
-        idle.pop().or_else(|| decoder.scheduler.ensemble.open()).or_else(|| decoder.take_text())
+        let alike = |said: &str| prompt.bytes().zip(said.bytes()).take_while(|(one, other)| one == other).count();
+        let known = (0..idle.len()).map(|index| (alike(&idle[index].said), index)).max();
+        if let Some((_, index)) = known.filter(|&(alike, _)| alike >= WORTH_KEEPING) {
+            return Some(idle.remove(index).text);
+        }
+        let empty = decoder.scheduler.ensemble.open();
+        empty.or_else(|| (!idle.is_empty()).then(|| idle.remove(0).text)).or_else(|| decoder.take_text())
     }
 
-    /// One step of all sessions whose readers keep up.
-    fn step(&mut self) {
+    /// One step of all sessions whose readers keep up; false where there is none.
+    pub fn step(&mut self) -> bool {
         let Self { decoder, open, idle } = self;
         let (mut writing, mut queues) = (Vec::new(), Vec::new());
-        for Open { writing: session, queue } in open.iter_mut() {
+        for Open { writing: session, queue, .. } in open.iter_mut() {
             if queue.waiting().events.len() < MOST_WAITING {
                 writing.push(session);
                 queues.push(queue.clone());
             }
+        }
+        if writing.is_empty() {
+            return false;
         }
         let tell = |number: usize, event: &Event| {
             let queue: &Queue = &queues[number];
@@ -129,7 +161,7 @@ impl Core {
                 continue;
             }
             let Some(index) = open.iter().position(|open| Arc::ptr_eq(&open.queue, &queue)) else { continue };
-            let Open { writing, .. } = open.remove(index);
+            let Open { writing, mut said, .. } = open.remove(index);
             let parts = match progress {
                 Progress::Unreadable(error) => {
                     queue.end(Err(error));
@@ -138,42 +170,65 @@ impl Core {
                 Progress::Goes | Progress::Over => {
                     let tell = &mut |event: &Event| queue.waiting().events.push_back(event.clone().into_owned());
                     let (outcome, parts) = writing.finish(tell);
+                    said += &outcome.reply.text;
                     queue.end(Ok(outcome.reply));
                     parts
                 }
             };
-            idle.push(parts.text);
+            idle.push(Idle { text: parts.text, said });
         }
+        true
+    }
+
+    /// The hooks of all texts: those of the next ones first.
+    #[cfg(feature = "serve")]
+    pub fn chains(&mut self) -> impl Iterator<Item = &mut Chain> {
+        let open = self.open.iter_mut().map(|open| open.writing.chain());
+        std::iter::once(&mut self.decoder.chain).chain(open)
     }
 
     /// Ends a session of which nobody wants to hear any more.
     fn close(&mut self, queue: &Arc<Queue>) {
         if let Some(index) = self.open.iter().position(|open| Arc::ptr_eq(&open.queue, queue)) {
-            let Open { writing, .. } = self.open.remove(index);
-            self.idle.push(writing.into_parts().text);
+            let Open { writing, said, .. } = self.open.remove(index);
+            self.idle.push(Idle { text: writing.into_parts().text, said });
         }
     }
 }
 
 impl Session {
-    pub(crate) fn begin(engine: Arc<Engine>, request: Request) -> Result<Self, MemberError> {
+    /// `recorder` sees what its hooks are asked.
+    pub(crate) fn begin(
+        engine: Arc<Engine>,
+        request: Request,
+        recorder: Option<Recorder>,
+    ) -> Result<Self, MemberError> {
         let (queue, interrupted): (Arc<Queue>, Arc<AtomicBool>) = Default::default();
         let prompt = request.prompt.clone();
+        let prompt_tokens;
         {
             let mut core = engine.core();
-            let Some(text) = core.text() else { return Err(core.decoder.no_place()) };
+            let said = said(&prompt);
+            let Some(text) = core.text(&said) else { return Err(core.decoder.no_place()) };
             let Core { decoder, open, idle } = &mut *core;
-            let parts = Parts { text, chain: decoder.chain.another() };
+            let mut parts = Parts { text, chain: decoder.chain.another() };
+            if let Some(recorder) = recorder {
+                parts.chain.record(recorder);
+            }
             match decoder.scheduler.begin(parts, request, interrupted.clone()) {
-                Ok(writing) => open.push(Open { writing, queue: queue.clone() }),
+                Ok(writing) => {
+                    prompt_tokens = writing.prompt_tokens();
+                    open.push(Open { writing, queue: queue.clone(), said });
+                }
                 Err(refused) => {
                     let (parts, error) = *refused;
-                    idle.push(parts.text);
+                    // What it has read now is not known.
+                    idle.insert(0, Idle { text: parts.text, said: String::new() });
                     return Err(error);
                 }
             }
         }
-        Ok(Self { engine, prompt, queue, interrupted })
+        Ok(Self { engine, prompt, queue, interrupted, prompt_tokens })
     }
 
     /// What ends it when it is set to true: the reply is over after the current step then, with what was written.
@@ -187,6 +242,29 @@ impl Session {
         let end = self.queue.waiting().end.take();
         let stopped = || Err(MemberError::Interrupted(String::new()));
         end.unwrap_or_else(stopped).map_err(|error| self.engine.refused(&self.prompt, error))
+    }
+}
+
+#[cfg(feature = "serve")]
+impl Session {
+    /// An event that is there already.
+    pub(crate) fn take_event(&self) -> Option<Event<'static>> {
+        self.queue.waiting().events.pop_front()
+    }
+
+    /// What it came to, once it is over and all its events were taken.
+    pub(crate) fn take_end(&self) -> Option<Result<Reply, MemberError>> {
+        self.queue.waiting().end.take()
+    }
+
+    /// Tokens of the prompt, of the first member, and those of them that were not known.
+    pub(crate) fn prompt_tokens(&self) -> (u32, u32) {
+        self.prompt_tokens
+    }
+
+    /// The bytes of units.
+    pub(crate) fn bytes_of(&self, units: &[u32]) -> Vec<u8> {
+        units.iter().flat_map(|&unit| self.engine.speech().vocabulary.bytes(unit).to_vec()).collect()
     }
 }
 
@@ -205,7 +283,9 @@ impl Iterator for Session {
                 }
             }
             match self.engine.free_core() {
-                Some(mut core) => core.step(),
+                Some(mut core) => {
+                    core.step();
+                }
                 None => {
                     let waiting = self.queue.waiting();
                     let is_idle = |waiting: &mut Waiting| waiting.events.is_empty() && !waiting.is_over;

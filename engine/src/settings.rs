@@ -253,6 +253,8 @@ pub struct Message {
 pub enum Prompt {
     /// One text. Members with a chat template see it as the first message of a chat, the others as it stands.
     Text(String),
+    /// One text as it stands, whatever templates the members have. Control tokens in it are control tokens.
+    Raw(String),
     /// A conversation that ends with a message of the user.
     Chat(Vec<Message>),
     /// A text that is tokenised already, after the models' beginning-of-text token; for scoring.
@@ -263,7 +265,7 @@ impl Prompt {
     /// What the person wrote last; empty where that is not a text.
     pub fn words(&self) -> &str {
         match self {
-            Self::Text(text) => text,
+            Self::Text(text) | Self::Raw(text) => text,
             Self::Chat(messages) => {
                 let said = messages.iter().rev().find(|message| message.role == Speaker::User);
                 said.map_or("", |message| &message.content)

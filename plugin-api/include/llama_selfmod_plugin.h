@@ -38,7 +38,7 @@
 /**
  * A minor version adds fields at the ends of structs and nothing else.
  */
-#define LLSM_ABI_MINOR 1
+#define LLSM_ABI_MINOR 2
 
 /**
  * Status of a call: everything went well.
@@ -639,6 +639,16 @@ typedef struct LLSM_PluginEntry {
      * fails, this version is refused and the older one goes on. Without this function an instance starts afresh.
      */
     int32_t (*restore)(void *instance, const uint8_t *bytes, size_t len);
+    /**
+     * Since 1.2: one more than the most units that it takes back at once; 0 where it does not say. Text that is out of every
+     * policy's reach is certain, and need not be held back from readers that cannot take it back. The host cuts a retraction
+     * that goes further.
+     */
+    uint32_t reach;
+    /**
+     * 0.
+     */
+    uint32_t reserved;
 } LLSM_PluginEntry;
 
 /**

@@ -25,7 +25,7 @@ const _: () = assert!(MAGIC == u64::from_le_bytes(*b"LLSELFMD"));
 /// A host refuses a library of another major version.
 pub const ABI_MAJOR: u32 = 1;
 /// A minor version adds fields at the ends of structs and nothing else.
-pub const ABI_MINOR: u32 = 1;
+pub const ABI_MINOR: u32 = 2;
 /// The exported symbol: a constant [`Library`]. Its name carries the major version, so that a library can carry two.
 pub const SYMBOL: &[u8] = b"llama_selfmod_plugin_v1\0";
 
@@ -399,6 +399,12 @@ pub struct PluginEntry {
     /// `len` of 0. Called at most once, right after `create`. The bytes can come from any earlier version: check them. If it
     /// fails, this version is refused and the older one goes on. Without this function an instance starts afresh.
     pub restore: Option<unsafe extern "C" fn(instance: *mut c_void, bytes: *const u8, len: usize) -> i32>,
+    /// Since 1.2: one more than the most units that it takes back at once; 0 where it does not say. Text that is out of every
+    /// policy's reach is certain, and need not be held back from readers that cannot take it back. The host cuts a retraction
+    /// that goes further.
+    pub reach: u32,
+    /// 0.
+    pub reserved: u32,
 }
 
 /// What a shared library exports as the constant `llama_selfmod_plugin_v1`. Read once after the library was opened, which
@@ -464,9 +470,10 @@ mod layout {
         bans at 24, temperature at 88, top_p at 92, min_p at 96, repeat_penalty at 100, top_k at 104, reason_len at 108,
         reason at 112);
     layout!(Host is 24: struct_size at 0, abi_minor at 4, set_error at 8, mix at 16);
-    layout!(PluginEntry is 104: struct_size at 0, role at 4, name at 8, version at 16, description at 24,
+    // 104 in versions 1.0 and 1.1.
+    layout!(PluginEntry is 112: struct_size at 0, role at 4, name at 8, version at 16, description at 24,
         settings_schema at 32, create at 40, destroy at 48, on_logits at 56, on_token at 64, on_assessment at 72,
-        on_retract at 80, save at 88, restore at 96);
+        on_retract at 80, save at 88, restore at 96, reach at 104, reserved at 108);
     layout!(Library is 40: magic at 0, abi_major at 8, abi_minor at 12, struct_size at 16, plugin_count at 20,
         sdk at 24, plugins at 32);
 }

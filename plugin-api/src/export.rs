@@ -254,6 +254,11 @@ pub const fn entry<P: Plugin>(texts: Texts, settings_schema: unsafe extern "C" f
         on_retract: Some(on_retract::<P>),
         save: Some(save::<P>),
         restore: Some(restore::<P>),
+        reach: match P::MAX_RETRACT {
+            None => 0,
+            Some(units) => units.saturating_add(1),
+        },
+        reserved: 0,
     }
 }
 

@@ -95,6 +95,10 @@ pub trait Plugin: Sized + Send + 'static {
     const DESCRIPTION: &'static str;
     /// Fusion or policy.
     const ROLE: Role;
+    /// How many units it takes back at most: 0 for a policy that refuses tokens and takes none back. Text that no policy can
+    /// reach is certain, and is not held back from readers that cannot take it back; a retraction that goes further is cut.
+    /// `None` where it does not know: as many as may be.
+    const MAX_RETRACT: Option<u32> = None;
     /// What can be set from outside: a struct of your own, or [`NoSettings`].
     type Settings: Settings;
 

@@ -145,6 +145,7 @@ fn reply_with_retractions(models: &[PathBuf], horizon: u32) -> (Engine, Vec<u32>
         stop: Vec::new(),
         context_shift: false,
         draft: Default::default(),
+        shape: Default::default(),
     };
     let outcome = engine.decoder().reply(&request, &Arc::default(), &mut |_| {}).unwrap();
     assert_eq!(outcome.reply.retractions.len(), 3);

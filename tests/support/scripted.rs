@@ -163,6 +163,7 @@ pub fn request() -> Request {
         stop: Vec::new(),
         context_shift: false,
         draft: Drafting { by: DraftBy::Off, ..Drafting::default() },
+        shape: Default::default(),
     }
 }
 

@@ -140,6 +140,7 @@ pub fn request(prompt: &str, seed: u64, temperature: f32) -> Request {
         stop: Vec::new(),
         context_shift: false,
         draft: Drafting { by: DraftBy::Off, ..Drafting::default() },
+        shape: Default::default(),
     }
 }
 

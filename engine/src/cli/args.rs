@@ -48,6 +48,8 @@ Examples:
       The built-in policy and a script beside it, which can be edited while text is being written.
   llama_selfmod -m model.gguf -p Hello --json-stream | jq .type
       Every event as one JSON object per line.
+  llama_selfmod serve --demo
+      A server for any OpenAI client, and a page at http://127.0.0.1:8080.
   llama_selfmod new policy calm
       A first policy to change; `new plugin NAME` begins a compiled one, and `check` says what is wrong with either.
 
@@ -78,6 +80,12 @@ pub enum Command {
     Compare(CompareArgs),
     /// Find, pack and check teams: models that belong together
     Team(TeamArgs),
+    /// Answer the clients that people already use: OpenAI's and Anthropic's interfaces over HTTP, and a page in a browser
+    ///
+    /// A client is pointed at `http://127.0.0.1:8080/v1`; the page is at `http://127.0.0.1:8080`. Requests are answered side by side. A client
+    /// gets text once it will not be taken back, or every token at once if it asks for retractions.
+    #[cfg(feature = "serve")]
+    Serve(Box<ServeArgs>),
     /// Say how much models' vocabularies share, and what their common units are like; reads no weights
     Vocab(VocabArgs),
     /// Try policies on a run that `--trace` recorded, without any model: which would have stepped in where
@@ -244,6 +252,37 @@ pub struct ReplyArgs {
     /// What to reply to; `-` reads standard input [default: a chat, or standard input when that is not a terminal]
     #[arg(short, long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Prompt")]
     pub prompt: Option<String>,
+    /// How.
+    #[command(flatten)]
+    pub writing: WritingArgs,
+    /// Show the fusions and policies there are, and leave
+    #[arg(long, help_heading = "Self-correction")]
+    pub list_hooks: bool,
+    /// Also write a page for a browser: each token with what the members and the policies made of it
+    ///
+    /// What was refused or taken back is struck out where it stood, with the reason. In a chat `/why` says the same of one place.
+    #[arg(long, value_name = "FILE", help_heading = "Output")]
+    pub explain: Option<PathBuf>,
+    /// The text alone
+    #[arg(long, conflicts_with = "verbose", help_heading = "Output")]
+    pub quiet: bool,
+    /// Leader, agreement and confidence at every token, on standard error
+    #[arg(long, help_heading = "Output")]
+    pub verbose: bool,
+    /// No colours; so does the environment variable NO_COLOR
+    #[arg(long, help_heading = "Output")]
+    pub no_color: bool,
+    /// One JSON object per line and event on standard output, for programs
+    ///
+    /// Appending `text` of every `token` event and taking `bytes` away at every `retract` event gives the `text` of
+    /// the `done` event exactly.
+    #[arg(long, conflicts_with = "verbose", help_heading = "Output")]
+    pub json_stream: bool,
+}
+
+/// How replies are written, for whomever.
+#[derive(Debug, Clone, Args)]
+pub struct WritingArgs {
     /// Instructions that stand before the conversation
     #[arg(long, value_name = "TEXT", help_heading = "Prompt")]
     pub system: Option<String>,
@@ -254,9 +293,9 @@ pub struct ReplyArgs {
     #[arg(long, conflicts_with_all = ["chat_template", "system"], help_heading = "Prompt")]
     pub raw: bool,
 
-    /// Longest reply in tokens, 1 to 1000000; tokens that were taken back do not count
-    #[arg(short, long, value_name = "TOKENS", default_value = "256", allow_hyphen_values = true, value_parser = ranges::n_predict, help_heading = "Reply")]
-    pub n_predict: u32,
+    /// Longest reply in tokens, 1 to 1000000; tokens that were taken back do not count [default: 256; of `serve`: the context]
+    #[arg(short, long, value_name = "TOKENS", allow_hyphen_values = true, value_parser = ranges::n_predict, help_heading = "Reply")]
+    pub n_predict: Option<u32>,
     /// End the reply before this text; repeat it for several
     #[arg(long, value_name = "TEXT", allow_hyphen_values = true, help_heading = "Reply")]
     pub stop: Vec<String>,
@@ -298,33 +337,54 @@ pub struct ReplyArgs {
     /// How changes of policies and plugins are noticed: `native`, or `poll` for network file systems, which tell of nothing
     #[arg(long, value_name = "HOW", default_value = "native", value_parser = ["native", "poll"], help_heading = "Self-correction")]
     pub watch: String,
-    /// Show the fusions and policies there are, and leave
-    #[arg(long, help_heading = "Self-correction")]
-    pub list_hooks: bool,
 
     /// The log, one JSON line per reply; `none` for none
     #[arg(long, value_name = "FILE", default_value = "selfmod_memory.jsonl", help_heading = "Output")]
     pub memory_file: PathBuf,
-    /// Also write a page for a browser: each token with what the members and the policies made of it
+}
+
+/// `llama_selfmod serve`
+#[cfg(feature = "serve")]
+#[derive(Debug, Args)]
+pub struct ServeArgs {
+    /// The ensemble.
+    #[command(flatten)]
+    pub ensemble: EnsembleArgs,
+    /// How it writes where a request says nothing.
+    #[command(flatten)]
+    pub writing: WritingArgs,
+    /// The address to listen at; anything but loopback lets other machines in
+    #[arg(long, value_name = "ADDRESS", default_value = "127.0.0.1", help_heading = "Server")]
+    pub host: String,
+    /// The port to listen at; 0 for one that is free
+    #[arg(long, value_name = "PORT", default_value = "8080", help_heading = "Server")]
+    pub port: u16,
+    /// Replies that are written at once, 1 to 64
     ///
-    /// What was refused or taken back is struck out where it stood, with the reason. In a chat `/why` says the same of one place.
-    #[arg(long, value_name = "FILE", help_heading = "Output")]
-    pub explain: Option<PathBuf>,
-    /// The text alone
-    #[arg(long, conflicts_with = "verbose", help_heading = "Output")]
-    pub quiet: bool,
-    /// Leader, agreement and confidence at every token, on standard error
-    #[arg(long, help_heading = "Output")]
-    pub verbose: bool,
+    /// Each has a KV cache of its own in every model. Further requests wait for their turn.
+    #[arg(long, value_name = "N", default_value = "4", allow_hyphen_values = true, value_parser = ranges::parallel, help_heading = "Server")]
+    pub parallel: usize,
+    /// Requests that may be here at once, those being answered included, 1 to 100000; a further one is told to come again
+    #[arg(long, value_name = "N", default_value = "64", allow_hyphen_values = true, value_parser = ranges::queue, help_heading = "Server")]
+    pub queue: usize,
+    /// A file of API keys, one a line; without one everybody who reaches the port may ask
+    #[arg(long, value_name = "FILE", help_heading = "Server")]
+    pub api_key_file: Option<PathBuf>,
+    /// A web page's origin that may ask from a browser, such as `https://chat.example`; repeat it for several
+    #[arg(long, value_name = "ORIGIN", help_heading = "Server")]
+    pub cors_origin: Vec<String>,
+    /// Seconds after which a reply is cut, waiting included, 1 to 86400
+    #[arg(long, value_name = "SECONDS", default_value = "3600", allow_hyphen_values = true, value_parser = ranges::seconds, help_heading = "Server")]
+    pub timeout: u64,
+    /// Seconds that replies may take to end after SIGTERM or Ctrl-C, 0 to 86400
+    #[arg(long, value_name = "SECONDS", default_value = "30", allow_hyphen_values = true, value_parser = ranges::grace, help_heading = "Server")]
+    pub grace: u64,
+    /// What clients call the ensemble [default: its members' names]
+    #[arg(long, value_name = "NAME", help_heading = "Server")]
+    pub alias: Option<String>,
     /// No colours; so does the environment variable NO_COLOR
     #[arg(long, help_heading = "Output")]
     pub no_color: bool,
-    /// One JSON object per line and event on standard output, for programs
-    ///
-    /// Appending `text` of every `token` event and taking `bytes` away at every `retract` event gives the `text` of
-    /// the `done` event exactly.
-    #[arg(long, conflicts_with = "verbose", help_heading = "Output")]
-    pub json_stream: bool,
 }
 
 /// `llama_selfmod score`

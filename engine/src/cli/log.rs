@@ -2,10 +2,11 @@
 
 use crate::{
     Error,
+    decode::Request,
     engine::Engine,
     memory::{Memory, MemoryError, ModelHashes, ModelRecord, Record, Session},
     reply::Reply,
-    settings::{ModelSource, Prompt, Settings},
+    settings::{ModelSource, Settings},
 };
 use std::{path::Path, time::Duration};
 
@@ -31,7 +32,7 @@ impl Log {
     }
 
     /// Adds the line of a reply.
-    pub fn append(&mut self, prompt: &Prompt, reply: &Reply, engine: &Engine) -> Result<(), MemoryError> {
+    pub fn append(&mut self, request: &Request, reply: &Reply, engine: &Engine) -> Result<(), MemoryError> {
         let settings = engine.settings();
         let hashes = self.hashes.values(PATIENCE);
         let models = engine.members().iter().zip(hashes).map(|(member, sha256)| ModelRecord {
@@ -39,30 +40,30 @@ impl Log {
             path: member.path.clone(),
             sha256: sha256.clone(),
         });
-        let parameters = &settings.parameters;
+        let parameters = &request.parameters;
         let session = Session {
             fusion_mode: settings.fusion_mode.clone(),
             models: models.collect(),
-            seed: settings.seed,
+            seed: request.seed,
             settings: serde_json::json!({
                 "temperature": short(parameters.temperature),
                 "top_k": parameters.top_k,
                 "top_p": short(parameters.top_p),
                 "min_p": short(parameters.min_p),
                 "repeat_penalty": short(parameters.repeat_penalty),
-                "n_predict": settings.n_predict,
+                "n_predict": request.limits.n_predict,
                 "ctx_size": engine.context(),
                 "confidence_threshold": short(settings.confidence_threshold),
                 "aggressive": settings.aggressive,
-                "max_retractions": settings.max_retractions,
+                "max_retractions": request.limits.max_retractions,
                 "weights": settings.models.iter().map(|model| short(model.weight)).collect::<Vec<_>>(),
                 "policies": engine.policies(),
                 "system": settings.system,
                 "members": settings.models.iter().map(own).collect::<Vec<_>>(),
-                "stop": settings.stop,
+                "stop": request.stop,
             }),
         };
-        self.memory.append(&Record::new(prompt.words(), reply, &session))
+        self.memory.append(&Record::new(request.prompt.words(), reply, &session))
     }
 
     /// What was repaired, once.

@@ -7,7 +7,7 @@ mod tests;
 use super::{
     args::{
         BenchArgs, CheckArgs, Command, CommandLine, CompareArgs, EnsembleArgs, EvalArgs, NewArgs, NewCommand, PackArgs,
-        ReplayArgs, ReplyArgs, ScoreArgs, SearchArgs, TeamCommand, TryArgs, VerifyArgs, VocabArgs,
+        ReplayArgs, ReplyArgs, ScoreArgs, SearchArgs, TeamCommand, TryArgs, VerifyArgs, VocabArgs, WritingArgs,
     },
     drafting, folders, members, output,
     render::{Detail, Look},
@@ -63,6 +63,9 @@ pub enum Mode {
     TeamPack(Box<PackArgs>),
     /// The files of a pack.
     TeamVerify(PathBuf),
+    /// Clients over HTTP.
+    #[cfg(feature = "serve")]
+    Serve(Box<super::args::ServeArgs>),
     /// What vocabularies share.
     Vocab {
         /// Models.
@@ -122,6 +125,8 @@ impl Task {
                 Ok(Self::without_ensemble(Mode::Compare(args)))
             }
             Some(Command::Team(args)) => Self::team(args.what),
+            #[cfg(feature = "serve")]
+            Some(Command::Serve(args)) => Self::serve(*args),
             Some(Command::Vocab(VocabArgs { files, json })) => {
                 files.iter().try_for_each(|file| readable(file))?;
                 let settings = Settings { cache: folders::cache(), ..Settings::default() };
@@ -249,42 +254,63 @@ impl Task {
             let settings = Settings { policies: given_policies(&ensemble)?, ..self::ensemble(&ensemble)? };
             return Ok(Self { settings, look, ..Self::without_ensemble(Mode::ListHooks) });
         }
-        if args.stop.iter().any(String::is_empty) {
-            return Err(Error::Input("an empty `--stop` would end every reply at once; give it some text".into()));
-        }
-        let settings = Settings {
-            parameters: Parameters {
-                temperature: args.temperature,
-                top_p: args.top_p,
-                min_p: args.min_p,
-                repeat_penalty: args.repeat_penalty,
-                top_k: args.top_k,
-            },
-            n_predict: args.n_predict,
-            confidence_threshold: args.confidence_threshold,
-            aggressive: args.aggressive,
-            max_retractions: args.max_retractions,
-            seed: args.seed.unwrap_or_else(random_seed),
-            system: args.system,
-            stop: args.stop,
-            policies: given_policies(ensemble)?,
-            watching: if args.watch == "poll" { Watching::Poll } else { Watching::Native },
-            chat_template: args.chat_template.as_deref().map(text).transpose()?,
-            // The demo's models tell stories, and a story should not end because 512 tokens are full.
-            raw: args.raw || ensemble.demo && args.chat_template.is_none(),
-            context_shift: args.context_shift || ensemble.demo,
-            ..self::ensemble(ensemble)?
-        };
-        if let Some(own) = members::own_form(&settings.models).filter(|_| args.raw) {
-            return Err(Error::Input(format!(
-                "`--raw` uses no chat template and no system message; leave out the `{own}` of `--member`, or put the text \
-                 into a `prompt-file=`"
-            )));
-        }
+        let settings = self::writing(ensemble, &args.writing, Settings::default().n_predict)?;
         let mode = mode(args.prompt, detail == Detail::Json, stdin)?;
-        let memory = (args.memory_file != Path::new("none")).then_some(args.memory_file);
-        Ok(Self { mode, settings, look, memory, trust: is_trusted(ensemble), explain: args.explain })
+        let (memory, trust) = (memory(&args.writing), is_trusted(ensemble));
+        Ok(Self { mode, settings, look, memory, trust, explain: args.explain })
     }
+
+    /// A reply may be as long as the context, unless it is said how long.
+    #[cfg(feature = "serve")]
+    fn serve(args: super::args::ServeArgs) -> Result<Self, Error> {
+        let ensemble = self::ensemble(&args.ensemble)?;
+        let settings = self::writing(&args.ensemble, &args.writing, ensemble.ctx_size)?;
+        let settings = Settings { texts: args.parallel, ..settings };
+        let look = Look { detail: Detail::Normal, color: !args.no_color };
+        let (memory, trust) = (memory(&args.writing), is_trusted(&args.ensemble));
+        Ok(Self { mode: Mode::Serve(Box::new(args)), settings, look, memory, trust, explain: None })
+    }
+}
+
+/// The ensemble with all that says how it writes.
+fn writing(ensemble: &EnsembleArgs, args: &WritingArgs, n_predict: u32) -> Result<Settings, Error> {
+    if args.stop.iter().any(String::is_empty) {
+        return Err(Error::Input("an empty `--stop` would end every reply at once; give it some text".into()));
+    }
+    let settings = Settings {
+        parameters: Parameters {
+            temperature: args.temperature,
+            top_p: args.top_p,
+            min_p: args.min_p,
+            repeat_penalty: args.repeat_penalty,
+            top_k: args.top_k,
+        },
+        n_predict: args.n_predict.unwrap_or(n_predict),
+        confidence_threshold: args.confidence_threshold,
+        aggressive: args.aggressive,
+        max_retractions: args.max_retractions,
+        seed: args.seed.unwrap_or_else(random_seed),
+        system: args.system.clone(),
+        stop: args.stop.clone(),
+        policies: given_policies(ensemble)?,
+        watching: if args.watch == "poll" { Watching::Poll } else { Watching::Native },
+        chat_template: args.chat_template.as_deref().map(text).transpose()?,
+        // The demo's models tell stories, and a story should not end because 512 tokens are full.
+        raw: args.raw || ensemble.demo && args.chat_template.is_none(),
+        context_shift: args.context_shift || ensemble.demo,
+        ..self::ensemble(ensemble)?
+    };
+    if let Some(own) = members::own_form(&settings.models).filter(|_| args.raw) {
+        return Err(Error::Input(format!(
+            "`--raw` uses no chat template and no system message; leave out the `{own}` of `--member`, or put the text \
+             into a `prompt-file=`"
+        )));
+    }
+    Ok(settings)
+}
+
+fn memory(args: &WritingArgs) -> Option<PathBuf> {
+    (args.memory_file != Path::new("none")).then(|| args.memory_file.clone())
 }
 
 /// The demo's models are part of the program.

@@ -22,6 +22,8 @@ mod progress;
 mod ranges;
 mod render;
 mod replay;
+#[cfg(feature = "serve")]
+mod serve;
 mod session;
 mod signals;
 mod spec;
@@ -134,6 +136,8 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         Mode::TeamSearch(args) => team::search(&settings, look, tried(Admission::All), &args),
         Mode::TeamPack(args) => team::pack(&settings, &args),
         Mode::TeamVerify(folder) => team::verify(&folder),
+        #[cfg(feature = "serve")]
+        Mode::Serve(args) => serve::run(settings, look, memory, tried(Admission::All), &args),
         Mode::Vocab { files, json } => {
             if !trust {
                 trial::vocabularies(&files, settings.cache.as_deref(), look)?;

@@ -114,6 +114,30 @@ pub fn texts(text: &str) -> Result<usize, String> {
     within(text, 2, 64, "a whole number from 2 to 64")
 }
 
+/// Replies that a server writes at once.
+#[cfg(feature = "serve")]
+pub fn parallel(text: &str) -> Result<usize, String> {
+    within(text, 1, 64, "a whole number from 1 to 64")
+}
+
+/// Requests that may be at a server at once.
+#[cfg(feature = "serve")]
+pub fn queue(text: &str) -> Result<usize, String> {
+    within(text, 1, 100_000, "a whole number from 1 to 100000")
+}
+
+/// A day is longer than anybody waits.
+#[cfg(feature = "serve")]
+pub fn seconds(text: &str) -> Result<u64, String> {
+    within(text, 1, 86_400, "a whole number of seconds from 1 to 86400")
+}
+
+/// 0 cuts at once.
+#[cfg(feature = "serve")]
+pub fn grace(text: &str) -> Result<u64, String> {
+    within(text, 0, 86_400, "a whole number of seconds from 0 to 86400")
+}
+
 /// Tokens of a prompt to be read.
 pub fn prompt_tokens(text: &str) -> Result<usize, String> {
     within(text, 1, 1 << 22, "a whole number from 1 to 4194304")

@@ -73,7 +73,7 @@ impl Session {
         }
         if let Some(log) = &mut self.log {
             // The text is written; a log that fails now is told and takes nothing with it.
-            if let Err(error) = log.append(prompt, &reply, &self.engine) {
+            if let Err(error) = log.append(&self.engine.request(prompt), &reply, &self.engine) {
                 self.look.remark(&error.to_string());
             }
         }

@@ -92,6 +92,11 @@ impl Candidates {
         self.strings[place].members[member] += probability;
     }
 
+    /// Leaves out what may not come.
+    pub fn retain(&mut self, mut may_come: impl FnMut(&[u8]) -> bool) {
+        self.strings.retain(|string| may_come(&string.bytes));
+    }
+
     /// Leaves out `bans`, unless nothing else is there.
     pub fn ban(&mut self, bans: &[Vec<u8>]) {
         if self.strings.iter().any(|string| !bans.contains(&string.bytes)) {

@@ -222,7 +222,14 @@ impl Reading<'_> {
     pub fn witness(&mut self, len: usize, step: &Step, unit: Unit, window: &mut Window) {
         let Scheduler { ensemble, members, workspace } = &*self.scheduler;
         let probabilities = self.text.rows(len).map(|rows| member_probabilities(&rows, unit)).unwrap_or_default();
-        let token = candidate(ensemble.vocabulary(), members, &workspace.fusion, (&*window, &[]), unit, &probabilities);
+        let token = candidate(
+            ensemble.vocabulary(),
+            members,
+            &workspace.fusion,
+            (&*window, workspace.fusion.likeliest_but(&[])),
+            unit,
+            &probabilities,
+        );
         let chain = &mut *self.chain;
         chain.on_token(step, &token);
         window.push(UnitRecord::of(&token, &probabilities));

@@ -40,6 +40,8 @@ pub(super) enum Drafter {
     Member(usize),
     /// The text itself: what came after the same units before.
     Ngram,
+    /// The request, which says how the reply begins.
+    Given,
 }
 
 /// A draft to be made.
@@ -145,7 +147,7 @@ impl Drafts {
         for by in candidates {
             let mut proposed = match by {
                 Drafter::Ngram => self.look_up(transcript, vocabulary),
-                Drafter::Member(_) => Vec::new(),
+                Drafter::Member(_) | Drafter::Given => Vec::new(),
             };
             if by == Drafter::Ngram && proposed.is_empty() {
                 continue;
@@ -175,7 +177,7 @@ impl Drafts {
                     Some(own) => own * positions as f32 + (all - own) * of_batch(positions),
                     None => costs.drafter.unwrap_or(all) * positions as f32 + all * of_batch(positions),
                 },
-                Drafter::Ngram => all * of_batch(positions),
+                Drafter::Ngram | Drafter::Given => all * of_batch(positions),
             };
             let expected: f32 = (0..positions as i32).map(|reached| share.powi(reached)).sum();
             expected * all / cost
@@ -207,7 +209,9 @@ impl Drafts {
     pub fn begin(&mut self, by: Drafter, units: &[Unit], start: usize) {
         self.units = units.iter().copied().collect();
         (self.by, self.start) = (Some(by), start);
-        self.tally.proposed += units.len() as u32;
+        if by != Drafter::Given {
+            self.tally.proposed += units.len() as u32;
+        }
     }
 
     /// After a step: whether the row for the next one is there. Where the text goes another way than was proposed, it is taken
@@ -221,7 +225,7 @@ impl Drafts {
             self.note(by, is_kept);
         }
         if is_kept {
-            self.tally.kept += 1;
+            self.tally.kept += u32::from(self.by != Some(Drafter::Given));
             self.units.pop_front();
             self.start += 1;
             return true;

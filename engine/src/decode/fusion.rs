@@ -104,8 +104,7 @@ impl Fusion {
         if !bans.contains(&top) {
             return self.row.get(top as usize).copied().unwrap_or(f32::NEG_INFINITY);
         }
-        let allowed = (0..).zip(&self.row).filter(|(unit, _)| !bans.contains(unit));
-        allowed.fold(f32::NEG_INFINITY, |best, (_, &score)| best.max(score))
+        super::session::likeliest_but(&self.row, bans)
     }
 
     /// Probability of a unit, before temperature and truncation.

@@ -9,12 +9,13 @@ use super::draft::{Costs, Drafter, Drafts, Plan};
 use super::fusion::{Fusion, Members};
 use super::parameters::Adapted;
 use super::record::Record;
+use super::shape::{Form, Shape};
 use super::shift;
 use super::transcript::Transcript;
 use crate::events::{EndReason, Event};
 use crate::fuse::Shortlist;
 use crate::hooks::chain::Chain;
-use crate::member::reader::Wanted;
+use crate::member::reader::{LEAST_ROWS, Wanted};
 use crate::member::sampler::{Sampler, Truncation};
 use crate::member::{MemberError, Text, Unit, Vocabulary};
 use crate::reply::{Reply, Timings};
@@ -25,7 +26,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-pub(super) use judge::{candidate, member_probabilities};
+pub(super) use judge::{candidate, likeliest_but, member_probabilities};
 use spell::{Piece, Word};
 
 /// Bounds of a reply.
@@ -56,6 +57,8 @@ pub struct Request {
     pub context_shift: bool,
     /// What is read ahead.
     pub draft: Drafting,
+    /// What the reply has to be like.
+    pub shape: Shape,
 }
 
 /// What a reply came to.
@@ -118,6 +121,7 @@ pub struct Session {
     piece: Piece,
     words: Vec<Word>,
     drafts: Drafts,
+    form: Form,
     parameters: Adapted,
     record: Record,
     retractions: u32,
@@ -162,12 +166,13 @@ impl Session {
         parts: Parts,
         members: Arc<Members>,
         vocabulary: Arc<Vocabulary>,
-        request: Request,
+        mut request: Request,
         interrupted: Arc<AtomicBool>,
     ) -> Result<Self, Box<(Parts, MemberError)>> {
         let began = Instant::now();
         let Parts { mut text, chain } = parts;
         let mut prompt = request.prompt.clone();
+        let form = Form::new(&mut request.shape);
         text.heed(&interrupted);
         let (primed, dropped_messages) = match shift::prime(&mut text, &mut prompt, request.context_shift) {
             Ok(primed) => primed,
@@ -187,6 +192,7 @@ impl Session {
         Ok(Self {
             transcript: Transcript::new(members.names.len(), request.limits.n_predict as usize, stop),
             drafts: Drafts::new(request.draft),
+            form,
             piece: Piece::new(Word::new(members.names.len())),
             words: Vec::new(),
             parameters: Adapted::new(request.parameters),
@@ -233,6 +239,16 @@ impl Session {
         let seen = self.transcript.seen();
         self.text.rewind(seen.len());
         self.text.extend(&seen[self.text.len().min(seen.len())..], Wanted::Last);
+    }
+
+    /// What hangs on it.
+    pub fn chain(&mut self) -> &mut Chain {
+        &mut self.chain
+    }
+
+    /// Tokens of the prompt, of the first member, and those of them that have to be decoded.
+    pub fn prompt_tokens(&self) -> (u32, u32) {
+        (self.timings.prompt_tokens, self.timings.prompt_tokens_decoded)
     }
 
     /// The text, for who decodes.
@@ -291,6 +307,7 @@ impl Session {
         self.began = Instant::now();
         self.phase = Phase::Writing;
         self.drafts.set_prompt(self.text.prompt());
+        self.begin_piece();
         self.chain.reset();
         self.tell_init(out);
     }
@@ -302,7 +319,19 @@ impl Session {
         if self.phase != Phase::Writing || !self.drafts.is_empty() {
             return None;
         }
+        if self.given(0).is_some() {
+            return self.plan_given(most);
+        }
         self.drafts.plan(&self.transcript, &self.vocabulary, costs, most)
+    }
+
+    /// What is given is read ahead, behind what stands and a part of a piece.
+    fn plan_given(&self, most: usize) -> Option<Plan> {
+        let known = self.transcript.open().len();
+        let units = (0..).map_while(|ahead| self.given(ahead)).flatten().skip(known);
+        // The row of the last one is for what comes next.
+        let proposed: Vec<Unit> = units.copied().take(most.min(LEAST_ROWS - 2)).collect();
+        (!proposed.is_empty()).then(|| Plan { by: Drafter::Given, units: proposed.len(), proposed })
     }
 
     /// The members are to decode these units behind what stands.
@@ -324,10 +353,14 @@ impl Session {
             return self.spell(workspace, out);
         }
         let unit = self.choose(workspace, out)?;
-        if unit == self.vocabulary.end() {
+        let is_given = self.given(0).is_some();
+        if unit == self.vocabulary.end() && !is_given {
             return Break(EndReason::End);
         }
         self.accept(unit, workspace, out)?;
+        if is_given {
+            return Continue(());
+        }
         self.parameters.decay();
         self.assess(out)
     }

@@ -83,6 +83,12 @@ impl Transcript {
         if self.ends.is_empty() { vec![0] } else { seen }
     }
 
+    /// Of a piece that stands.
+    pub fn units_of(&self, position: usize) -> &[Unit] {
+        let start = position.checked_sub(1).map_or(0, |before| self.ends[before]);
+        &self.units[start..self.ends[position]]
+    }
+
     /// Units before it.
     pub fn start(&self) -> usize {
         self.ends.last().copied().unwrap_or(0)

@@ -201,9 +201,10 @@ impl Chain {
         running.map(|slot| slot.hook.name().to_string()).collect()
     }
 
-    /// Whether any policy runs; without one nothing is ever taken back.
-    pub fn has_policies(&self) -> bool {
-        self.slots.iter().any(|slot| slot.is_live() && slot.hook.role() == Role::Policy)
+    /// How many of the newest units the hooks that run take back at most; without one that does nothing ever is.
+    pub fn reach(&self) -> u32 {
+        let policies = self.slots.iter().filter(|slot| slot.is_live() && slot.hook.role() == Role::Policy);
+        policies.map(|slot| slot.hook.reach().unwrap_or(u32::MAX)).max().unwrap_or(0)
     }
 
     /// Whether any hook that runs may change a row.

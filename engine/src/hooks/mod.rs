@@ -152,6 +152,10 @@ pub trait Hook: Send {
     fn edits_logits(&self) -> bool {
         true
     }
+    /// How many of the newest units it takes back at most; `None` where it does not say.
+    fn reach(&self) -> Option<u32> {
+        None
+    }
     /// Starts a new reply: forgets what belongs to the last one.
     fn reset(&mut self) -> Result<(), HookError> {
         Ok(())

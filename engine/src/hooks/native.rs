@@ -273,6 +273,10 @@ impl Hook for NativeHook {
         self.instance.edits_logits()
     }
 
+    fn reach(&self) -> Option<u32> {
+        self.instance.reach()
+    }
+
     fn set_watched(&mut self, watched: bool) {
         if let Some(library) = &mut self.library {
             library.file.set_watched(watched);

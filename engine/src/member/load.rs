@@ -18,7 +18,7 @@ use super::mapped::Mapped;
 use super::model::Model;
 use super::model::context::{Context, Shape};
 use super::model::llama::Llama;
-use super::reader::tokens::{text_of, tokenise_text};
+use super::reader::tokens::{text_of, tokenise_control, tokenise_text};
 use super::reader::{LlamaTokenizer, Plain, PromptForm, Tongue};
 use super::template::ChatTemplate;
 use super::{Ensemble, Unit, Vocabulary};
@@ -30,6 +30,7 @@ use files::{Files, read_model, read_models};
 use language::Language;
 use llama_cpp_2::llama_backend::LlamaBackend;
 use llama_cpp_2::model::LlamaModel;
+use llama_cpp_2::token::LlamaToken;
 use std::path::PathBuf;
 use std::sync::{Arc, OnceLock};
 
@@ -65,6 +66,35 @@ pub(crate) struct Loaded {
     pub devices: Vec<Device>,
     first: Arc<LlamaModel>,
     language: Language,
+    /// What units are, for who speaks them from outside.
+    pub speech: Speech,
+}
+
+/// The units of an ensemble as its first member's file names them.
+pub struct Speech {
+    /// The units.
+    pub vocabulary: Arc<Vocabulary>,
+    /// How many there are.
+    pub units: u32,
+    /// They are bytes.
+    pub is_bytes: bool,
+    /// The unit that ends a text, and its text.
+    pub end: (Unit, String),
+    /// The unit that begins one, where there is one, and its text.
+    pub beginning: Option<(Unit, String)>,
+    /// The first member's Jinja template.
+    pub template: Option<String>,
+}
+
+impl Speech {
+    fn of(model: &LlamaModel, vocabulary: Arc<Vocabulary>, template: Option<String>) -> Self {
+        let (own, is_bytes) = (model.vocab(), vocabulary.is_bytes());
+        let beginning = own.bos();
+        let beginning = (beginning.0 >= 0 && !is_bytes && own.should_add_bos())
+            .then(|| (beginning.0 as Unit, text_of(model, beginning)));
+        let end = (vocabulary.end(), text_of(model, own.eos()));
+        Self { units: vocabulary.len() as u32, is_bytes, end, beginning, template, vocabulary }
+    }
 }
 
 impl Loaded {
@@ -80,6 +110,28 @@ impl Loaded {
         language.units_of(text, tokens).ok_or_else(|| {
             Error::Input("the models have no tokens for all of the text; leave out what is unusual in it".into())
         })
+    }
+
+    /// [`Loaded::units_of`], where control tokens that stand in the text are control tokens.
+    pub fn units_with_control(&self, text: &str) -> Result<Vec<Unit>, Error> {
+        if self.speech.is_bytes {
+            return self.units_of(text);
+        }
+        Ok(tokenise_control(&self.first, &self.language.tokens[0], text)
+            .into_iter()
+            .map(|token| token as Unit)
+            .collect())
+    }
+
+    /// A unit's bytes, or the name of a control token; `None` where there is no such unit.
+    pub fn text_of_unit(&self, unit: Unit) -> Option<Vec<u8>> {
+        let vocabulary = &self.speech.vocabulary;
+        let bytes = ((unit as usize) < vocabulary.len()).then(|| vocabulary.bytes(unit))?;
+        match bytes {
+            [] if !self.speech.is_bytes => Some(text_of(&self.first, LlamaToken(unit as i32)).into_bytes()),
+            [] => Some(self.speech.end.1.clone().into_bytes()),
+            bytes => Some(bytes.to_vec()),
+        }
     }
 }
 
@@ -201,7 +253,8 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     let is_asked_for = !matches!(settings.draft.by, DraftBy::Auto | DraftBy::Off);
     notes.extend(ensemble.why_nothing_is_read_ahead().filter(|_| is_asked_for));
     let first = own[0].clone();
-    Ok((ensemble, Loaded { members: infos, notes, context, threads, resident, devices, first, language }))
+    let speech = Speech::of(&first, language.units.clone(), template_source(settings, &settings.models[0], &first));
+    Ok((ensemble, Loaded { members: infos, notes, context, threads, resident, devices, first, language, speech }))
 }
 
 /// Tokens that a model was trained for.
@@ -250,19 +303,23 @@ fn new_context(
     })
 }
 
+/// A member's template: the one that was given, or its file's own.
+fn template_source(settings: &Settings, source: &ModelSource, model: &LlamaModel) -> Option<String> {
+    // Some files name a form that llama.cpp knows (`rwkv-world`) in place of a template.
+    let own = || {
+        let template = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
+        template.filter(|source| source.contains("{{"))
+    };
+    source.template.as_ref().or(settings.chat_template.as_ref()).cloned().or_else(own)
+}
+
 fn template(
     settings: &Settings,
     source: &ModelSource,
     model: &LlamaModel,
     name: &str,
 ) -> Result<Option<ChatTemplate>, Error> {
-    // Some files name a form that llama.cpp knows (`rwkv-world`) in place of a template.
-    let own = || {
-        let template = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
-        template.filter(|source| source.contains("{{"))
-    };
-    let given = source.template.as_ref().or(settings.chat_template.as_ref());
-    let Some(source) = given.cloned().or_else(own) else { return Ok(None) };
+    let Some(source) = template_source(settings, source, model) else { return Ok(None) };
     let vocabulary = model.vocab();
     let text = |token| text_of(model, token);
     ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos())).map(Some).map_err(|error| {

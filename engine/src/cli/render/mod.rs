@@ -62,7 +62,7 @@ impl Look {
         let page = match prompt {
             Prompt::Chat(_) => Box::new(view::FromFirstWord { page }),
             // What is continued may end where a space must follow, or the indentation of a program.
-            Prompt::Text(_) | Prompt::Tokens(_) => page,
+            Prompt::Text(_) | Prompt::Raw(_) | Prompt::Tokens(_) => page,
         };
         let hold_notes = shared && !verbose;
         Box::new(view::View::new(

@@ -250,6 +250,7 @@ mod tests {
             leader: "a".into(),
             members: [].as_slice().into(),
             committed: 1,
+            units: [].as_slice().into(),
         };
         let names = ["a".to_owned(), "b".to_owned()];
         for event in [

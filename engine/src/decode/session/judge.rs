@@ -21,18 +21,31 @@ impl Session {
         out: Observer,
     ) -> std::ops::ControlFlow<EndReason, Unit> {
         let Workspace { fusion, shortlist, sampler, .. } = workspace;
+        if let Some(&unit) = self.given(0).and_then(|piece| piece.first()) {
+            return Continue(unit);
+        }
         loop {
             let step = self.where_it_stands();
             let parameters = self.parameters.now();
             let recent = &self.penalised(&[]);
             let bans = self.transcript.attempts.bans(step.position);
-            let selection = shortlist.select(&fusion.row, fusion.offset, bans, recent, &parameters);
+            let is_free = self.form.is_free();
+            let rows = self.text.rows(self.transcript.seen().len()).unwrap_or_default();
+            let shaped = self.form.follow(self.transcript.units()).and_then(|()| self.form.shape(&fusion.row, &rows));
+            let row = match shaped {
+                Ok(row) => row,
+                Err(why) => return Break(cannot_go_on(&why, out)),
+            };
+            let selection = shortlist.select(row, fusion.offset, bans, recent, &parameters);
+            if selection.candidates.is_empty() {
+                return Break(cannot_go_on("none of the tokens that may come next is possible", out));
+            }
             let noise = Noise::at(self.request.seed, step.position, step.attempt);
             let drawn = sampler.draw(selection.candidates, recent, &parameters, noise);
             let unit = self.drafts.pretended(self.request.seed, step.position).unwrap_or(drawn);
-            let Some(rows) = self.rows() else { return Continue(unit) };
+            let likeliest = if is_free { fusion.likeliest_but(bans) } else { likeliest_but(row, bans) };
             let probabilities = member_probabilities(&rows, unit);
-            let stands = (self.transcript.window(), bans);
+            let stands = (self.transcript.window(), likeliest);
             let token = candidate(&self.vocabulary, &self.members, fusion, stands, unit, &probabilities);
             let merged = self.chain.on_token(&step, &token);
             self.adjust(&merged, out);
@@ -45,7 +58,7 @@ impl Session {
                     self.tell_budget(&merged.policy, "this position was tried often enough", out);
                     return Continue(unit);
                 }
-                Action::Force(forced) if self.vocabulary.can_emit(forced) => {
+                Action::Force(forced) if self.vocabulary.can_emit(forced) && self.form.allows(forced) => {
                     self.modify("force", &merged);
                     return Continue(forced);
                 }
@@ -69,6 +82,11 @@ impl Session {
         counted.filter(|&unit| !self.vocabulary.is_number(unit)).collect()
     }
 
+    /// The piece that is given for the position that is `ahead` of the one to be written, if one is.
+    pub(super) fn given(&self, ahead: usize) -> Option<&[Unit]> {
+        self.request.shape.given.get(self.transcript.len() + ahead).map(Vec::as_slice)
+    }
+
     /// The members' rows for the unit that comes next.
     fn rows(&self) -> Option<Vec<&MemberRow>> {
         self.text.rows(self.transcript.seen().len())
@@ -77,13 +95,13 @@ impl Session {
     /// The unit enters the transcript.
     pub(super) fn accept(&mut self, unit: Unit, workspace: &Workspace, out: Observer) -> Flow {
         let probabilities = self.rows().map(|rows| member_probabilities(&rows, unit)).unwrap_or_default();
-        let stands = (self.transcript.window(), &[][..]);
+        let stands = (self.transcript.window(), workspace.fusion.likeliest_but(&[]));
         let token = candidate(&self.vocabulary, &self.members, &workspace.fusion, stands, unit, &probabilities);
         let record = UnitRecord::of(&token, &probabilities);
         let index = self.transcript.len();
         self.transcript.add(unit);
         let (text, stopped) = self.transcript.push(record, self.vocabulary.bytes(unit));
-        self.transcript.certain = self.transcript.len() - self.retractable();
+        self.note_certain();
         let committed = self.transcript.text().shown_len_at(self.transcript.certain);
         self.tell_unit(index, &text, committed, out);
         if stopped { Break(EndReason::StopString) } else { Continue(()) }
@@ -141,14 +159,20 @@ impl Session {
         });
     }
 
+    /// What can be taken back no more, now that a piece stands that did not.
+    pub(super) fn note_certain(&mut self) {
+        let given = self.request.shape.given.len().min(self.transcript.len());
+        self.transcript.certain = (self.transcript.len() - self.retractable()).max(given);
+    }
+
     /// How many of the newest units can be taken back right now.
     pub(super) fn retractable(&self) -> usize {
         let budget = self.retractions < self.request.limits.max_retractions;
-        if !budget || !self.chain.has_policies() {
+        if !budget {
             return 0;
         }
-        let reach = self.transcript.len() - self.transcript.hidden_pieces().max(self.transcript.certain);
-        reach.min(self.request.limits.horizon as usize)
+        let open = self.transcript.len() - self.transcript.hidden_pieces().max(self.transcript.certain);
+        open.min(self.request.limits.horizon.min(self.chain.reach()) as usize)
     }
 
     pub(super) fn where_it_stands(&self) -> Step {
@@ -189,13 +213,19 @@ impl Session {
     }
 }
 
-/// What hooks see of a unit that could come next behind the units of a window, with what each member gave it, where some units
-/// are banned.
+/// Why a reply whose shape nothing can fill ends.
+pub(super) fn cannot_go_on(why: &str, out: Observer) -> EndReason {
+    out(&Event::Notice { text: format!("what the reply has to look like cannot go on here: {why}; the text so far stands").into() });
+    EndReason::Failed
+}
+
+/// What hooks see of a unit that could come next behind the units of a window, with what each member gave it, where the likeliest
+/// that may come has a log-probability.
 pub(in crate::decode) fn candidate<'a>(
     vocabulary: &'a Vocabulary,
     members: &Members,
     fusion: &Fusion,
-    (stands, bans): (&Window, &[Unit]),
+    (stands, likeliest): (&Window, f32),
     unit: Unit,
     probabilities: &'a [f32],
 ) -> Token<'a> {
@@ -212,8 +242,14 @@ pub(in crate::decode) fn candidate<'a>(
         member_probabilities: probabilities,
         surprise_mean,
         surprise_deviation,
-        behind: behind(fusion.likeliest_but(bans), own),
+        behind: behind(likeliest, own),
     }
+}
+
+/// The best score of a unit that is not among `bans`.
+pub(in crate::decode) fn likeliest_but(row: &[f32], bans: &[Unit]) -> f32 {
+    let allowed = (0..).zip(row).filter(|(unit, _)| !bans.contains(unit));
+    allowed.fold(f32::NEG_INFINITY, |best, (_, &score)| best.max(score))
 }
 
 /// By how much a score is behind the best one, never less than 0 nor more than what counts as impossible.

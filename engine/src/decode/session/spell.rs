@@ -5,7 +5,7 @@
 //! together have it, with penalties, truncation and temperature as in tokens. Inside a word a member counts as much as it has
 //! made the word's beginning likely, so that no word is begun by one and ended by another that would never have begun it so.
 
-use super::judge::leader;
+use super::judge::{cannot_go_on, leader};
 use super::{Flow, Observer, Session, Workspace};
 use crate::decode::candidates::{Candidates, Drawn, weights};
 use crate::decode::window::UnitRecord;
@@ -103,6 +103,9 @@ impl Session {
             }
         }
         self.piece.candidates.weigh(&shares, &factors);
+        if let Err(why) = self.form.follow(self.transcript.units()) {
+            return Break(cannot_go_on(&why, out));
+        }
         if self.piece.candidates.is_empty() {
             self.piece.candidates = self.collect(len, &factors, &shares, workspace);
         }
@@ -111,7 +114,17 @@ impl Session {
             _ if std::mem::take(&mut self.piece.ends) => self.vocabulary.end(),
             Some(&byte) => Unit::from(byte),
             None => {
-                let drawn = self.piece.candidates.draw(&open, noise).unwrap_or(fusion.statistics.top_unit);
+                let drawn = match self.piece.candidates.draw(&open, noise) {
+                    Some(drawn) => drawn,
+                    None => {
+                        let rows = self.text.rows(len).unwrap_or_default();
+                        match self.form.best(&fusion.row, &rows) {
+                            Ok(Some(best)) => best,
+                            Ok(None) => return Break(cannot_go_on("none of the bytes that may come next is possible", out)),
+                            Err(why) => return Break(cannot_go_on(&why, out)),
+                        }
+                    }
+                };
                 self.drafts.pretended(self.request.seed, position).unwrap_or(drawn)
             }
         };
@@ -173,7 +186,7 @@ impl Session {
     /// What may be written behind `len` bytes.
     fn collect(&mut self, len: usize, factors: &[f64], shares: &[f64], workspace: &mut Workspace) -> Candidates {
         let watched = self.chain.is_watched().then(|| self.where_it_stands());
-        let Self { text, transcript, vocabulary, parameters, piece, chain, .. } = self;
+        let Self { text, transcript, vocabulary, parameters, piece, chain, form, .. } = self;
         let parameters = parameters.now();
         let mut cuts = transcript.cuts();
         if !transcript.open().is_empty() {
@@ -193,6 +206,9 @@ impl Session {
         let banned = |&unit: &Unit| if unit == end { Some(Vec::new()) } else { transcript.pieces.bytes(unit) };
         let bans: Vec<Vec<u8>> = bans.filter_map(banned).collect();
         candidates.lengthen();
+        if !form.is_free() {
+            candidates.retain(|bytes| form.allows_bytes(bytes, end));
+        }
         candidates.ban(&bans);
         candidates.weigh(shares, factors);
         if let Some(step) = watched {
@@ -254,14 +270,16 @@ impl Session {
         let index = self.transcript.len();
         let (text, stopped) = self.transcript.push(record, &bytes);
         self.words.push(self.piece.word.clone());
-        self.transcript.certain = self.transcript.len() - self.retractable();
+        self.note_certain();
         let committed = self.transcript.text().shown_len_at(self.transcript.certain);
         self.tell_unit(index, &text, committed, out);
         if stopped {
             return Break(EndReason::StopString);
         }
-        self.parameters.decay();
-        self.assess(out)?;
+        if index >= self.request.shape.given.len() {
+            self.parameters.decay();
+            self.assess(out)?;
+        }
         // Unless it was taken back.
         let stands = self.transcript.len() == index + 1;
         self.begin_piece();
@@ -274,6 +292,10 @@ impl Session {
         self.words.truncate(self.transcript.len());
         let word = self.words.last().cloned().unwrap_or_else(|| Word::new(self.members.names.len()));
         self.piece = Piece::new(word);
+        if let Some(given) = self.given(0) {
+            // Of what is no byte nothing can be written.
+            self.piece.forced = given.iter().filter_map(|&unit| u8::try_from(unit).ok()).collect();
+        }
     }
 
     /// The piece begins anew.

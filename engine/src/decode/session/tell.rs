@@ -28,6 +28,7 @@ impl Session {
             leader: names[unit.leader as usize].as_str().into(),
             members: members.into(),
             committed,
+            units: self.transcript.units_of(position).into(),
         });
     }
 

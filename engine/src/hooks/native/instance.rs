@@ -119,6 +119,11 @@ impl Instance {
         self.entry.on_logits.is_some()
     }
 
+    /// How many units it takes back at most, as far as it says. Who judges no window takes none back.
+    pub fn reach(&self) -> Option<u32> {
+        if self.entry.on_assessment.is_none() { Some(0) } else { self.entry.reach.checked_sub(1) }
+    }
+
     /// Its state; `None` where it has none.
     pub fn save(&mut self) -> Result<Option<Vec<u8>>, HookError> {
         let Some(save) = self.entry.save else { return Ok(None) };

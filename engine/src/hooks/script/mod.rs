@@ -250,6 +250,10 @@ impl Hook for ScriptHook {
         self.running.program.defines(Function::OnLogits)
     }
 
+    fn reach(&self) -> Option<u32> {
+        self.running.program.reach()
+    }
+
     fn on_logits(&mut self, step: &Step, rows: &Rows, fused: &mut [f32]) -> Result<(), HookError> {
         self.running.call_if(Function::OnLogits, |program, state| hooks::on_logits(program, state, step, rows, fused))
     }

@@ -70,6 +70,8 @@ struct Compiled {
     constants: Shared<Module>,
     functions: Vec<Function>,
     role: Role,
+    /// How many units it takes back at most, as far as that is known.
+    reach: Option<u32>,
 }
 
 /// A compiled script in an interpreter of its own: what a call needs beside the script belongs to one text.
@@ -135,8 +137,16 @@ impl Program {
 
         let functions = check_functions(file, source, &ast)?;
         let role = role(file, source, &constants, &functions)?;
-        let compiled =
-            Arc::new(Compiled { file: file.into(), source: source.into(), ast, constants: module, functions, role });
+        let reach = reach(file, source, &constants, &functions)?;
+        let compiled = Arc::new(Compiled {
+            file: file.into(),
+            source: source.into(),
+            ast,
+            constants: module,
+            functions,
+            role,
+            reach,
+        });
         Ok(Self { compiled, engine, clock, muted, knobs, draws, measured: None })
     }
 
@@ -154,6 +164,10 @@ impl Program {
 
     pub(super) fn role(&self) -> Role {
         self.compiled.role
+    }
+
+    pub(super) fn reach(&self) -> Option<u32> {
+        self.compiled.reach
     }
 
     pub(super) fn file(&self) -> &str {
@@ -357,6 +371,27 @@ fn role(file: &str, source: &str, constants: &Scope, functions: &[Function]) -> 
         Some(_) => fault("`ROLE` is \"policy\" or \"fusion\""),
     }
 }
+
+/// How many units a script takes back at most: what its top level says by `const MAX_RETRACT = 8;`, or none where it judges no
+/// window or never speaks of `retract`. `None` where that is not known.
+fn reach(file: &str, source: &str, constants: &Scope, functions: &[Function]) -> Result<Option<u32>, Box<Diagnosis>> {
+    if let Some(declared) = constants.get(MAX_RETRACT) {
+        let units = declared.as_int().ok().and_then(|units| u32::try_from(units).ok());
+        return units.map(Some).ok_or_else(|| {
+            let place = place_of(source, &format!("const {MAX_RETRACT}"));
+            let message =
+                format!("`{MAX_RETRACT}` is how many tokens are taken back at most: a whole number, 0 for none");
+            Diagnosis::new(file, source, place, message)
+        });
+    }
+    let is_word = |letter: char| letter.is_alphanumeric() || letter == '_';
+    let code = source.lines().filter(|line| !line.trim_start().starts_with("//"));
+    let speaks_of_it = code.flat_map(|line| line.split(|letter| !is_word(letter))).any(|word| word == "retract");
+    Ok((!speaks_of_it || !functions.contains(&Function::OnAssessment)).then_some(0))
+}
+
+/// What a script may declare.
+const MAX_RETRACT: &str = "MAX_RETRACT";
 
 fn definition(source: &str, function: &str) -> Position {
     place_of(source, &format!("fn {function}"))

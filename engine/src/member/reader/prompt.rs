@@ -23,6 +23,10 @@ impl PromptForm {
     pub fn render(&self, prompt: &Prompt) -> Result<(Vec<Piece>, Vec<String>), TemplateError> {
         let messages = match prompt {
             Prompt::Tokens(_) => return Ok(Default::default()),
+            Prompt::Raw(text) => {
+                let text = self.before.iter().map(|before| format!("{before}\n\n")).collect::<String>() + text.as_str();
+                return Ok((vec![Piece { text, trusted: true }], Vec::new()));
+            }
             Prompt::Text(text) => vec![Message { role: Speaker::User, content: text.clone() }],
             Prompt::Chat(messages) => messages.clone(),
         };

@@ -69,6 +69,13 @@ pub(in crate::member) fn tokenise_text(model: &LlamaModel, vocabulary: &Vocabula
     all
 }
 
+/// Tokens of a text in which control tokens are control tokens, without a beginning-of-text token.
+pub(in crate::member) fn tokenise_control(model: &LlamaModel, vocabulary: &Vocabulary, text: &str) -> Vec<i32> {
+    let mut all = Vec::new();
+    append_piece(model, vocabulary, &mut all, text, true);
+    all
+}
+
 /// Tokens of a text that goes on after the tokens `before`.
 pub(super) fn tokenise_after(model: &LlamaModel, vocabulary: &Vocabulary, before: &[i32], text: &str) -> Vec<i32> {
     let mut all = before.to_vec();

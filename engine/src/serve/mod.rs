@@ -1,0 +1,177 @@
+//! The ensemble as the backend of a server: requests become sessions, what becomes of them is told.
+//!
+//! One thread owns all that decodes ([`writer`]); the server's threads send it jobs and changes, and never wait for a model.
+
+mod about;
+mod choices;
+mod job;
+mod writer;
+
+use crate::decode::Request;
+use crate::engine::Engine;
+use crate::hooks::Origin;
+use crate::hooks::chain::HookInfo;
+use crate::registry;
+use crate::reply::Reply;
+use plugin_api::Role;
+use serve::backend::{About, Change, Hook, Job, Knob, Refusal, RefusalKind};
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::mpsc::{Sender, channel};
+use std::thread::JoinHandle;
+use writer::{Order, Writer};
+
+/// Hears of each reply that is over, to log it.
+pub type Log = Box<dyn FnMut(&Request, &Reply, &Engine) + Send>;
+
+/// An ensemble that writes for a server.
+pub struct Host {
+    engine: Arc<Engine>,
+    about: About,
+    orders: Sender<Order>,
+}
+
+/// The thread that decodes; it ends when the [`Host`] is gone and the last job is over.
+pub struct Decoding(JoinHandle<()>);
+
+impl Decoding {
+    /// Waits until all that was begun is over.
+    pub fn wait(self) {
+        // A panic was reported by its own thread.
+        let _ = self.0.join();
+    }
+}
+
+impl Host {
+    /// Starts the thread that decodes. `name` is what the ensemble is called, if not by its members.
+    pub fn start(engine: Arc<Engine>, name: Option<String>, log: Log) -> std::io::Result<(Self, Decoding)> {
+        let about = about::about(&engine, name);
+        let (orders, received) = channel();
+        let writer = Writer::new(engine.clone(), log);
+        let thread = std::thread::Builder::new().name("decode".into()).spawn(move || writer.run(&received))?;
+        Ok((Self { engine, about, orders }, Decoding(thread)))
+    }
+
+    fn script(&self, name: &str) -> Result<PathBuf, Refusal> {
+        let hooks = self.engine.hooks();
+        let script = hooks.iter().rev().find_map(|hook| match &hook.origin {
+            Origin::Script(path) if hook.name == name => Some(path.clone()),
+            _ => None,
+        });
+        script.ok_or_else(|| Refusal {
+            kind: RefusalKind::Unknown,
+            message: format!("there is no script `{name}`; scripts are loaded with --policy"),
+            param: Some("name"),
+        })
+    }
+}
+
+impl serve::Backend for Host {
+    fn about(&self) -> &About {
+        &self.about
+    }
+
+    fn begin(&self, job: Job) {
+        // Where nobody takes it the job is dropped, and its line tells that it is over.
+        let _ = self.orders.send(Order::Write(Box::new(job)));
+    }
+
+    fn tokenize(&self, text: &str, special: bool) -> Result<Vec<u32>, Refusal> {
+        self.engine.units_of_text(text, special).map_err(|error| invalid(&error, Some("prompt")))
+    }
+
+    fn detokenize(&self, units: &[u32]) -> Result<Vec<u8>, Refusal> {
+        let text = |&unit: &u32| self.engine.text_of_unit(unit).ok_or(unit);
+        let bytes: Result<Vec<_>, u32> = units.iter().map(text).collect();
+        bytes.map(|bytes| bytes.concat()).map_err(|unit| Refusal {
+            kind: RefusalKind::Invalid,
+            message: format!("there is no token {unit}; the last one is {}", self.about.units - 1),
+            param: Some("tokens"),
+        })
+    }
+
+    fn hooks(&self) -> Vec<Hook> {
+        self.engine.hooks().into_iter().map(hook).collect()
+    }
+
+    fn change(&self, change: Change) -> Result<Vec<String>, Refusal> {
+        let mut lines = Vec::new();
+        let mut apply = |chain: &mut crate::hooks::chain::Chain| {
+            match &change {
+                Change::Fusion(name) => registry::choose_fusion(chain, name),
+                Change::Policy(name, running) => registry::run_policy(chain, name, *running),
+                Change::Knob(name, knob, value) => {
+                    chain.set_knob(name, knob, *value).map_err(|error| crate::Error::Input(error.to_string()))
+                }
+            }?;
+            lines.extend(chain.take_notices());
+            Ok::<(), crate::Error>(())
+        };
+        self.engine.each_chain(&mut apply).map_err(|error| invalid(&error, None))?;
+        lines.dedup();
+        Ok(lines)
+    }
+
+    fn script(&self, name: &str) -> Result<String, Refusal> {
+        let path = Self::script(self, name)?;
+        std::fs::read_to_string(&path)
+            .map_err(|error| failure(&format!("`{}` cannot be read: {error}", path.display())))
+    }
+
+    fn check(&self, text: &str) -> Vec<String> {
+        match registry::check_script("script", text, self.engine.settings()) {
+            Ok(warnings) => warnings,
+            Err(fault) => vec![fault],
+        }
+    }
+
+    fn save(&self, name: &str, text: &str) -> Result<Vec<String>, Refusal> {
+        let path = Self::script(self, name)?;
+        let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
+        registry::check_script(&label, text, self.engine.settings()).map_err(|problem| Refusal {
+            kind: RefusalKind::Invalid,
+            message: problem,
+            param: Some("text"),
+        })?;
+        crate::files::replace(&path, text.as_bytes())
+            .map_err(|error| failure(&format!("`{}` cannot be written: {error}", path.display())))?;
+        Ok(self.engine.take_over_files())
+    }
+}
+
+fn hook(info: HookInfo) -> Hook {
+    Hook {
+        name: info.name,
+        role: match info.role {
+            Role::Fusion => "fusion",
+            Role::Policy => "policy",
+        },
+        active: info.active,
+        state: info.state,
+        description: info.description,
+        is_script: matches!(info.origin, Origin::Script(_)),
+        knobs: info
+            .knobs
+            .into_iter()
+            .map(|knob| Knob {
+                name: knob.name,
+                value: knob.value,
+                default: knob.default,
+                minimum: knob.minimum,
+                maximum: knob.maximum,
+            })
+            .collect(),
+    }
+}
+
+fn invalid(error: &crate::Error, param: Option<&'static str>) -> Refusal {
+    let kind = match error {
+        crate::Error::Input(_) => RefusalKind::Invalid,
+        crate::Error::Failure(_) => RefusalKind::Failure,
+    };
+    Refusal { kind, message: error.to_string(), param }
+}
+
+fn failure(message: &str) -> Refusal {
+    Refusal { kind: RefusalKind::Failure, message: message.into(), param: None }
+}
