@@ -11,6 +11,7 @@
 pub mod backend;
 pub mod chat;
 pub mod completions;
+pub mod convert;
 pub mod events;
 pub mod failure;
 pub mod fields;

@@ -20,7 +20,6 @@ const HARMLESS: &[&str] = &[
     "user",
     "metadata",
     "service_tier",
-    "parallel_tool_calls",
     "safety_identifier",
     "prompt_cache_key",
     "prompt_cache_retention",

@@ -193,6 +193,8 @@ fn what_is_not_honoured_is_refused_by_name() {
         ("frequency_penalty", json!(0.5)),
         ("presence_penalty", json!(-1)),
         ("response_format", json!({"type": "xml"})),
+        ("tools", json!([{"type": "function", "function": {"name": "a b"}}])),
+        ("tool_choice", json!("required")),
         ("functions", json!([])),
         ("audio", json!({})),
         ("reasoning_effort", json!("high")),
@@ -250,4 +252,70 @@ fn what_changes_nothing_is_accepted() {
     for model in [json!(null), json!("")] {
         server.post("/chat/completions", &with(chat("hello"), &json!({"model": model}))).ok();
     }
+}
+
+#[test]
+fn calls_are_taken_out_of_the_text() {
+    let server = Server::plain();
+    let call = |name: &str, arguments: &str| {
+        format!("<tool_call>\n{{\"name\": \"{name}\", \"arguments\": {arguments}}}\n</tool_call>")
+    };
+    let text =
+        format!("Let me see.\n{}\n{}", call("weather", "{\"city\": \"Zürich\"}"), call("add", "{\"a\": [1, 2]}"));
+    let tool = |name: &str| json!({"type": "function", "function": {"name": name, "parameters": {"type": "object"}}});
+    let body = json!({
+        "messages": [
+            {"role": "user", "content": "How warm is it?"},
+            {"role": "assistant", "content": null, "tool_calls": [{"id": "1", "type": "function", "function": {"name": "add", "arguments": "{}"}}]},
+            {"role": "tool", "tool_call_id": "1", "content": "3"},
+            {"role": "user", "content": format!("say|{text}")},
+        ],
+        "tools": [tool("weather"), tool("add")],
+    });
+    let reply = server.post("/v1/chat/completions", &body).ok();
+    let choice = &reply["choices"][0];
+    assert_eq!(
+        (&choice["finish_reason"], &choice["message"]["content"]),
+        (&json!("tool_calls"), &json!("Let me see."))
+    );
+    let calls = choice["message"]["tool_calls"].as_array().unwrap();
+    let functions: Vec<_> = calls.iter().map(|call| call["function"].clone()).collect();
+    let expected = [
+        json!({"name": "weather", "arguments": "{\"city\": \"Zürich\"}"}),
+        json!({"name": "add", "arguments": "{\"a\": [1, 2]}"}),
+    ];
+    assert_eq!(functions, expected);
+    let said = server.double.seen.begun.lock().unwrap()[0].0.clone();
+    assert!(said.contains("<tools>") && said.contains("<tool_response>\n3"), "{said}");
+    let events = server.post("/v1/chat/completions", &with(body.clone(), &json!({"stream": true}))).events();
+    assert_eq!(joined(&events), "Let me see.");
+    let mut functions: Vec<Value> = Vec::new();
+    for call in events.iter().filter_map(|event| event["choices"][0]["delta"]["tool_calls"].get(0)) {
+        if call["id"].is_string() {
+            assert_eq!(call["index"], functions.len());
+            functions.push(json!({"name": call["function"]["name"], "arguments": ""}));
+        }
+        let last = functions.last_mut().unwrap();
+        let arguments =
+            format!("{}{}", last["arguments"].as_str().unwrap(), call["function"]["arguments"].as_str().unwrap());
+        last["arguments"] = json!(arguments);
+    }
+    assert_eq!(functions, expected);
+    assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
+    let both = with(body, &json!({"stream": true, "retractions": true}));
+    assert_eq!(server.post("/v1/chat/completions", &both).refused(400).0, "retractions");
+}
+
+#[test]
+fn shapes_are_passed_on() {
+    let server = Server::plain();
+    for shape in [
+        json!({"response_format": {"type": "json_object"}}),
+        json!({"response_format": {"type": "json_schema", "json_schema": {"name": "n", "schema": {"type": "object"}}}}),
+        json!({"grammar": "root ::= \"a\""}),
+    ] {
+        server.post("/v1/chat/completions", &with(chat("hello"), &shape)).ok();
+        server.post("/v1/completions", &with(json!({"prompt": "hello"}), &shape)).ok();
+    }
+    assert_eq!(server.double.seen.constrained.load(Ordering::SeqCst), 6);
 }

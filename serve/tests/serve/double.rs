@@ -52,6 +52,8 @@ pub struct Seen {
     pub retracted: AtomicUsize,
     /// What jobs were to continue, in the order in which they began, with their seeds.
     pub begun: Mutex<Vec<(String, Option<u64>)>>,
+    /// Jobs that say what the reply looks like. It does not keep to that.
+    pub constrained: AtomicUsize,
     /// Changes and saved scripts.
     pub changes: Mutex<Vec<Change>>,
 }
@@ -123,6 +125,7 @@ impl Backend for Double {
         };
         assert!(said != "panic", "a backend must not, but who knows");
         self.seen.begun.lock().unwrap().push((said, job.seed));
+        self.seen.constrained.fetch_add(usize::from(job.constraint.is_some()), Ordering::SeqCst);
         let running = self.seen.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.seen.most.fetch_max(running, Ordering::SeqCst);
         self.jobs.lock().unwrap().send(job).unwrap();
