@@ -224,3 +224,6 @@ impl Standing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -120,4 +120,6 @@ fn models_are_listed() {
     assert_eq!(server.get("/v1/models/tale+fable").ok()["object"], "model");
     assert_eq!(server.get("/v1/models/org/team").ok()["id"], "org/team");
     assert_eq!(server.get("/v1/models/gpt").refused(404).1, "model_not_found");
+    server.get("/v1/models/%ff").refused(400);
+    server.get("/v1/script?name=%ff").refused(404);
 }
