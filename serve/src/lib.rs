@@ -4,5 +4,6 @@
 //! decides who gets in, who waits and what a client sees of text that can still be taken back.
 
 pub mod backend;
+pub mod page;
 
 pub use backend::Backend;

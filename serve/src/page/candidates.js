@@ -34,7 +34,9 @@ export class Candidates {
       parts.push(element('p', 'soft', 'The candidates of this token are no longer known. Choose one of a newer token, or write the reply again.'));
     } else {
       parts.push(element('p', 'hint', 'Choose a candidate: the text goes on from there.'));
-      this.lists.forEach((list, place) => parts.push(column(list, place, step)));
+      const columns = element('div', 'columns');
+      columns.append(...this.lists.map((list, place) => column(list, place, step)));
+      parts.push(columns);
     }
     this.root.replaceChildren(...parts);
     if (place) this.focus(...place);

@@ -35,7 +35,7 @@ const candidates = new Candidates(find('candidates'), { onPick: pick, onMove: (d
 const tokens = new Tokens(turns, {
   onShow(turn, at, byKey = false) {
     open('candidates');
-    showCandidates();
+    turns.view(turn).span(at).scrollIntoView({ block: 'nearest' });
     if (byKey) candidates.focus();
   },
   onCurrent: () => side.dataset.panel === 'candidates' && showCandidates(),

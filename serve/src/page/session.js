@@ -56,7 +56,13 @@ export function context(turn) {
   const before = turns().slice(0, turns().indexOf(turn));
   const text = (one) => (one.role === 'user' ? one.text : replyOf(one).text());
   if (session.mode === 'text') return { prompt: before.map(text).join('') };
-  const messages = before.map((one) => ({ role: one.role, content: text(one) }));
+  const messages = [];
+  for (const one of before) {
+    const content = text(one);
+    // A message that got no answer belongs to the next one: templates want the roles to alternate.
+    if (one.role === 'user' && messages.at(-1)?.role === 'user') messages.at(-1).content += `\n\n${content}`;
+    else messages.push({ role: one.role, content });
+  }
   const system = session.parameters.system;
   if (system?.trim()) messages.unshift({ role: 'system', content: system });
   return { messages };
