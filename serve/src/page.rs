@@ -33,13 +33,14 @@ macro_rules! scripts {
 
 const INDEX: File = File { path: "/", media_type: HTML, text: include_str!("page/index.html") };
 const SHEET: File = File { path: "/page/page.css", media_type: CSS, text: include_str!("page/page.css") };
-const SCRIPTS: [File; 16] = scripts![
+const SCRIPTS: [File; 17] = scripts![
     "api.js",
     "bytes.js",
     "candidates.js",
     "follow.js",
     "legend.js",
     "main.js",
+    "pack.js",
     "parameters.js",
     "policies.js",
     "reply.js",
@@ -84,9 +85,9 @@ fn answer(file: File, tag: &HeaderValue, asked: &HeaderMap) -> Response {
 
 /// FNV-1a with 64 bits: the files are our own, so nobody looks for collisions.
 fn tag(text: &str) -> HeaderValue {
-    let hash = text.bytes().fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| {
-        (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3)
-    });
+    let hash = text
+        .bytes()
+        .fold(0xcbf2_9ce4_8422_2325_u64, |hash, byte| (hash ^ u64::from(byte)).wrapping_mul(0x0000_0100_0000_01b3));
     let mut tag = String::with_capacity(18);
     let _ = write!(tag, "\"{hash:016x}\"");
     HeaderValue::try_from(tag).unwrap_or_else(|_| HeaderValue::from_static("\"\""))
@@ -145,7 +146,17 @@ mod tests {
     fn no_file_names_another_host_or_writes_markup() {
         for file in [INDEX, SHEET].into_iter().chain(SCRIPTS) {
             let own = file.text.replace("http://www.w3.org/2000/svg", "");
-            for word in ["http://", "https://", "innerHTML", "outerHTML", "insertAdjacentHTML", "document.write", "eval(", " onclick=", " style=\""] {
+            for word in [
+                "http://",
+                "https://",
+                "innerHTML",
+                "outerHTML",
+                "insertAdjacentHTML",
+                "document.write",
+                "eval(",
+                " onclick=",
+                " style=\"",
+            ] {
                 assert!(!own.contains(word), "{} has {word}", file.path);
             }
         }

@@ -131,7 +131,7 @@ function* script(prompt, given, most) {
       }
     }
   }
-  yield { type: 'done', finish, text, tokens: index, retracted: 3, event: { type: 'done' } };
+  yield { type: 'done', finish: { kind: finish }, text, tokens: index, retracted: 3, event: { type: 'done' } };
 }
 
 const sleep = (ms) => new Promise((resolve) => setTimeout(resolve, ms));
@@ -141,7 +141,7 @@ async function answer(request, response, body) {
   state.requests.push({ ...asked, aborted: false });
   const note = state.requests.at(-1);
   response.on('close', () => { note.aborted = !response.writableEnded; });
-  const prompt = asked.prompt ?? asked.messages.filter(({ role }) => role === 'user').at(-1)?.content ?? '';
+  const prompt = asked.prompt ?? asked.messages.filter(({ role }) => role === 'user').at(-1)?.content.split('\n\n').at(-1) ?? '';
   if (prompt.includes('BUSY')) return fail(response, 429, 'All lines are taken.', { 'retry-after': '7' });
   if (prompt.includes('DOWN')) return fail(response, 503, 'Draining.');
   response.writeHead(200, { 'content-type': 'text/event-stream', 'cache-control': 'no-store' });
@@ -161,9 +161,9 @@ async function answer(request, response, body) {
   response.end('data: [DONE]\n\n');
 }
 
-function fail(response, status, message, headers = {}, more = {}) {
+function fail(response, status, message, headers = {}) {
   response.writeHead(status, { 'content-type': 'application/json', ...headers });
-  response.end(JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code: null }, ...more }));
+  response.end(JSON.stringify({ error: { message, type: 'invalid_request_error', param: null, code: null } }));
 }
 
 function problems(text) {
@@ -183,10 +183,10 @@ function api(method, url, body, response) {
   switch (`${method} ${url.pathname}`) {
     case 'GET /v1/about':
       return say({
-        name: 'tale+fable', members: MEMBERS, context: 2048, units: 4096, is_bytes: false, fingerprint: 'fp', end: [2, '</s>'], beginning: [1, '<s>'], template: null,
+        name: 'tale+fable', members: MEMBERS, context: 2048, units: 4096, is_bytes: false, fingerprint: 'fp', end: { unit: 2, text: '</s>' }, beginning: { unit: 1, text: '<s>' }, template: null,
         defaults: { temperature: 0.7, top_p: 0.95, top_k: 40, min_p: 0.05, repeat_penalty: 1.1 }, max_tokens: 400, horizon: 32,
       });
-    case 'GET /v1/hooks': return say(state.hooks);
+    case 'GET /v1/hooks': return say({ hooks: state.hooks });
     case 'POST /v1/hooks': {
       state.changes.push(asked);
       if (asked.fusion) for (const hook of state.hooks) if (hook.role === 'fusion') hook.active = hook.name === asked.fusion;
@@ -194,18 +194,18 @@ function api(method, url, body, response) {
       if (asked.policy) hook.active = asked.running;
       const knob = hook?.knobs.find(({ name }) => name === asked.knob);
       if (knob) knob.value = asked.value;
-      return say([asked.fusion ? `${asked.fusion} fuses from now on` : asked.policy ? `${asked.policy} ${asked.running ? 'runs' : 'does not run'}` : `${asked.hook}: ${asked.knob} is ${asked.value}`]);
+      return say({ hooks: state.hooks, lines: [asked.fusion ? `${asked.fusion} fuses from now on` : asked.policy ? `${asked.policy} ${asked.running ? 'runs' : 'does not run'}` : `${asked.hook}: ${asked.knob} is ${asked.value}`] });
     }
     case 'GET /v1/script': {
       const text = state.scripts[url.searchParams.get('name')];
-      return text === undefined ? fail(response, 404, 'There is no such script.') : say({ text });
+      return text === undefined ? fail(response, 404, 'There is no such script.') : say({ name: url.searchParams.get('name'), text });
     }
-    case 'POST /v1/script/check': return say({ problems: problems(asked.text) });
+    case 'POST /v1/script/check': return say({ lines: problems(asked.text) });
     case 'PUT /v1/script': {
       const found = problems(asked.text);
-      if (found.length) return fail(response, 400, 'The script has problems.', {}, { problems: found });
+      if (found.length) return fail(response, 400, found.join('\n'));
       state.scripts[asked.name] = asked.text;
-      return say([`${asked.name}.rhai saved (2nd version)`]);
+      return say({ lines: [`${asked.name}.rhai saved (2nd version)`] });
     }
     case 'GET /mock': return say(state);
     case 'POST /mock':

@@ -338,7 +338,7 @@ mockTest('10,000 tokens are written and scroll', async (page) => {
   assert.ok(frames[30] < 60, String(frames));
   assert.ok((await log()).rest > 5000);
   await page.reload();
-  await page.waitForFunction(() => document.querySelectorAll('.t').length === 10_000);
+  await page.waitForFunction(() => document.querySelectorAll('.turn .t').length === 10_000);
 });
 
 mockTest('the page stays where the reader is', async (page) => {
@@ -348,8 +348,8 @@ mockTest('the page stays where the reader is', async (page) => {
   await page.mouse.wheel(0, -1500);
   await page.waitForTimeout(200);
   const place = await page.evaluate(() => document.querySelector('#log').scrollTop);
-  const count = await page.locator('.t').count();
-  await page.waitForFunction((before) => document.querySelectorAll('.t').length > before + 200, count).catch(() => {});
+  const count = await page.locator('.turn .t').count();
+  await page.waitForFunction((before) => document.querySelectorAll('.turn .t').length > before + 200, count).catch(() => {});
   assert.ok(Math.abs(await page.evaluate(() => document.querySelector('#log').scrollTop) - place) < 60);
   await page.click('#newest');
   await over(page);

@@ -3,9 +3,9 @@
 const KEY = 'llama_selfmod.key';
 
 export class Problem extends Error {
-  constructor(message, { status = 0, retryAfter = null, problems = [] } = {}) {
+  constructor(message, { status = 0 } = {}) {
     super(message);
-    Object.assign(this, { status, retryAfter, problems });
+    this.status = status;
   }
 }
 
@@ -52,11 +52,10 @@ async function problem(response) {
   const { status } = response;
   const retryAfter = Number(response.headers.get('retry-after')) || null;
   const text = await response.text().catch(() => '');
-  let said = '', problems = [];
+  let said = '';
   try {
     const body = JSON.parse(text);
-    said = String(body.error?.message ?? body.message ?? (typeof body.error === 'string' ? body.error : ''));
-    problems = (body.problems ?? body.error?.problems ?? []).map(String);
+    said = String(body.error?.message ?? '');
   } catch {
     said = text.slice(0, 300);
   }
@@ -67,7 +66,7 @@ async function problem(response) {
     413: 'The text is longer than the server accepts.',
     404: said || 'The server does not know this request.',
   }[status] ?? (said || `The server answered with an error (${status}).`);
-  return new Problem(sentence, { status, retryAfter, problems });
+  return new Problem(sentence, { status });
 }
 
 export async function json(path, options) {
@@ -81,11 +80,9 @@ export async function json(path, options) {
   }
 }
 
-/** Lines for the person, whatever they are wrapped in. */
+/** Lines for the person. */
 export function lines(answer) {
-  if (Array.isArray(answer)) return answer.map(String);
-  const found = answer?.lines ?? answer?.problems ?? answer?.messages ?? [];
-  return Array.isArray(found) ? found.map(String) : [String(found)];
+  return (answer?.lines ?? []).map(String);
 }
 
 /** Objects of a stream: `data:` lines of server-sent events, or JSON by the line. */

@@ -23,7 +23,7 @@ let writing = null;  // { turn, reply, stop } while something is written.
 let frame = 0, savedAt = 0;
 
 const voice = new Voice(find('voice'));
-const follow = new Follow(log, find('newest'));
+const follow = new Follow(log, find('turns'), find('newest'));
 const turns = new Turns(find('turns'), {
   again: (turn) => begin(turn, new Reply(), true),
   goOn: (turn) => begin(turn, replyOf(turn), false),

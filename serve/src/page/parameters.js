@@ -4,6 +4,8 @@ import { session } from './session.js';
 
 const NUMBERS = ['temperature', 'top_p', 'top_k', 'min_p', 'repeat_penalty', 'seed', 'max_tokens'];
 
+const MOST = 2 ** 32 - 1;
+
 /** Fills the form from the session, and keeps what is typed. */
 export function connect(form, about, onChange) {
   for (const field of form.elements) {
@@ -28,7 +30,7 @@ export function fields(given, about) {
     if (text !== '' && Number.isFinite(Number(text))) found[name] = Number(text);
   }
   const length = found.max_tokens ?? about?.max_tokens;
-  if (given > 0 && length !== undefined) found.max_tokens = length + given;
+  if (given > 0 && length !== undefined) found.max_tokens = Math.min(length + given, MOST);
   const stop = String(session.parameters.stop ?? '').split('\n').filter(Boolean).map(unescape);
   if (stop.length) found.stop = stop;
   return found;

@@ -21,7 +21,7 @@ export class Policies {
   async refresh() {
     try {
       const answer = await json('v1/hooks');
-      this.hooks = Array.isArray(answer) ? answer : answer?.hooks ?? [];
+      this.hooks = answer?.hooks ?? [];
     } catch (error) {
       if (error instanceof Problem) this.say(error.message, true);
       return;

@@ -4,6 +4,7 @@
 // that was taken back too, can be found without looking at what happened later.
 
 import { byteLength, join } from './bytes.js';
+import { pack, unpack } from './pack.js';
 
 export class Reply {
   constructor() {
@@ -156,16 +157,15 @@ export class Reply {
     this.changed.add(at);
   }
 
-  /** For `sessionStorage`. Candidates are kept of the newest `most` tokens only: they are ten times as long as the text. */
+  /** For the storage of the tab: see `pack`. */
   store(most) {
-    const first = this.steps.length - most;
-    const steps = this.steps.map((step, at) => (step.kind === 'token' && at < first ? { ...step, alternatives: [], candidates: [], members: [] } : step));
     const { last, standing, committed, retractions, finish, problem } = this;
-    return { steps, last, standing, committed, retractions, finish, problem };
+    return { steps: pack(this.steps, most), last, standing, committed, retractions, finish, problem };
   }
 
   static revive(stored) {
-    return Object.assign(new Reply(), stored, { finish: stored.finish ?? { kind: 'reloaded', reason: '' } });
+    const finish = stored.finish ?? { kind: 'reloaded', reason: '' };
+    return Object.assign(new Reply(), stored, { steps: unpack(stored.steps), finish });
   }
 }
 
@@ -185,14 +185,9 @@ function mark(event) {
   }
 }
 
-/** Why a reply ended, from the server's word for it: `"end"`, or `{"policy": "too long"}`. */
+/** Why a reply ended: `{"kind": "policy", "reason": "too long"}`. */
 export function ending(finish) {
-  if (finish && typeof finish === 'object') {
-    const [kind, reason] = Object.entries(finish)[0] ?? ['end', ''];
-    if (kind === 'kind' || kind === 'type') return { kind: String(reason), reason: String(finish.reason ?? '') };
-    return { kind: kind.toLowerCase(), reason: String(reason ?? '') };
-  }
-  return { kind: String(finish ?? 'end').toLowerCase(), reason: '' };
+  return { kind: String(finish?.kind ?? 'end'), reason: String(finish?.reason ?? '') };
 }
 
 const ENDINGS = {

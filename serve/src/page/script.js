@@ -74,7 +74,7 @@ export class Editor {
       if (asked === this.asked) this.show(lines(answer));
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      if (asked === this.asked) this.show(error.problems.length ? error.problems : [error.message]);
+      if (asked === this.asked) this.show([error.message]);
     }
   }
 
@@ -111,7 +111,7 @@ export class Editor {
       this.onSaved();
     } catch (error) {
       if (!(error instanceof Problem)) throw error;
-      this.show(error.problems.length ? error.problems : [error.message]);
+      this.show(error.message.split('\n').filter(Boolean));
       this.say(`${name} was not saved.`, true);
     }
   }

@@ -2,9 +2,12 @@
 
 import { Problem, stream } from './api.js';
 
+const LEAVING = 150;  // Milliseconds.
+
 /** Reads a stream into a reply. `onStarted(told)` once, `onTold()` after each object, `onReload()` when a hook changed. */
 export async function write(reply, body, signal, { onStarted, onTold, onReload }) {
   reply.begin();
+  reply.hasStarted = false;
   try {
     for await (const told of stream('v1/stream', body, signal)) {
       take(reply, told, onStarted, onReload);
@@ -15,9 +18,11 @@ export async function write(reply, body, signal, { onStarted, onTold, onReload }
   } catch (error) {
     if (error.name === 'AbortError') reply.finish = { kind: 'stopped', reason: '' };
     else {
+      // A page that is left loses its connections first; then nothing is to be said, and this never goes on.
+      await new Promise((resolve) => setTimeout(resolve, LEAVING));
       reply.problem = error instanceof Problem ? error.message : 'The server sent something that this page does not understand.';
-      const isStarted = reply.told > 0 || reply.hasStarted;
-      reply.finish = { kind: error.status || !isStarted ? 'refused' : 'lost', reason: '' };
+      const isBegun = reply.told > reply.expected || reply.hasStarted;
+      reply.finish = { kind: !isBegun ? 'refused' : error.status ? 'cut' : 'lost', reason: '' };
       if (!(error instanceof Problem)) console.error(error);
     }
   }
