@@ -178,6 +178,26 @@ test('a picked candidate is where the text goes on from, and nothing before it c
   assert.equal(await standing(page), now);
 });
 
+mockTest('a pick while text is written stops it and goes on from there', async (page) => {
+  await ask(page, 'SLOW: a story.', false);
+  await begun(page, 4);
+  await page.locator('.turn:last-child .t').nth(2).click();
+  await page.keyboard.press('ArrowRight');
+  assert.match(await page.textContent('#candidates h2'), /^Token 4/);
+  await page.keyboard.press('ArrowLeft');
+  await page.locator('.column').first().locator('li button:not([aria-current]):not(:has(.end))').first().click();
+  await page.waitForFunction(() => document.querySelectorAll('.turn:last-child .t').length >= 5);
+  const asked = (await told()).requests;
+  assert.equal(asked.length, 2);
+  assert.equal(asked[0].aborted, true);
+  assert.equal(asked[1].given.length, 3);
+  await page.keyboard.press('Escape');
+  await over(page);
+  assert.match(await page.textContent('.versions'), /2 of 2/);
+  await page.click('[data-act=back]');
+  assert.match(await page.textContent('.turn:last-child .facts'), /stopped by you/);
+});
+
 test('Esc stops, and what was written stands and goes on', async (page) => {
   await limit(page, 400);
   await ask(page, 'SLOW: a long story, please.', false);

@@ -72,7 +72,7 @@ function begin(turn, reply, isNewVersion) {
   showState();
   turns.draw();
   follow.toEnd();
-  write(reply, body, control.signal, {
+  writing.over = write(reply, body, control.signal, {
     onStarted({ prompt_tokens: prompt, cached_tokens: cached }) {
       writing.since = performance.now();
       if (prompt !== undefined) status.textContent = `prompt: ${count(prompt, 'token')}${cached ? `, ${cached.toLocaleString('en')} of them known` : ''}`;
@@ -119,9 +119,13 @@ function save() {
   if (!kept.save()) status.textContent = 'This browser has no room left to keep the text over a reload.';
 }
 
-function pick(reply, at, alternative) {
-  if (writing) return say('Something is being written. Stop it first; then pick.');
-  const turn = tokens.turn, step = reply.steps[at];
+async function pick(reply, at, alternative) {
+  const { turn } = tokens;
+  if (writing) {
+    writing.stop();
+    await writing.over;
+  }
+  const step = reply.steps[at];
   const members = step.candidates.map((all, member) => {
     const found = all.find(({ units }) => String(units) === String(alternative.units));
     return { name: about?.members?.[member] ?? `member ${member + 1}`, probability: found ? Math.exp(found.logprob) : 0 };
