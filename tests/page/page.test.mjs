@@ -448,6 +448,18 @@ mockTest('a key is asked for, and kept', async (page) => {
     assert.match(await standing(page), /little girl/);
     await page.click('#panels [data-panel=policies]');
     await page.waitForFunction(() => document.querySelectorAll('.policy').length === 3);
+    // In a new tab the page itself needs it first; until then it says so, and loses nothing.
+    await page.evaluate(() => sessionStorage.clear());
+    await page.evaluate(() => addEventListener('pagehide', () => sessionStorage.clear()));
+    await page.reload();
+    await page.waitForSelector('#key[open]');
+    await page.keyboard.press('Escape');
+    await page.waitForFunction(() => /wants an API key/.test(document.querySelector('#status').textContent));
+    await page.fill('#input', 'A story.');
+    await page.click('#go');
+    await page.fill('#key-field', 'secret');
+    await page.click('#key .strong');
+    await page.waitForFunction(() => document.querySelector('.turn:last-child .facts') && document.title === 'tale+fable');
   } finally {
     await fetch(new URL('mock', base), { method: 'POST', body: '{"key": null}' });
   }

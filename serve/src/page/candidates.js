@@ -3,6 +3,7 @@
 import { visible } from './bytes.js';
 
 const percent = (p) => (p >= 0.9995 ? '100 %' : p >= 0.0995 ? `${(p * 100).toFixed(0)} %` : p >= 0.000_05 ? `${(p * 100).toFixed(p >= 0.00995 ? 1 : 2)} %` : '< 0.01 %');
+const chance = (logprob) => (typeof logprob === 'number' ? Math.exp(logprob) : 0);
 const digits = (value, most) => (typeof value === 'number' && Number.isFinite(value) ? value.toFixed(most) : '–');
 
 export class Candidates {
@@ -111,7 +112,7 @@ function column({ name, member, own, all }, list, step) {
   title.id = `column-${list}`;
   rows.setAttribute('aria-labelledby', title.id);
   const written = String(step.units);
-  all.forEach((one, rank) => rows.append(row(one, Math.exp(one.logprob), list, rank, String(one.units) === written)));
+  all.forEach((one, rank) => rows.append(row(one, chance(one.logprob), list, rank, String(one.units) === written)));
   if (typeof own === 'number' && !all.some((one) => String(one.units) === written)) {
     const item = element('li', 'own');
     item.append(element('bdi', 'piece', visible(step.bytes)), element('span', 'p', percent(own)));

@@ -58,6 +58,9 @@ function say(text, isProblem = false) {
 
 function begin(turn, reply, isNewVersion) {
   if (writing) return say('Something is being written. Stop it first.');
+  const by = about && JSON.stringify([about.members, about.units, about.is_bytes]);
+  if (reply.standing && by && reply.by && reply.by !== by) return say('Other models wrote this reply. Let it be written again.', true);
+  reply.by = by || reply.by;
   if (isNewVersion) kept.addVersion(turn, reply);
   else kept.chooseVersion(turn, turn.at);
   if (turns.view(turn)?.reply !== reply) { tokens.forget(); candidates.clear(); }
@@ -98,6 +101,7 @@ function ended() {
   if (side.dataset.panel === 'policies') policies.refresh();
   showCandidates();
   save();
+  if (!about) learn();
 }
 
 /** Draws what has come, once in the next frame. */
@@ -285,16 +289,21 @@ async function start() {
   turns.draw();
   showState();
   follow.toEnd();
+  parameters.connect(find('parameters'), about, save);
+  await learn();
+}
+
+/** Asks the server what it is. */
+async function learn() {
   try {
     about = await json('v1/about');
   } catch (error) {
     if (!(error instanceof Problem)) throw error;
-    say(error.message, true);
+    return say(error.message, true);
   }
   const members = about?.members ?? [];
   turns.leaders.splice(0, turns.leaders.length, ...members, ...turns.leaders.filter((name) => !members.includes(name)));
   parameters.connect(find('parameters'), about, save);
-  if (!about) return;
   find('name').textContent = document.title = about.name ?? 'llama_selfmod';
   find('about').textContent = `Members: ${members.join(', ')}. Context: ${count(about.context ?? 0, 'token')}.`;
   showScale();

@@ -136,15 +136,17 @@ function knobsOf(hook) {
     label.htmlFor = id;
     const made = (type, step) => {
       const input = element('input');
-      Object.assign(input, { type, min: knob.minimum, max: knob.maximum, step, value: knob.value });
+      Object.assign(input, { type, min: knob.minimum ?? '', max: knob.maximum ?? '', step, value: knob.value });
       Object.assign(input.dataset, { hook: hook.name, knob: knob.name });
       return input;
     };
-    const span = knob.maximum - knob.minimum;
-    const whole = [knob.minimum, knob.maximum, knob.default].every(Number.isInteger) && span > 4;
-    const range = made('range', whole ? 1 : Number.isFinite(span) ? span / 200 : 'any');
+    const bounds = [knob.minimum, knob.maximum], span = knob.maximum - knob.minimum;
+    const isWhole = [...bounds, knob.default].every(Number.isInteger) && span > 4;
+    const range = made('range', isWhole ? 1 : span / 200 || 'any');
     const number = made('number', 'any');
     range.id = id;
+    // JSON has no infinity: without bounds there is nothing to slide between.
+    range.hidden = !bounds.every(Number.isFinite);
     number.setAttribute('aria-label', `${hook.name}, ${knob.name}`);
     const reset = element('button', 'quiet', '↺');
     Object.assign(reset, { type: 'button', value: knob.default, title: `Back to ${knob.default}` });

@@ -16,6 +16,7 @@ export class Reply {
     this.committed = 0;     // Bytes that can no longer be taken back.
     this.retractions = 0;
     this.finish = null;     // { kind, reason } once it is over.
+    this.by = null;         // The models that its units are of.
     this.problem = '';      // A sentence, if the request failed.
     this.changed = new Set();  // Steps that a view has to draw again.
   }
@@ -28,6 +29,7 @@ export class Reply {
       reply.place({ ...step, gone: false });
     }
     if (picked) reply.place(picked);
+    reply.by = source.by;
     reply.expected = reply.standing;
     return reply;
   }
@@ -159,8 +161,8 @@ export class Reply {
 
   /** For the storage of the tab: see `pack`. */
   store(most) {
-    const { last, standing, committed, retractions, finish, problem } = this;
-    return { steps: pack(this.steps, most), last, standing, committed, retractions, finish, problem };
+    const { last, standing, committed, retractions, finish, problem, by } = this;
+    return { steps: pack(this.steps, most), last, standing, committed, retractions, finish, problem, by };
   }
 
   static revive(stored) {
