@@ -30,6 +30,7 @@ export async function write(reply, body, signal, { onStarted, onTold, onReload }
 
 function take(reply, told, onStarted, onReload) {
   const { type = told.error ? 'refused' : '' } = told;
+  told.event ??= {};
   switch (type) {
     case 'started':
       reply.hasStarted = true;
@@ -37,9 +38,9 @@ function take(reply, told, onStarted, onReload) {
     case 'token': return reply.token(told);
     case 'retract': return reply.retract(told);
     case 'done': return reply.done(told);
-    case 'refused': throw new Problem(String(told.error?.message ?? told.message ?? told.refusal?.message ?? 'The server refused this.'), { status: 400 });
+    case 'refused': throw new Problem(String(told.error?.message ?? 'The server refused this.'), { status: 400 });
     default: {
-      const event = told.event ?? told;
+      const { event } = told;
       reply.mark(event);
       if (event.type === 'reload' || event.type === 'notice') onReload();
     }
