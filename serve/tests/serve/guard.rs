@@ -11,6 +11,12 @@ fn a_key_is_asked_for_but_not_for_health() {
     let keys = vec!["first".into(), "second".into()];
     let server = Server::start(Manner::default(), Options { keys, ..options() });
     server.get("/health").ok();
+    // A browser has no key before it has the page.
+    for path in ["/", "/page/main.js"] {
+        let answer = server.get(path);
+        assert_eq!(answer.status, 200);
+        assert!(answer.head.contains("content-security-policy: default-src 'none'"), "{}", answer.head);
+    }
     for headers in [
         "",
         "authorization: Bearer wrong\r\n",
