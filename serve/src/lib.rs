@@ -9,6 +9,7 @@
 //! with [`events`] where it streams, gives them the client's form.
 
 pub mod backend;
+pub mod bridge;
 pub mod chat;
 pub mod completions;
 pub mod convert;

@@ -41,7 +41,7 @@ fn message(index: usize, item: Value, messages: &mut Vec<Message>) -> Result<(),
     let missing = || Failure::field(at(".content"), "A message must have a `content`.");
     match role.as_deref() {
         Some("system" | "developer") => append(messages, Role::System, &content.ok_or_else(missing)?),
-        Some("user") => messages.push(Message { role: Role::User, content: content.ok_or_else(missing)? }),
+        Some("user") => append(messages, Role::User, &content.ok_or_else(missing)?),
         Some("assistant") => {
             let calls = match fields.take("tool_calls") {
                 Some(calls) => calls_of_history(&calls)
@@ -49,7 +49,7 @@ fn message(index: usize, item: Value, messages: &mut Vec<Message>) -> Result<(),
                 None => Vec::new(),
             };
             let content = if calls.is_empty() { content.ok_or_else(missing)? } else { content.unwrap_or_default() };
-            messages.push(Message { role: Role::Assistant, content: reply_text(&content, &calls) });
+            append(messages, Role::Assistant, &reply_text(&content, &calls));
         }
         Some("tool") => {
             // Results stand in the order of the calls: the name of the call says nothing more.
