@@ -178,7 +178,9 @@ fn ends(node: &super::Node, rules: &[super::Node], text: &[char], at: usize) -> 
     use super::Node;
     match node {
         Node::Class(class) => {
-            let is_in = |&next: &char| class.ranges.iter().any(|(first, last)| (*first..=*last).contains(&next)) != class.is_negated;
+            let is_in = |&next: &char| {
+                class.ranges.iter().any(|(first, last)| (*first..=*last).contains(&next)) != class.is_negated
+            };
             text.get(at).filter(|&next| is_in(next)).map(|_| at + 1).into_iter().collect()
         }
         Node::Rule(number) => ends(&rules[*number], rules, text, at),
@@ -238,7 +240,10 @@ fn random_grammars_have_the_texts_that_they_have() {
         long += usize::from(lark.contains("start: rule"));
         let Ok(mut state) = UNITS.open(&Constraint::Lark(lark.clone())) else {
             // A rule without any text: llguidance says so.
-            assert!(texts.iter().all(|text| ends(&rules[root], &rules, &text.chars().collect::<Vec<_>>(), 0).is_empty()), "{lark}");
+            assert!(
+                texts.iter().all(|text| ends(&rules[root], &rules, &text.chars().collect::<Vec<_>>(), 0).is_empty()),
+                "{lark}"
+            );
             continue;
         };
         for text in &texts {
