@@ -28,7 +28,10 @@ pub fn request(body: &Value) -> Result<ChatRequest, Refusal> {
         match stop.as_str() {
             Some(stop) if !stop.is_empty() => request.stop.push(stop.to_owned()),
             _ => {
-                return Err(invalid("stop_sequences", "`stop_sequences` must be a list of strings that are not empty."));
+                return Err(invalid(
+                    "stop_sequences",
+                    "`stop_sequences` must be a list of strings that are not empty.",
+                ));
             }
         }
     }
