@@ -34,6 +34,11 @@ struct Class {
 
 /// The same grammar in Lark. An error says what is wrong and in which line.
 pub fn to_lark(text: &str) -> Result<String, String> {
+    read(text).map(|(rules, root)| lark::write(&rules, root))
+}
+
+/// The rules, and which of them is the root.
+fn read(text: &str) -> Result<(Vec<Node>, usize), String> {
     let mut reader = Reader { text, at: 0, numbers: HashMap::new(), rules: Vec::new(), depth: 0 };
     let wrong = |reader: &Reader<'_>, message: String| {
         let line = text[..reader.at.min(text.len())].matches('\n').count() + 1;
@@ -52,7 +57,7 @@ pub fn to_lark(text: &str) -> Result<String, String> {
             None => return Err(format!("The grammar has no rule `{name}`, which another one uses.")),
         }
     }
-    Ok(lark::write(&rules, root))
+    Ok((rules, root))
 }
 
 struct Reader<'a> {

@@ -3,6 +3,7 @@
 use crate::backend::{Constraint, Finish, Message, Role, Sampling};
 use crate::convert::calls::Splitter;
 use crate::convert::tools::Tools;
+use serde_json::Value;
 
 /// A request for a reply to a chat, whichever interface it came by.
 #[derive(Debug, Clone, PartialEq)]
@@ -121,6 +122,20 @@ impl Reply {
         }
         reply
     }
+}
+
+/// An event of a stream of server-sent events.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Event {
+    /// Its name, which its data has as `type`.
+    pub name: &'static str,
+    /// Its data.
+    pub data: Value,
+}
+
+/// Whether a chat ends as one must that is to be answered.
+pub(crate) fn awaits_reply(messages: &[Message]) -> bool {
+    messages.last().is_some_and(|last| last.role == Role::User)
 }
 
 /// Appends a message to a chat, to the last one where that is of the same role: many templates insist on turns.

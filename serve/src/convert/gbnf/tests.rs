@@ -1,6 +1,10 @@
 use super::to_lark;
 use llama_selfmod_constrain::{Constraint, Units};
+use std::collections::BTreeSet;
 use std::sync::LazyLock;
+
+/// How many random grammars are tried; 400 were, once.
+const GRAMMARS: usize = 40;
 
 /// Units are bytes, and 256 is the end.
 static UNITS: LazyLock<Units> = LazyLock::new(|| {
@@ -167,4 +171,89 @@ fn no_text_makes_the_reader_panic() {
         }
         let _ = to_lark(&text);
     }
+}
+
+/// Where a part that begins at `at` can end: the plainest reader there is, to compare with.
+fn ends(node: &super::Node, rules: &[super::Node], text: &[char], at: usize) -> BTreeSet<usize> {
+    use super::Node;
+    match node {
+        Node::Class(class) => {
+            let is_in = |&next: &char| {
+                class.ranges.iter().any(|(first, last)| (*first..=*last).contains(&next)) != class.is_negated
+            };
+            text.get(at).filter(|&next| is_in(next)).map(|_| at + 1).into_iter().collect()
+        }
+        Node::Rule(number) => ends(&rules[*number], rules, text, at),
+        Node::Sequence(items) => items.iter().fold(BTreeSet::from([at]), |places, item| {
+            places.into_iter().flat_map(|at| ends(item, rules, text, at)).collect()
+        }),
+        Node::Choice(items) => items.iter().flat_map(|item| ends(item, rules, text, at)).collect(),
+        Node::Repeat(item, least, most) => {
+            let mut all = BTreeSet::new();
+            let mut places = BTreeSet::from([at]);
+            // Longer than the text, nothing new comes.
+            for round in 0..=most.unwrap_or(least + text.len() as u32 + 1) {
+                if round >= *least {
+                    if places.is_subset(&all) {
+                        break;
+                    }
+                    all.extend(&places);
+                }
+                places = places.into_iter().flat_map(|at| ends(item, rules, text, at)).collect();
+            }
+            all
+        }
+    }
+}
+
+#[test]
+fn random_grammars_have_the_texts_that_they_have() {
+    let mut seed = 8_u64;
+    let mut below = move |bound: usize| {
+        seed = seed.wrapping_mul(6364136223846793005).wrapping_add(1442695040888963407);
+        (seed >> 33) as usize % bound
+    };
+    fn part(below: &mut impl FnMut(usize) -> usize, depth: usize, rule: usize) -> String {
+        match below(if depth > 2 { 4 } else { 8 }) {
+            0 => ["\"a\"", "\"b\"", "\"ab\"", "\"ba\"", "\"aab\""][below(5)].to_owned(),
+            1 => ["[ab]", "[^a]", "[c]"][below(3)].to_owned(),
+            // Only what follows a character may come back: nothing then goes on for ever.
+            2 => format!("\"c\" r{}", below(3)),
+            3 if rule < 2 => format!("r{}", rule + 1 + below(2 - rule)),
+            3 => "\"\"".to_owned(),
+            4 | 5 => format!("{} {}", part(below, depth + 1, rule), part(below, depth + 1, rule)),
+            6 => format!("({} | {})", part(below, depth + 1, rule), part(below, depth + 1, rule)),
+            _ => format!("({}){}", part(below, depth + 1, rule), ["*", "+", "?", "{2}", "{1,2}"][below(5)]),
+        }
+    }
+    let texts: Vec<String> = (0..4_usize.pow(5))
+        .map(|number| (0..5).filter_map(|place| "abc".chars().nth(number / 4_usize.pow(place) % 4)).collect())
+        .collect::<BTreeSet<String>>()
+        .into_iter()
+        .collect();
+    let (mut fit, mut long) = (0, 0);
+    for _ in 0..GRAMMARS {
+        let grammar: String = (0..3).map(|rule| format!("r{rule} ::= {}\n", part(&mut below, 0, rule))).collect();
+        let grammar = format!("root ::= r0\n{grammar}");
+        let (rules, root) = super::read(&grammar).unwrap();
+        let lark = to_lark(&grammar).unwrap();
+        long += usize::from(lark.contains("start: rule"));
+        let Ok(mut state) = UNITS.open(&Constraint::Lark(lark.clone())) else {
+            // A rule without any text: llguidance says so.
+            assert!(
+                texts.iter().all(|text| ends(&rules[root], &rules, &text.chars().collect::<Vec<_>>(), 0).is_empty()),
+                "{lark}"
+            );
+            continue;
+        };
+        for text in &texts {
+            let characters: Vec<char> = text.chars().collect();
+            let wanted = ends(&rules[root], &rules, &characters, 0).contains(&characters.len());
+            let is_read = text.bytes().all(|byte| state.push(u32::from(byte)).is_ok()) && state.may_end();
+            assert_eq!(is_read, wanted, "{text:?}\n{grammar}\n{lark}");
+            fit += usize::from(wanted);
+            state.truncate(0).unwrap();
+        }
+    }
+    assert!(fit > 100 && long > 5, "{fit} {long}");
 }
