@@ -1,28 +1,34 @@
 //! `/v1/chat/completions`, and what other interfaces for chats need of it.
 //!
-//! Another interface makes the fields of its request into those of this one, reads them with [`ChatRequest::read`], and
-//! renders either [`Outcome`], or the deltas of [`ChatRequest::begin`] with an [`Encode`] of its own.
+//! Another interface makes a [`ChatRequest`] of its own fields, and renders either the [`Outcome`] of [`chat`], or the deltas
+//! of [`ChatRequest::begin`] with an [`Encode`](crate::events::Encode) of its own.
 
-use crate::backend::{Finish, Message, Piece, Prompt, Role};
+mod chunks;
+mod messages;
+
+use crate::backend::{Message, Prompt};
 use crate::body::Body;
-use crate::events::{self, Encode, Format, Frame};
+use crate::convert::calls;
+use crate::events::{self, Format};
 use crate::failure::Failure;
-use crate::fields::{Fields, wrong};
+use crate::fields::Fields;
 use crate::logprobs;
 use crate::request::{Common, chat_logprobs};
-use crate::shape::{Shape, shape};
+use crate::shape::Shape;
 use crate::state::{State, now};
-use crate::stream::Delta;
 use crate::usage::{Usage, explain, finish_reason};
-use crate::write::{Ask, Writing, Written, failed};
+use crate::write::{Ask, Writing, Written};
 use axum::response::{IntoResponse, Response};
+use chunks::Chunks;
 use serde_json::{Value, json};
 use std::sync::Arc;
+
+pub(crate) use messages::take as messages;
 
 /// A chat that is to go on.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ChatRequest {
-    /// The conversation so far.
+    /// The conversation so far, in which the functions of `shape` are described already.
     pub messages: Vec<Message>,
     /// How replies are written and delivered.
     pub common: Common,
@@ -48,15 +54,22 @@ pub struct Outcome {
 impl ChatRequest {
     /// Reads a request and refuses what is not honoured.
     pub fn read(mut fields: Fields, state: &State) -> Result<Self, Failure> {
-        let shape = shape(&mut fields)?;
+        let shape = Shape::of_chat(&mut fields)?;
         let common = Common::take(&mut fields, state)?;
         if common.max_tokens == Some(0) {
             return Err(Failure::field("max_tokens", "`max_tokens` must be 1 or more."));
         }
+        if common.retractions && shape.tools.is_some() {
+            let message = "A call cannot be taken back. Leave out `retractions` or `tools`.";
+            return Err(Failure::unsupported("retractions", message));
+        }
         let logprobs = chat_logprobs(&mut fields)?;
-        let messages = messages(&mut fields)?;
+        let mut messages = messages(&mut fields)?;
         fields.only("modalities", &[json!(["text"])], "Only text is written here.")?;
         fields.end()?;
+        if let Some(tools) = &shape.tools {
+            tools.describe(&mut messages);
+        }
         Ok(Self { messages, common, shape, logprobs })
     }
 
@@ -101,11 +114,23 @@ pub(crate) async fn answer(
 fn body(state: &State, request: &ChatRequest, Outcome { id, created, replies, usage }: &Outcome) -> Value {
     let about = state.about();
     let choice = |(index, Written { pieces, reply }): (usize, &Written)| {
+        let said = calls::parse(request.shape.splitter(&unique(id, index)), &reply.text);
+        let mut message = json!({"role": "assistant", "content": said.text, "refusal": null});
+        if !said.calls.is_empty() {
+            if said.text.is_empty() {
+                message["content"] = Value::Null;
+            }
+            let call = |call: &crate::convert::neutral::Call| {
+                let function = json!({"name": call.name, "arguments": call.arguments});
+                json!({"id": call.id, "type": "function", "function": function})
+            };
+            message["tool_calls"] = said.calls.iter().map(call).collect();
+        }
         let mut choice = json!({
             "index": index,
-            "message": {"role": "assistant", "content": reply.text, "refusal": null},
+            "message": message,
             "logprobs": request.logprobs.map(|alternatives| logprobs::chat(about, pieces, alternatives)),
-            "finish_reason": finish_reason(&reply.finish),
+            "finish_reason": reason(finish_reason(&reply.finish), said.calls.len()),
         });
         explain(&mut choice, &reply.finish);
         choice
@@ -121,149 +146,12 @@ fn body(state: &State, request: &ChatRequest, Outcome { id, created, replies, us
     })
 }
 
-/// Takes the conversation.
-pub(crate) fn messages(fields: &mut Fields) -> Result<Vec<Message>, Failure> {
-    let items = fields.array("messages")?.unwrap_or_default();
-    if items.is_empty() {
-        return Err(Failure::field("messages", "`messages` must hold at least one message."));
-    }
-    let messages: Vec<Message> =
-        items.into_iter().enumerate().map(|(index, item)| message(index, item)).collect::<Result<_, _>>()?;
-    match messages.last() {
-        Some(Message { role: Role::User, .. }) => Ok(messages),
-        _ => Err(Failure::field("messages", "The last message must be the user's: that is what the reply is to.")),
-    }
+/// A reply that is complete and has calls ended because of them.
+fn reason(reason: &'static str, calls: usize) -> &'static str {
+    if reason == "stop" && calls > 0 { "tool_calls" } else { reason }
 }
 
-fn message(index: usize, item: Value) -> Result<Message, Failure> {
-    let at = |field: &str| format!("messages[{index}]{field}");
-    let Value::Object(_) = item else { return Err(wrong(&at(""), "an object", &item)) };
-    let mut fields = Fields::of(item)?;
-    let named = |failure: Failure| Failure { param: failure.param.map(|name| at(&format!(".{name}"))), ..failure };
-    let role = match fields.text("role").map_err(named)?.as_deref() {
-        Some("system" | "developer") => Role::System,
-        Some("user") => Role::User,
-        Some("assistant") => Role::Assistant,
-        Some(other) => {
-            let message = format!("The role `{other}` is not known here. Use system, developer, user or assistant.");
-            return Err(Failure::field(at(".role"), message));
-        }
-        None => return Err(Failure::field(at(".role"), "A message must have a `role`.")),
-    };
-    let content = match fields.take("content") {
-        Some(Value::String(text)) => text,
-        Some(Value::Array(parts)) => {
-            let part = |(number, part)| text_of(&at(&format!(".content[{number}]")), part);
-            parts.into_iter().enumerate().map(part).collect::<Result<_, _>>()?
-        }
-        Some(other) => return Err(wrong(&at(".content"), "a string or an array of parts", &other)),
-        None => return Err(Failure::field(at(".content"), "A message must have a `content`.")),
-    };
-    fields.end().map_err(named)?;
-    Ok(Message { role, content })
-}
-
-fn text_of(at: &str, part: Value) -> Result<String, Failure> {
-    let kind = part.get("type").and_then(Value::as_str).unwrap_or_default();
-    if kind != "text" {
-        return Err(Failure::unsupported(
-            format!("{at}.type"),
-            format!("Only parts of type `text` are read, not `{kind}`."),
-        ));
-    }
-    match part.get("text") {
-        Some(Value::String(text)) => Ok(text.clone()),
-        _ => Err(Failure::field(format!("{at}.text"), "A part of type `text` must have a `text`.")),
-    }
-}
-
-/// Chunks of a chat.
-struct Chunks {
-    state: Arc<State>,
-    request: ChatRequest,
-    id: String,
-    created: u64,
-    usage: Usage,
-    is_broken: bool,
-}
-
-impl Chunks {
-    fn new(state: Arc<State>, request: ChatRequest) -> Self {
-        let (id, created) = (state.id("chatcmpl"), now());
-        Self { state, request, id, created, usage: Usage::default(), is_broken: false }
-    }
-
-    fn chunk(&self, choices: Value) -> Value {
-        let about = self.state.about();
-        let mut chunk = json!({
-            "id": self.id,
-            "object": "chat.completion.chunk",
-            "created": self.created,
-            "model": about.name,
-            "system_fingerprint": about.fingerprint,
-            "choices": choices,
-        });
-        if self.request.common.include_usage {
-            chunk["usage"] = Value::Null;
-        }
-        chunk
-    }
-
-    fn choice(&self, index: usize, delta: &Value, pieces: &[Piece]) -> Value {
-        let alternatives = self.request.logprobs.filter(|_| !pieces.is_empty());
-        let logprobs = alternatives.map(|alternatives| logprobs::chat(self.state.about(), pieces, alternatives));
-        self.chunk(json!([{"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": null}]))
-    }
-}
-
-impl Encode for Chunks {
-    fn begin(&mut self) -> Vec<Frame> {
-        let role = json!({"role": "assistant", "content": "", "refusal": null});
-        (0..self.request.common.replies as usize).map(|index| Frame::data(&self.choice(index, &role, &[]))).collect()
-    }
-
-    fn delta(&mut self, index: usize, delta: Delta) -> Vec<Frame> {
-        let nothing = json!({});
-        let (chunk, event) = match delta {
-            Delta::Started { .. } => return Vec::new(),
-            Delta::Text { text, pieces, committed, event } => {
-                if text.is_empty() && event.is_none() && self.request.logprobs.is_none() {
-                    return Vec::new();
-                }
-                let event = event.map(|event| events::of_token(event, &text, committed));
-                (self.choice(index, &json!({"content": text}), &pieces), event)
-            }
-            Delta::Retract { index: remain, units, bytes, event } => {
-                (self.choice(index, &nothing, &[]), Some(events::of_retraction(event, remain, units, bytes)))
-            }
-            Delta::Event(event) => (self.choice(index, &nothing, &[]), Some(event)),
-            Delta::Over(reply) => {
-                if let Finish::Failed(reason) = &reply.finish {
-                    return self.failed(&failed(reason));
-                }
-                self.usage.add(index, self.request.common.replies, &reply);
-                let mut chunk = self.choice(index, &nothing, &[]);
-                chunk["choices"][0]["finish_reason"] = json!(finish_reason(&reply.finish));
-                explain(&mut chunk["choices"][0], &reply.finish);
-                (chunk, None)
-            }
-        };
-        vec![events::with(chunk, event)]
-    }
-
-    fn failed(&mut self, failure: &Failure) -> Vec<Frame> {
-        self.is_broken = true;
-        vec![Frame::data(&failure.body())]
-    }
-
-    fn end(&mut self) -> Vec<Frame> {
-        let mut frames = Vec::new();
-        if self.request.common.include_usage && !self.is_broken {
-            let mut chunk = self.chunk(json!([]));
-            chunk["usage"] = self.usage.into();
-            frames.push(Frame::data(&chunk));
-        }
-        frames.push(Frame { name: None, data: "[DONE]".into() });
-        frames
-    }
+/// What the names of a reply's calls are made of.
+fn unique(id: &str, index: usize) -> String {
+    format!("{}_{index}_", id.trim_start_matches("chatcmpl-"))
 }

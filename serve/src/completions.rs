@@ -11,7 +11,7 @@ use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::logprobs::Columns;
 use crate::request::Common;
-use crate::shape::{Shape, shape};
+use crate::shape::Shape;
 use crate::state::{State, now};
 use crate::stream::Delta;
 use crate::usage::{Usage, explain, finish_reason};
@@ -35,7 +35,7 @@ struct CompletionRequest {
 
 impl CompletionRequest {
     fn read(mut fields: Fields, state: &State) -> Result<Self, Failure> {
-        let shape = shape(&mut fields)?;
+        let shape = Shape::of_text(&mut fields)?;
         let common = Common::take(&mut fields, state)?;
         let logprobs = fields.integer("logprobs", 0..=MOST_ALTERNATIVES as u32)?.map(|logprobs| logprobs as usize);
         let echo = fields.flag("echo")?;

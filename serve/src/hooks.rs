@@ -6,6 +6,7 @@ use crate::failure::Failure;
 use crate::fields::Fields;
 use crate::state::State;
 use axum::Json;
+use axum::extract::rejection::QueryRejection;
 use axum::extract::{Query, State as Shared};
 use serde_json::{Value, json};
 use std::collections::HashMap;
@@ -51,8 +52,9 @@ fn read(mut fields: Fields) -> Result<Change, Failure> {
 /// `GET /v1/script?name=`.
 pub(crate) async fn script(
     Shared(state): Shared<Arc<State>>,
-    Query(mut query): Query<HashMap<String, String>>,
+    query: Result<Query<HashMap<String, String>>, QueryRejection>,
 ) -> Result<Json<Value>, Failure> {
+    let Query(mut query) = query.map_err(|_| Failure::invalid("The path's query cannot be read."))?;
     let Some(name) = query.remove("name") else {
         return Err(Failure::field("name", "Say which script: `/v1/script?name=calm`."));
     };

@@ -9,12 +9,15 @@
 //! with [`events`] where it streams, gives them the client's form.
 
 pub mod backend;
+pub mod bridge;
 pub mod chat;
 pub mod completions;
+pub mod convert;
 pub mod events;
 pub mod failure;
 pub mod fields;
 pub mod logprobs;
+pub mod page;
 pub mod raw;
 pub mod request;
 pub mod server;

@@ -3,6 +3,7 @@
 use crate::failure::Failure;
 use crate::state::State;
 use axum::Json;
+use axum::extract::rejection::PathRejection;
 use axum::extract::{Path, State as Shared};
 use axum::http::header;
 use axum::response::{IntoResponse, Response};
@@ -27,7 +28,11 @@ pub(crate) async fn list(Shared(state): Shared<Arc<State>>) -> Json<Value> {
 }
 
 /// `GET /v1/models/{name}`.
-pub(crate) async fn one(Shared(state): Shared<Arc<State>>, Path(name): Path<String>) -> Result<Json<Value>, Failure> {
+pub(crate) async fn one(
+    Shared(state): Shared<Arc<State>>,
+    name: Result<Path<String>, PathRejection>,
+) -> Result<Json<Value>, Failure> {
+    let Path(name) = name.map_err(|_| Failure::invalid("The model's name in the path is no UTF-8."))?;
     state.check_model(Some(&name))?;
     Ok(Json(model(&state, &name)))
 }
@@ -61,9 +66,9 @@ pub(crate) async fn about(Shared(state): Shared<Arc<State>>) -> Json<Value> {
     }))
 }
 
-/// `GET /health`: 503 once the server stops.
-pub(crate) async fn health(Shared(state): Shared<Arc<State>>) -> Result<Json<Value>, Failure> {
-    if state.stop.is_draining() { Err(Failure::draining()) } else { Ok(Json(json!({"status": "ok"}))) }
+/// `GET /health`. Once the server stops, no request comes as far as this.
+pub(crate) async fn health() -> Json<Value> {
+    Json(json!({"status": "ok"}))
 }
 
 /// `GET /metrics`.

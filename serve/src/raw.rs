@@ -24,7 +24,7 @@ use crate::events::{self, Encode, Format, Frame};
 use crate::failure::Failure;
 use crate::fields::{Fields, units, wrong};
 use crate::request::Common;
-use crate::shape::shape;
+use crate::shape::Shape;
 use crate::state::State;
 use crate::stream::{Delta, Reply, View};
 use crate::usage::finish;
@@ -47,10 +47,13 @@ pub(crate) async fn answer(
 }
 
 fn read(mut fields: Fields, state: &State) -> Result<Ask, Failure> {
-    let shape = shape(&mut fields)?;
+    let shape = Shape::of_text(&mut fields)?;
     let common = Common::take(&mut fields, state)?;
     if common.replies != 1 {
         return Err(Failure::unsupported("n", "One reply is written here. Leave `n` out."));
+    }
+    if common.max_tokens == Some(0) {
+        return Err(Failure::field("max_tokens", "`max_tokens` must be 1 or more."));
     }
     let prompt = match (fields.has("messages"), fields.has("prompt")) {
         (true, true) => return Err(Failure::field("prompt", "Send `messages` or `prompt`, not both.")),

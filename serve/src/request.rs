@@ -20,7 +20,6 @@ const HARMLESS: &[&str] = &[
     "user",
     "metadata",
     "service_tier",
-    "parallel_tool_calls",
     "safety_identifier",
     "prompt_cache_key",
     "prompt_cache_retention",
@@ -58,11 +57,11 @@ impl Common {
     pub fn take(fields: &mut Fields, state: &State) -> Result<Self, Failure> {
         state.check_model(fields.text("model")?.as_deref())?;
         let sampling = Sampling {
-            temperature: fields.number("temperature", 0.0..=100.0)?,
+            temperature: fields.number("temperature", 0.0..=5.0)?,
             top_p: fields.number("top_p", 0.0..=1.0)?,
             top_k: fields.integer("top_k", 0..=u32::MAX)?,
             min_p: fields.number("min_p", 0.0..=1.0)?,
-            repeat_penalty: fields.number("repeat_penalty", 0.01..=100.0)?,
+            repeat_penalty: fields.number("repeat_penalty", 1.0..=10.0)?,
         };
         let penalty = "It is not supported. Use `repeat_penalty`, or leave it out.";
         fields.only("presence_penalty", &[json!(0)], penalty)?;

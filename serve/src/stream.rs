@@ -139,7 +139,7 @@ impl Standing {
         self.text.push_str(&text);
         self.committed = self.committed.max(committed);
         if let Some(piece) = &piece {
-            self.tokens = piece.index + piece.units.len() as u32;
+            self.tokens = piece.index + 1;
         }
         if self.view == View::All {
             self.sent = self.text.len();
@@ -168,7 +168,7 @@ impl Standing {
             self.sent = remains;
             return Ok(vec![Delta::Retract { index, units, bytes, event }]);
         }
-        self.pieces.retain(|(piece, _)| piece.index + piece.units.len() as u32 <= index);
+        self.pieces.retain(|(piece, _)| piece.index < index);
         Ok(Vec::new())
     }
 
@@ -224,3 +224,6 @@ impl Standing {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

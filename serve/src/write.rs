@@ -103,7 +103,7 @@ impl Writing {
                 arrived,
                 last: None,
                 first: None,
-                units: 0,
+                later: 0,
                 standing: Standing::new(view),
                 phase: Phase::Waiting(Box::new(ask)),
                 ready: VecDeque::new(),
@@ -158,7 +158,8 @@ struct Course {
     arrived: Instant,
     first: Option<Instant>,
     last: Option<Instant>,
-    units: u64,
+    /// Tokens after the first one.
+    later: u64,
     standing: Standing,
     phase: Phase,
     ready: VecDeque<Delta>,
@@ -241,15 +242,15 @@ impl Course {
                 metrics.prompt.inc_by(u64::from(*prompt_tokens));
                 metrics.cached.inc_by(u64::from(*cached_tokens));
             }
-            Told::Token { piece: Some(piece), .. } => {
-                let (now, units) = (Instant::now(), piece.units.len() as u64);
-                metrics.written.inc_by(units);
+            Told::Token { piece: Some(_), .. } => {
+                let now = Instant::now();
+                metrics.written.inc();
                 match self.first {
                     None => {
                         metrics.first.observe((now - self.arrived).as_secs_f64());
                         self.first = Some(now);
                     }
-                    Some(_) => self.units += units,
+                    Some(_) => self.later += 1,
                 }
                 self.last = Some(now);
             }
@@ -257,8 +258,8 @@ impl Course {
                 metrics.retracted.inc_by(u64::from(*units));
             }
             Told::Done { .. } => {
-                if let (Some(first), Some(last), true) = (self.first, self.last, self.units > 0) {
-                    metrics.pace.observe((last - first).as_secs_f64() / self.units as f64);
+                if let (Some(first), Some(last), true) = (self.first, self.last, self.later > 0) {
+                    metrics.pace.observe((last - first).as_secs_f64() / self.later as f64);
                 }
             }
             Told::Refused(_) | Told::Token { .. } | Told::Event(_) => {}

@@ -1,0 +1,12 @@
+//! The server over a real socket, with a double that writes.
+
+extern crate llama_selfmod_serve as serve;
+
+mod admission;
+mod chat;
+mod client;
+mod completions;
+mod double;
+mod guard;
+mod malformed;
+mod raw;
