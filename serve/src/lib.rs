@@ -15,6 +15,7 @@ pub mod events;
 pub mod failure;
 pub mod fields;
 pub mod logprobs;
+pub mod page;
 pub mod raw;
 pub mod request;
 pub mod server;

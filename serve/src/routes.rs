@@ -3,7 +3,7 @@
 use crate::failure::Failure;
 use crate::guard;
 use crate::state::State;
-use crate::{chat, completions, hooks, models, raw, units};
+use crate::{chat, completions, hooks, models, page, raw, units};
 use axum::Router;
 use axum::http::{HeaderName, HeaderValue, Method, StatusCode, header};
 use axum::middleware::{from_fn, from_fn_with_state};
@@ -36,6 +36,7 @@ pub(crate) fn routes(state: Arc<State>, origins: Vec<HeaderValue>) -> Router {
         .route("/v1/hooks", get(hooks::list).post(hooks::change))
         .route("/v1/script", get(hooks::script).put(hooks::save))
         .route("/v1/script/check", post(hooks::check))
+        .merge(page::routes())
         .fallback(async || Failure::new(StatusCode::NOT_FOUND, "There is nothing at this path."))
         .method_not_allowed_fallback(async || {
             Failure::new(StatusCode::METHOD_NOT_ALLOWED, "This path does not know the method. See the reference.")
