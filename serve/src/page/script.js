@@ -1,12 +1,13 @@
 // The editor of a hook's script. It is checked while it is typed and taken over when it is saved.
 
 import { json, lines, Problem } from './api.js';
+import { session } from './session.js';
 
 const REST = 350;  // Milliseconds without a key before the text is checked.
 
 export class Editor {
   constructor(root, { say, onSaved }) {
-    Object.assign(this, { root, say, onSaved, name: '', drafts: new Map(), asked: 0 });
+    Object.assign(this, { root, say, onSaved, name: '', asked: 0 });
     [this.choice, this.area, this.list, this.place, this.saveButton] =
       ['select', 'textarea', '.problems', '.place', '.save'].map((query) => root.querySelector(query));
     this.choice.addEventListener('change', () => this.open(this.choice.value));
@@ -41,7 +42,9 @@ export class Editor {
     this.name = name;
     this.choice.value = name;
     if (!isNew && this.area.value) return;
-    if (this.drafts.has(name)) this.area.value = this.drafts.get(name);
+    const draft = session.scripts[name];
+    this.saveButton.textContent = draft === undefined ? 'Save' : 'Save *';
+    if (draft !== undefined) this.area.value = draft;
     else {
       this.area.value = '';
       try {
@@ -59,7 +62,7 @@ export class Editor {
   }
 
   typed() {
-    this.drafts.set(this.name, this.area.value);
+    session.scripts[this.name] = this.area.value;
     this.saveButton.textContent = 'Save *';
     clearTimeout(this.timer);
     this.timer = setTimeout(() => this.check(), REST);
@@ -102,7 +105,7 @@ export class Editor {
     const name = this.name, text = this.area.value;
     try {
       const said = lines(await json('v1/script', { method: 'PUT', body: { name, text } }));
-      if (this.drafts.get(name) === text) this.drafts.delete(name);
+      if (session.scripts[name] === text) delete session.scripts[name];
       if (this.name === name && this.area.value === text) {
         this.saveButton.textContent = 'Save';
         this.show([]);

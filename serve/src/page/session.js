@@ -14,6 +14,7 @@ export const session = {
   hidesRetracted: false,
   parameters: {},
   draft: '',
+  scripts: {},  // Texts of scripts that are not saved, by name.
   turns: { chat: [], text: [] },
   previous: { chat: [], text: [] },
 };
