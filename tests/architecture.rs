@@ -78,6 +78,15 @@ fn each_foreign_library_is_named_in_one_place() {
     only_in(&["cli"], &["tracing_subscriber", "unicode_width"]);
 }
 
+#[test]
+fn the_server_knows_no_model_and_the_rest_of_the_engine_no_server() {
+    never("serve/src", &["llama_selfmod::", "llama_cpp", "rhai", "llguidance"]);
+    never("constrain/src", &["llama_selfmod::", "llama_cpp", "axum", "tokio"]);
+    only_in(&["serve", "cli/serve.rs"], &["serve::backend", "serve::Options", "use serve::"]);
+    never("engine/src", &["axum", "tokio", "hyper", "llguidance", "toktrie"]);
+    only_in(&["decode/shape.rs", "engine.rs", "serve"], &["constrain::"]);
+}
+
 /// Crates that the feature `cli` of the engine brings, as its manifest says.
 fn crates_of_the_command_line() -> Vec<String> {
     let manifest = std::fs::read_to_string(root().join("engine/Cargo.toml")).unwrap();

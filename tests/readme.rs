@@ -67,8 +67,9 @@ fn flags_of_table() -> BTreeMap<String, (String, String)> {
 
 #[test]
 fn the_table_of_flags_has_every_flag_of_the_program_and_no_other() {
-    let commands: [&[&str]; 13] = [
+    let commands: [&[&str]; 14] = [
         &[],
+        &["serve"],
         &["score"],
         &["bench"],
         &["replay"],
