@@ -199,7 +199,8 @@ impl Stream {
                 }
                 continue;
             }
-            self.unread += &String::from_utf8(self.part()?).unwrap();
+            let part = self.part()?;
+            self.unread += &String::from_utf8(part).unwrap();
         }
     }
 
@@ -217,7 +218,8 @@ impl Stream {
                     data => return Some(serde_json::from_str(data).unwrap_or_else(|error| panic!("{error}: {data}"))),
                 }
             }
-            self.unread += &String::from_utf8(self.part()?).unwrap();
+            let part = self.part()?;
+            self.unread += &String::from_utf8(part).unwrap();
         }
     }
 }
