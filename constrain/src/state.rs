@@ -2,7 +2,6 @@
 
 use crate::{Units, sentence};
 use llguidance::Matcher;
-use std::panic::{AssertUnwindSafe, catch_unwind};
 use toktrie::SimpleVob;
 
 /// Units that may come next.
@@ -148,9 +147,7 @@ impl State {
 
     /// Whether the text may end here. Not where it has ended.
     pub fn may_end(&mut self) -> bool {
-        // `is_accepting` calls no `catch_unwind` for what the lexer does on drop; a panic here would end the scheduler.
-        !self.has_ended
-            && catch_unwind(AssertUnwindSafe(|| self.matcher.is_accepting().unwrap_or(false))).unwrap_or(false)
+        !self.has_ended && self.matcher.is_accepting().unwrap_or(false)
     }
 
     /// Whether the end was written.

@@ -28,7 +28,8 @@ impl Units {
     /// A vocabulary of the units 0 to `pieces.len() - 1`, of which `end` ends a text.
     ///
     /// Units without bytes, control tokens for example, are never allowed, whatever a grammar says. Units with the same bytes
-    /// are allowed together. An error says which of the two arguments is wrong.
+    /// are allowed together. Takes 0.2 s for 32,000 units and 2 s for 152,000 on a busy machine: once an ensemble, and not
+    /// while somebody waits for a step. An error says which of the two arguments is wrong.
     pub fn new(pieces: &[Vec<u8>], end: u32) -> Result<Self, String> {
         if end as usize >= pieces.len() {
             return Err(format!("The unit {end} cannot end a text: there are {} units.", pieces.len()));

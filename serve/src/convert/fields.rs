@@ -80,15 +80,20 @@ impl<'a> Fields<'a> {
         match read(value) {
             Some(read) => Ok(Some(read)),
             None if value.is_number() || value.is_boolean() => {
-                Err(invalid(name, format!("`{name}` must be {wanted}, not {value}.")))
+                Err(invalid(self.param(name), format!("`{name}` must be {wanted}, not {value}.")))
             }
-            None => Err(invalid(name, format!("`{name}` must be {wanted}, not {}.", kind(value)))),
+            None => Err(invalid(self.param(name), format!("`{name}` must be {wanted}, not {}.", kind(value)))),
         }
+    }
+
+    /// The parameter of the request that a field belongs to.
+    fn param(&self, name: &'static str) -> &'static str {
+        if self.of == "body" { name } else { self.of }
     }
 
     /// The refusal of a field that is not there.
     pub(crate) fn missing(&self, name: &'static str) -> Refusal {
-        invalid(name, format!("`{name}` is missing in `{}`.", self.of))
+        invalid(self.param(name), format!("`{name}` is missing in `{}`.", self.of))
     }
 
     /// Refuses the fields that nobody read.

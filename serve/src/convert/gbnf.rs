@@ -1,7 +1,7 @@
 //! llama.cpp's grammars, GBNF, as grammars in llguidance's form of Lark.
 //!
 //! The reader takes what llama.cpp takes, but for literals of tokens, whose numbers mean something else in every vocabulary.
-//! [`lark`] writes what was read.
+//! The module `lark` writes what was read.
 
 mod lark;
 

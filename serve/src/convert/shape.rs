@@ -149,10 +149,10 @@ mod tests {
                 json!({ "response_format": "json" }),
                 "response_format: `response_format` must be an object, not a string.",
             ),
-            (json!({ "response_format": {} }), "type: `type` is missing in `response_format`."),
+            (json!({ "response_format": {} }), "response_format: `type` is missing in `response_format`."),
             (
                 json!({ "response_format": { "type": "json_schema", "json_schema": { "name": "n" } } }),
-                "schema: `schema` is missing in `response_format`.",
+                "response_format: `schema` is missing in `response_format`.",
             ),
             (json!({ "json_schema": [] }), "json_schema: The schema in `json_schema` must be an object, not a list."),
             (json!({ "grammar": 1 }), "grammar: `grammar` must be a string, not a number."),
