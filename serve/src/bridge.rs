@@ -3,6 +3,9 @@
 //! A converter reads its own fields into a [`ChatRequest`], and renders the reply as a [`Form`]. Everything between is here:
 //! seats and lines, text that is certain, calls taken out of it, and the tokens of the request.
 
+pub(crate) mod messages;
+pub(crate) mod responses;
+
 use crate::backend::Prompt;
 use crate::convert::calls::Splitter;
 use crate::convert::neutral::{self, ChatRequest, Ending, Usage};

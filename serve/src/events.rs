@@ -154,7 +154,6 @@ impl<E: Encode> Parts<E> {
                     return Some(Bytes::from_static(self.format.heartbeat().as_bytes()));
                 }
             };
-            self.heartbeat.reset();
             let frames = match next {
                 Some((reply, Ok(delta))) => self.encoder.delta(reply, delta),
                 Some((_, Err(failure))) => self.encoder.failed(&failure),
@@ -163,6 +162,9 @@ impl<E: Encode> Parts<E> {
                     self.encoder.end()
                 }
             };
+            if !frames.is_empty() {
+                self.heartbeat.reset();
+            }
             self.queue(&frames);
         }
     }

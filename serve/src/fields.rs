@@ -17,6 +17,11 @@ impl Fields {
         }
     }
 
+    /// The object, for whoever reads it otherwise.
+    pub fn into_value(self) -> Value {
+        Value::Object(self.0)
+    }
+
     /// Whether a field is there.
     pub fn has(&self, name: &str) -> bool {
         self.0.get(name).is_some_and(|value| !value.is_null())

@@ -1,5 +1,6 @@
 //! What is checked before a request is looked at.
 
+use crate::bridge::messages;
 use crate::failure::Failure;
 use crate::metrics::Answered;
 use crate::state::State;
@@ -19,12 +20,12 @@ fn is_public(path: &str) -> bool {
 
 /// Host, key, and whether the server stops.
 pub(crate) async fn check(Shared(state): Shared<Arc<State>>, request: Request, next: Next) -> Response {
-    let path = request.uri().path();
+    let path = request.uri().path().to_owned();
     let authority = request.uri().authority().map(Authority::as_str);
     let checked = if state.is_loopback && !is_local(request.headers(), authority) {
         let message = "This server answers this machine only, under the names localhost, 127.0.0.1 and [::1].";
         Err(Failure::new(StatusCode::FORBIDDEN, message))
-    } else if !is_public(path) && !has_key(request.headers(), &state.options().keys) {
+    } else if !is_public(&path) && !has_key(request.headers(), &state.options().keys) {
         let message = "The API key is missing or wrong. Send `authorization: Bearer KEY`.";
         Err(Failure::new(StatusCode::UNAUTHORIZED, message).with_code("invalid_api_key"))
     } else if state.stop.is_draining() && path != "/metrics" {
@@ -34,6 +35,7 @@ pub(crate) async fn check(Shared(state): Shared<Arc<State>>, request: Request, n
     };
     match checked {
         Ok(()) => next.run(request).await,
+        Err(failure) if path.starts_with(messages::PATH) => messages::refused(&failure),
         Err(failure) => failure.into_response(),
     }
 }

@@ -1,5 +1,6 @@
 //! Which request goes where.
 
+use crate::bridge::{messages, responses};
 use crate::failure::Failure;
 use crate::guard;
 use crate::state::State;
@@ -21,6 +22,9 @@ pub(crate) fn routes(state: Arc<State>, origins: Vec<HeaderValue>) -> Router {
         .route("/v1/chat/completions", post(chat::answer))
         .route("/chat/completions", post(chat::answer))
         .route("/v1/completions", post(completions::answer))
+        .route("/v1/responses", post(responses::answer))
+        .route(messages::PATH, post(messages::answer))
+        .route("/v1/messages/count_tokens", post(messages::count))
         .route("/v1/stream", post(raw::answer))
         .route("/v1/models", get(models::list))
         .route("/models", get(models::list))

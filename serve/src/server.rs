@@ -21,6 +21,9 @@ use tokio_util::sync::CancellationToken;
 /// Most connections at once. Further ones wait until they are accepted.
 const MOST_CONNECTIONS: usize = 1024;
 
+/// What the system keeps of a response that its client does not read. By default that grows to 4 MB for each connection.
+const SEND_BUFFER: usize = 256 << 10;
+
 /// How long a response may take to leave the machine after its last byte is written.
 const FAREWELL: Duration = Duration::from_secs(2);
 
@@ -218,6 +221,7 @@ async fn drained(state: &State) {
 async fn connection(socket: TcpStream, state: Arc<State>, router: Router, closing: CancellationToken) {
     // Chunks are small, and each is wanted at once.
     let _ = socket.set_nodelay(true);
+    let _ = socket2::SockRef::from(&socket).set_send_buffer_size(SEND_BUFFER);
     let options = state.options();
     let socket = TokioIo::new(Patient::new(socket, options.read_timeout));
     let mut builder = http1::Builder::new();

@@ -3,6 +3,7 @@
 extern crate llama_selfmod_serve as serve;
 
 mod admission;
+mod bridge;
 mod chat;
 mod client;
 mod completions;
