@@ -6,7 +6,8 @@
 //! A request passes through these modules, in this order: [`server`] accepts the connection, `guard` checks who it is,
 //! `body` and [`fields`] read it, [`request`] and the endpoints make [`Ask`](write::Ask)s of it, [`write`] waits for lines
 //! and begins jobs, [`stream`] turns what is told into [`Delta`](stream::Delta)s of text that is certain, and the endpoint,
-//! with [`events`] where it streams, gives them the client's form.
+//! with [`events`] where it streams, gives them the client's form. Anthropic's interface and OpenAI's newer one are read and
+//! rendered by [`convert`], and share the rest through [`bridge`].
 
 pub mod backend;
 pub mod bridge;
