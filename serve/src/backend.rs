@@ -52,7 +52,8 @@ pub struct About {
     pub fingerprint: String,
     /// The unit that ends a text, and its text.
     pub end: (u32, String),
-    /// The unit that begins one, where there is one, and its text.
+    /// The unit that begins one, and its text, where a text can begin with it alone. Where units are bytes it is the one that ends a
+    /// text.
     pub beginning: Option<(u32, String)>,
     /// The first member's Jinja template.
     pub template: Option<String>,

@@ -103,7 +103,7 @@ fn equal_work_takes_about_as_long_for_all() {
 #[test]
 fn sigterm_lets_replies_end_and_logs_them() {
     let mut server = restless(&["--parallel", "2", "--grace", "60"]);
-    let body = json!({"prompt": "One day", "max_tokens": 300, "seed": 1, "stream": true, "logit_bias": {"2": -100}});
+    let body = json!({"prompt": "One day", "max_tokens": 200, "seed": 1, "stream": true, "logit_bias": {"2": -100}});
     let mut streams: Vec<Stream> = (0..2).map(|_| Stream::post(server.address, "/v1/completions", &body)).collect();
     streams.iter_mut().for_each(|stream| drop(stream.event().unwrap()));
     server.signal(libc::SIGTERM);
@@ -123,7 +123,7 @@ fn sigterm_lets_replies_end_and_logs_them() {
     assert_eq!(server.ends(), Some(0));
     let log = server.place.log();
     assert_eq!(log.len(), 2);
-    assert!(log.iter().all(|line| line["reason"] == "length" && line["tokens"] == 300), "{log:?}");
+    assert!(log.iter().all(|line| line["reason"] == "length" && line["tokens"] == 200), "{log:?}");
 }
 
 #[test]

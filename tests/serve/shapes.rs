@@ -90,7 +90,7 @@ fn what_cannot_be_used_is_refused_with_its_name() {
         ),
         (400, "response_format".into())
     );
-    assert_eq!(with("grammar", json!("root ::= ")), (400, "grammar".into()));
+    assert_eq!(with("grammar", json!("root ::= (")), (400, "grammar".into()));
     assert_eq!(with("logit_bias", json!({"9999999": 5})), (400, "logit_bias".into()));
     assert_eq!(with("temperature", json!(7)), (400, "temperature".into()));
     assert_eq!(with("mirostat", json!(2)), (400, "mirostat".into()));

@@ -18,7 +18,7 @@ use super::mapped::Mapped;
 use super::model::Model;
 use super::model::context::{Context, Shape};
 use super::model::llama::Llama;
-use super::reader::tokens::{text_of, tokenise_control, tokenise_text};
+use super::reader::tokens::{begins_texts, text_of, tokenise_control, tokenise_text};
 use super::reader::{LlamaTokenizer, Plain, PromptForm, Tongue};
 use super::template::ChatTemplate;
 use super::{Ensemble, Unit, Vocabulary};
@@ -80,19 +80,22 @@ pub struct Speech {
     pub is_bytes: bool,
     /// The unit that ends a text, and its text.
     pub end: (Unit, String),
-    /// The unit that begins one, where there is one, and its text.
+    /// The unit that begins one, where all members begin texts with something, and its text. Where units are bytes it is the one
+    /// that ends a text.
     pub beginning: Option<(Unit, String)>,
     /// The first member's Jinja template.
     pub template: Option<String>,
 }
 
 impl Speech {
-    fn of(model: &LlamaModel, vocabulary: Arc<Vocabulary>, template: Option<String>) -> Self {
+    fn of(model: &LlamaModel, begins: bool, vocabulary: Arc<Vocabulary>, template: Option<String>) -> Self {
         let (own, is_bytes) = (model.vocab(), vocabulary.is_bytes());
-        let beginning = own.bos();
-        let beginning = (beginning.0 >= 0 && !is_bytes && own.should_add_bos())
-            .then(|| (beginning.0 as Unit, text_of(model, beginning)));
         let end = (vocabulary.end(), text_of(model, own.eos()));
+        let beginning = match is_bytes {
+            true => end.clone(),
+            false => (own.bos().0 as Unit, text_of(model, own.bos())),
+        };
+        let beginning = begins.then_some(beginning);
         Self { units: vocabulary.len() as u32, is_bytes, end, beginning, template, vocabulary }
     }
 }
@@ -114,8 +117,14 @@ impl Loaded {
 
     /// [`Loaded::units_of`], where control tokens that stand in the text are control tokens.
     pub fn units_with_control(&self, text: &str) -> Result<Vec<Unit>, Error> {
+        let (end, name) = &self.speech.end;
         if self.speech.is_bytes {
-            return self.units_of(text);
+            let mut units = Vec::new();
+            for (number, part) in text.split(if name.is_empty() { "\0" } else { name }).enumerate() {
+                units.extend((number > 0).then_some(*end));
+                units.extend(self.units_of(part)?);
+            }
+            return Ok(units);
         }
         Ok(tokenise_control(&self.first, &self.language.tokens[0], text)
             .into_iter()
@@ -253,7 +262,9 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     let is_asked_for = !matches!(settings.draft.by, DraftBy::Auto | DraftBy::Off);
     notes.extend(ensemble.why_nothing_is_read_ahead().filter(|_| is_asked_for));
     let first = own[0].clone();
-    let speech = Speech::of(&first, language.units.clone(), template_source(settings, &settings.models[0], &first));
+    let begins = own[..settings.models.len()].iter().all(|model| begins_texts(model));
+    let speech =
+        Speech::of(&first, begins, language.units.clone(), template_source(settings, &settings.models[0], &first));
     Ok((ensemble, Loaded { members: infos, notes, context, threads, resident, devices, first, language, speech }))
 }
 

@@ -61,6 +61,7 @@ fn prompt(engine: &Engine, prompt: &backend::Prompt) -> Result<Prompt, Refusal> 
         content: message.content.clone(),
     };
     Ok(match prompt {
+        backend::Prompt::Text(text) if text.is_empty() => Prompt::Tokens(Vec::new()),
         backend::Prompt::Text(text) => Prompt::Raw(text.clone()),
         backend::Prompt::Chat(messages) => Prompt::Chat(messages.iter().map(message).collect()),
         backend::Prompt::Units(units) => {
@@ -71,10 +72,18 @@ fn prompt(engine: &Engine, prompt: &backend::Prompt) -> Result<Prompt, Refusal> 
                     "prompt",
                 ));
             }
-            let bytes = || units.iter().flat_map(|&unit| engine.text_of_unit(unit).unwrap_or_default()).collect();
+            // Where units are bytes, the end of the text has none, and at the beginning of one it says that it is one.
+            let bytes = || -> Vec<u8> {
+                units
+                    .iter()
+                    .filter(|&&unit| !speech.is_bytes || unit != speech.end.0)
+                    .flat_map(|&unit| engine.text_of_unit(unit).unwrap_or_default())
+                    .collect()
+            };
             match String::from_utf8(bytes()) {
                 // Each member reads bytes in tokens of its own.
                 Ok(text) if speech.is_bytes && !text.is_empty() => Prompt::Raw(text),
+                _ if speech.is_bytes => Prompt::Tokens(bytes().into_iter().map(u32::from).collect()),
                 _ => Prompt::Tokens(units.clone()),
             }
         }

@@ -1,7 +1,7 @@
 //! Log-probabilities of a given text: `echo` with `logprobs`.
 //!
-//! The prompt's first unit is the job's prompt, since nothing is known of it; the others are given, and are told with what
-//! the members gave them. What is written after them is generated, and is exactly as much as was asked for: the end of the
+//! Where a text can begin with nothing, all units of the prompt are given, so that no word is cut; otherwise its first unit is the
+//! job's prompt. What is given is told with what the members gave it; of the first unit, by convention, nothing is said. What is written after them is generated, and is exactly as much as was asked for: the end of the
 //! text is not written, because lm-eval counts on one unit at the end, whatever it is.
 
 use super::prompts::Given;
@@ -42,6 +42,8 @@ struct Scored {
     first: Vec<u8>,
     /// The first one begins a text and is there anyway.
     begins: bool,
+    /// The first one is given like the others.
+    all: bool,
 }
 
 impl Scored {
@@ -62,20 +64,21 @@ impl Scored {
             Some((_, text)) if begins => text.clone().into_bytes(),
             _ => state.aside(move |backend| backend.detokenize(&[first])).await??,
         };
-        Ok(Self { units, text, first, begins })
+        let all = beginning.is_some() && !begins;
+        Ok(Self { units, text, first, begins, all })
     }
 
     /// How many units are told before anything is generated.
     fn given(&self) -> usize {
-        self.units.len() - 1
+        self.units.len() - usize::from(!self.all)
     }
 
     fn ask(&self, request: &CompletionRequest, about: &About) -> Ask {
-        let prompt = Prompt::Units(if self.begins { Vec::new() } else { vec![self.units[0]] });
+        let prompt = Prompt::Units(if self.begins || self.all { Vec::new() } else { vec![self.units[0]] });
         let ask = request.common.ask(prompt, &request.shape, request.logprobs.unwrap_or(0));
         let generated = ask.max_tokens.unwrap_or(about.max_tokens);
         Ask {
-            given: self.units[1..].iter().map(|unit| vec![*unit]).collect(),
+            given: self.units[self.units.len() - self.given()..].iter().map(|unit| vec![*unit]).collect(),
             max_tokens: Some((self.given() as u32).saturating_add(generated)),
             ignore_end: true,
             ..ask
@@ -94,6 +97,7 @@ impl Scored {
             let message = "Fewer log-probabilities came back than the prompt has units. Please report this.";
             return Err(Failure::internal(message));
         }
+        let pieces = &pieces[usize::from(self.all)..];
         let mut bytes = self.first.clone();
         for piece in pieces {
             bytes.extend_from_slice(&piece.bytes);

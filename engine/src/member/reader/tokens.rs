@@ -17,6 +17,11 @@ pub(super) fn beginning(model: &LlamaModel) -> Option<i32> {
     Some(vocabulary.bos().0).filter(|&token| token >= 0 && vocabulary.should_add_bos())
 }
 
+/// Whether this model begins every text with a token of its own.
+pub(in crate::member) fn begins_texts(model: &LlamaModel) -> bool {
+    beginning(model).is_some()
+}
+
 /// What a special token looks like as text; empty for a model that has no such token, where llama.cpp ends the process.
 pub(in crate::member) fn text_of(model: &LlamaModel, token: LlamaToken) -> String {
     let vocabulary = model.vocab();
