@@ -22,7 +22,8 @@ fn asked(server: &Server, text: &str) -> (Vec<f64>, Vec<u64>) {
 
 #[test]
 fn a_prompt_is_scored_as_score_does_it() {
-    for models in [Some("--demo"), None] {
+    // `score` follows more readings where the members have different vocabularies.
+    for (models, most) in [(Some("--demo"), 0.02), (None, 1e-4)] {
         let place = Place::new();
         let models = models.map_or_else(|| pair(&place), String::from);
         place.file("text.txt", TEXT);
@@ -34,8 +35,7 @@ fn a_prompt_is_scored_as_score_does_it() {
         let (first, _) = pieces(&server, &json!({"prompt": "", "given": [[units[0]]], "max_tokens": 1}));
         let all = nats.iter().sum::<f64>() - first[0]["logprob"].as_f64().unwrap();
         let by_server = all / std::f64::consts::LN_2 / TEXT.len() as f64;
-        // `score` follows more readings where the members have different vocabularies.
-        assert!((by_server / bits - 1.0).abs() < 0.01, "{by_server}, and {bits} by score");
+        assert!((by_server / bits - 1.0).abs() < most, "{by_server}, and {bits} by score");
         // The same numbers, whatever was asked before, and in one request with others.
         assert_eq!(asked(&server, TEXT).0, nats);
     }

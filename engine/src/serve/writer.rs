@@ -176,16 +176,21 @@ impl Running {
                     Err(Untold::Gone) => {}
                 }
             }
-            if let Some(event) = self.session.take_event() {
-                self.translate(event);
-            } else if let Some(end) = self.session.take_end().filter(|_| !self.is_over) {
+            let event = self.session.take_event();
+            // What a client knows to be over is in the log.
+            if event.as_ref().is_none_or(|event| matches!(event, Event::Done { .. }))
+                && let Some(end) = self.session.take_end()
+            {
                 self.is_over = true;
                 match end {
                     Ok(reply) => log(&self.request, &reply, engine),
                     Err(error) => self.unsent.push_back(Told::Refused(refusal(engine, &self.request, error))),
                 }
-            } else {
-                return told;
+            }
+            match event {
+                Some(event) => self.translate(event),
+                None if self.unsent.is_empty() => return told,
+                None => {}
             }
         }
     }
