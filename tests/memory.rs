@@ -11,6 +11,7 @@ fn reply(text: &str) -> Reply {
     Reply {
         text: text.into(),
         reason: EndReason::End,
+        stopped_by: None,
         tokens: 3,
         retractions: vec![RetractionRecord {
             index: 1,

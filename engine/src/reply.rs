@@ -81,6 +81,8 @@ pub struct Reply {
     pub text: String,
     /// Why it ended.
     pub reason: EndReason,
+    /// The stop string that ended it.
+    pub stopped_by: Option<String>,
     /// Units in it.
     pub tokens: u32,
     /// What was taken back, in order.

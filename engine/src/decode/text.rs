@@ -103,6 +103,14 @@ impl ReplyText {
         &self.decoded[..self.mark().shown]
     }
 
+    /// The stop string that ended the reply.
+    pub fn stopped_by(&self) -> Option<&str> {
+        let mark = self.mark();
+        let rest = &self.decoded[mark.shown..];
+        let begins = self.stop.iter().filter(|stop| mark.stopped && rest.starts_with(stop.as_str()));
+        begins.min_by_key(|stop| stop.len()).map(String::as_str)
+    }
+
     /// How many units stand.
     pub fn units(&self) -> usize {
         self.marks.len()

@@ -149,6 +149,7 @@ impl Session {
             units: self.transcript.units().to_vec(),
             reply: Reply {
                 text: text.to_string(),
+                stopped_by: self.transcript.text().stopped_by().map(String::from),
                 reason,
                 tokens,
                 retractions: std::mem::take(&mut self.record.retractions),
