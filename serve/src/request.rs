@@ -50,6 +50,8 @@ pub struct Common {
     pub include_usage: bool,
     /// The client can take text back.
     pub retractions: bool,
+    /// The end of the text is not written.
+    pub ignore_end: bool,
 }
 
 impl Common {
@@ -78,6 +80,7 @@ impl Common {
             stream: fields.flag("stream")?,
             include_usage: include_usage(fields)?,
             retractions: fields.flag("retractions")?,
+            ignore_end: fields.flag("ignore_eos")?,
         };
         fields.ignore(HARMLESS);
         Ok(common)
@@ -102,7 +105,7 @@ impl Common {
             alternatives,
             members: false,
             hold: self.hold,
-            ignore_end: false,
+            ignore_end: self.ignore_end,
         }
     }
 

@@ -20,7 +20,7 @@ import time
 
 CHATS = [1, 4, 8]
 TOKENS = 160
-ROUNDS = 5
+ROUNDS = int(os.environ.get("ROUNDS", 5))
 OPENINGS = ["Once upon a time", "One day a girl", "The dog ran", "There was a boy", "Lily and Tom", "Mom said", "In the park", "A bird"]
 
 LLAMA_SERVER = """
@@ -68,7 +68,7 @@ def speed(address, chats, extra):
 def measure(command, pattern, stream, extra):
     process, address = start(command, pattern, stream)
     try:
-        speed(address, 8, extra)
+        speed(address, 8, extra)  # warm
         return {chats: speed(address, chats, extra) for chats in CHATS}
     finally:
         process.kill()
@@ -81,10 +81,9 @@ def main():
     ours = [sys.argv[1], "serve", "--port", "0", "--parallel", "8", "--ctx-size", "512", "--memory-file", "none", "--models", ",".join(models), *more]
     runs = {"ensemble": [], **{model: [] for model in models}}
     for _ in range(ROUNDS):
-        # The end of a text would end the measurement: by a bias where there are tokens, by context shift otherwise.
-        runs["ensemble"].append(measure(ours, r"serving http://(\S+)", "err", {}))
+        runs["ensemble"].append(measure(ours, r"serving http://(\S+)", "err", {"ignore_eos": True}))
         for model in models:
-            runs[model].append(measure([sys.executable, "-c", LLAMA_SERVER, model], r"at http://(\S+)", "out", {}))
+            runs[model].append(measure([sys.executable, "-c", LLAMA_SERVER, model], r"at http://(\S+)", "out", {"ignore_eos": True}))
     median = {name: {chats: statistics.median(run[chats] for run in all) for chats in CHATS} for name, all in runs.items()}
     for name, of in median.items():
         print(f"{os.path.basename(name):28}" + "".join(f"{of[chats]:9.0f} tok/s at {chats}" for chats in CHATS))
