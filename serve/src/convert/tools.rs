@@ -50,8 +50,8 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Functions, of which there must be at least one, with names that can stand in a grammar; `parallel` allows several calls
-    /// in a reply.
+    /// Functions, of which there must be at least one, with names that can stand in a grammar. `parallel` allows several calls
+    /// in a reply, but for a function that is named: it is called once.
     pub fn new(tools: Vec<Tool>, choice: Choice, parallel: bool) -> Result<Self, Refusal> {
         if tools.is_empty() {
             return Err(invalid("tools", "`tools` is empty: leave it out, or name a function."));
@@ -73,6 +73,8 @@ impl Tools {
             Choice::Named(name) if tools.iter().all(|tool| tool.name != *name) => {
                 Err(invalid("tool_choice", format!("`tool_choice` asks for `{name}`, which is not among `tools`.")))
             }
+            // Where only calls are allowed, a small model goes on calling until the reply is full.
+            Choice::Named(_) => Ok(Self { tools, choice, parallel: false }),
             _ => Ok(Self { tools, choice, parallel }),
         }
     }
@@ -128,7 +130,7 @@ impl Tools {
             Some(_) => return Err(invalid("tools", "`tools` must be a list of functions.")),
         };
         let parallel = match present(parallel) {
-            None => true,
+            None => false,
             Some(Value::Bool(parallel)) => parallel,
             Some(_) => return Err(invalid("parallel_tool_calls", "`parallel_tool_calls` must be true or false.")),
         };

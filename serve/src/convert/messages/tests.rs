@@ -80,6 +80,23 @@ fn calls_and_results_of_the_history_are_text() {
 }
 
 #[test]
+fn several_calls_are_made_only_where_the_client_says_so_and_a_named_tool_is_called_once() {
+    for (choice, is_several) in [
+        (json!(null), false),
+        (json!({ "type": "any" }), false),
+        (json!({ "type": "any", "disable_parallel_tool_use": true }), false),
+        (json!({ "type": "any", "disable_parallel_tool_use": false }), true),
+        (json!({ "type": "auto", "disable_parallel_tool_use": false }), true),
+        (json!({ "type": "tool", "name": "weather", "disable_parallel_tool_use": false }), false),
+    ] {
+        let mut body = with("tools", weather());
+        body["tool_choice"] = choice.clone();
+        let Some(Constraint::Lark(lark)) = request(&body).unwrap().constraint else { panic!("no grammar") };
+        assert_eq!(lark.contains("call)*"), is_several, "{choice}");
+    }
+}
+
+#[test]
 fn what_cannot_be_honoured_is_refused_in_anthropics_form() {
     let image = json!([{ "role": "user", "content": [{ "type": "image", "source": {} }] }]);
     let prefill = json!([{ "role": "user", "content": "Hi" }, { "role": "assistant", "content": "Well" }]);
