@@ -134,7 +134,7 @@ fn counting_takes_what_a_request_takes_but_for_the_reply() {
 }
 
 fn ending(finish: Finish) -> Ending {
-    Ending { finish, stop: None, usage: Usage { prompt: 12, completion: 5, cached: 10, retracted: 1 } }
+    Ending { finish, usage: Usage { prompt: 12, completion: 5, cached: 10, retracted: 1 } }
 }
 
 fn deltas() -> Vec<Delta> {
@@ -199,7 +199,7 @@ fn a_message_at_once_says_the_same() {
         ])
     );
     assert_eq!(message["stop_reason"], "tool_use");
-    let stopped = Ending { stop: Some("END".to_owned()), ..ending(Finish::Stop) };
+    let stopped = ending(Finish::Stop(Some("END".to_owned())));
     let plain = Encoder::new("msg_1", "m").message(&stopped).unwrap();
     assert_eq!((&plain["stop_reason"], &plain["stop_sequence"]), (&json!("stop_sequence"), &json!("END")));
     assert!(encoder.message(&ending(Finish::Failed("gone".to_owned()))).is_err());

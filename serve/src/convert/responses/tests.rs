@@ -86,7 +86,7 @@ fn what_cannot_be_honoured_is_refused_with_its_parameter() {
 }
 
 fn ending(finish: Finish) -> Ending {
-    Ending { finish, stop: None, usage: Usage { prompt: 12, completion: 5, cached: 10, retracted: 1 } }
+    Ending { finish, usage: Usage { prompt: 12, completion: 5, cached: 10, retracted: 1 } }
 }
 
 fn events(finish: Finish) -> (Vec<Event>, Encoder) {
