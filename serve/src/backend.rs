@@ -297,7 +297,7 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// A sentence that says what to do.
     pub message: String,
-    /// The parameter it concerns.
+    /// The parameter it concerns; `prompt` for what is continued, whatever the request calls it.
     pub param: Option<&'static str>,
 }
 

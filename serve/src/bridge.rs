@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 /// What an interface makes of a reply.
 pub trait Form: Send + 'static {
+    /// The field of the request that has the conversation.
+    const CHAT: &'static str;
+
     /// The prompt is read: `usage` has its tokens. Once, before all others; not for a reply in one piece.
     fn start(&mut self, usage: &Usage) -> Vec<Frame>;
 
@@ -37,16 +40,16 @@ pub trait Form: Send + 'static {
 }
 
 /// Answers such a request. `unique` makes the names of the reply's calls.
-pub async fn answer(
+pub async fn answer<F: Form>(
     state: &Arc<State>,
     request: ChatRequest,
     unique: &str,
-    mut form: impl Form,
+    mut form: F,
 ) -> Result<Response, Failure> {
     state.check_model(request.model.as_deref())?;
     let mut splitter = request.splitter(unique);
     let is_stream = request.stream;
-    let writing = Writing::begin(state, vec![ask(request)], View::Certain)?;
+    let writing = Writing::begin(state, vec![ask(request)], View::Certain)?.read_from(F::CHAT);
     if is_stream {
         return events::respond(writing, Format::Events, Bridge { form, splitter }).await;
     }

@@ -279,7 +279,7 @@ impl Course {
         let hold = job.hold.unwrap_or(manner.horizon) as usize;
         let mut pending = VecDeque::new();
         if said.starts_with("refuse") {
-            let long = refusal(RefusalKind::TooLong, "The prompt does not fit.", Some("messages"));
+            let long = refusal(RefusalKind::TooLong, "The prompt does not fit.", Some("prompt"));
             pending.push_back(Told::Refused(long));
         } else if !said.starts_with("silent") {
             let event = json!({"type": "init", "models": ["tale", "fable"]});
