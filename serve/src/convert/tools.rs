@@ -16,8 +16,6 @@ use std::io;
 pub const OPEN: &str = "<tool_call>";
 /// What closes a call.
 pub const CLOSE: &str = "</tool_call>";
-/// White space between two tokens of a call's arguments. llguidance's own pattern has no longest match.
-const WHITE_SPACE: &str = r"( |\n{1,2}[ \t]{0,20})";
 
 /// A function that can be called.
 #[derive(Debug, Clone, PartialEq)]
@@ -279,11 +277,17 @@ pub(crate) fn object_schema(schema: Option<&Value>, param: &'static str) -> Resu
     Ok(schema)
 }
 
-/// A schema inside a grammar in Lark, with white space that comes to an end.
+/// How arguments are written: as the history has them, with no white space that is free. It is that of schemas on their own,
+/// `json_style` of the crate that reads grammars, which is none of this one's dependencies.
+fn json_style() -> Value {
+    json!({ "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": " })
+}
+
+/// A schema inside a grammar in Lark, in the style of [`json_style`] unless it brings its own.
 fn nested(schema: &Value) -> String {
     let mut schema = schema.clone();
     if let Value::Object(keys) = &mut schema {
-        keys.entry("x-guidance").or_insert_with(|| json!({ "whitespace_pattern": WHITE_SPACE }));
+        keys.entry("x-guidance").or_insert_with(json_style);
     }
     format!("%json {schema}")
 }

@@ -177,6 +177,12 @@ fn what_cannot_be_honoured_is_refused_with_its_parameter() {
 }
 
 #[test]
-fn white_space_is_that_of_schemas() {
-    assert_eq!(WHITE_SPACE, constrain::WHITE_SPACE);
+fn arguments_are_written_as_schemas_and_the_history_are() {
+    assert_eq!(json_style(), constrain::json_style());
+    let required = tools(json!("required"), json!(null)).constraint(None).unwrap();
+    let written = reply_text("", &[Call { id: String::new(), name: "add".into(), arguments: "{\"a\":1}".into() }]);
+    assert!(allows(&required, &written));
+    for arguments in ["{\"a\":1}", "{ \"a\": 1}", "{\"a\": 1 }", "{\"a\":  1}", "{\n\"a\": 1}", " {\"a\": 1}"] {
+        assert!(!allows(&required, &call("add", arguments)), "{arguments}");
+    }
 }
