@@ -5,6 +5,7 @@
 //! template, so that members of different families can call together. [`calls`](crate::convert::calls) reads such replies.
 
 use crate::backend::{Constraint, Message, Refusal, Role};
+use crate::convert::closed::closed;
 use crate::convert::fields::{Fields, invalid};
 use crate::convert::neutral::{Call, append};
 use serde::Serialize;
@@ -203,7 +204,7 @@ impl Tools {
     /// What a reply may look like. `shape` is what the request says of replies besides; with calls that must be made, and for
     /// grammars, it is refused.
     ///
-    /// The arguments keep to each function's schema. Where calls are the model's choice, a text has no `<tool_call>` unless a
+    /// The arguments keep to each function's schema, and have no properties that it does not name. Where calls are the model's choice, a text has no `<tool_call>` unless a
     /// whole call follows it.
     pub fn constraint(&self, shape: Option<&Constraint>) -> Result<Constraint, Refusal> {
         let answer = match (&self.choice, shape) {
@@ -235,7 +236,7 @@ impl Tools {
         for (tool, rule) in callable.iter().zip(names) {
             let head = json!(format!("{{\"name\": \"{}\", \"arguments\": ", tool.name));
             let _ = writeln!(lark, "{rule}: {head} arguments_of_{rule} \"}}\"");
-            let _ = writeln!(lark, "arguments_of_{rule}: {}", nested(&tool.parameters));
+            let _ = writeln!(lark, "arguments_of_{rule}: {}", nested(&closed(tool.parameters.clone())));
         }
         Ok(Constraint::Lark(lark))
     }
