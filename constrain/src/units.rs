@@ -1,8 +1,8 @@
 //! The vocabulary's part of the work, done once.
 
-use crate::{Constraint, State, WHITE_SPACE, sentence};
+use crate::{Constraint, State, json_style, sentence};
 use llguidance::{Matcher, ParserFactory, api::TopLevelGrammar};
-use serde_json::{Value, json};
+use serde_json::Value;
 use std::sync::Arc;
 use toktrie::{ApproximateTokEnv, SimpleVob, TokEnv, TokRxInfo, TokTrie};
 
@@ -80,7 +80,7 @@ impl Units {
     /// Compiles a constraint, for one text from its beginning. An error says what is wrong with the constraint, and where.
     pub fn open(&self, constraint: &Constraint) -> Result<State, String> {
         let grammar = match constraint {
-            Constraint::Schema(schema) => TopLevelGrammar::from_json_schema(with_white_space(schema)?),
+            Constraint::Schema(schema) => TopLevelGrammar::from_json_schema(with_style(schema)?),
             Constraint::Lark(text) => TopLevelGrammar::from_lark(text.clone()),
         };
         let parser = self.shared.factory.create_parser(grammar).map_err(sentence)?;
@@ -97,14 +97,14 @@ impl Units {
     }
 }
 
-/// A schema with the white space of [`WHITE_SPACE`], unless it says something else itself.
-fn with_white_space(schema: &Value) -> Result<Value, String> {
+/// A schema with the style of [`json_style`], unless it brings its own.
+fn with_style(schema: &Value) -> Result<Value, String> {
     let mut schema = match schema {
         Value::Object(keys) => keys.clone(),
         // `true` is a schema as well: all there is.
         Value::Bool(true) => serde_json::Map::new(),
         other => return Err(format!("A JSON schema is an object, not `{other}`.")),
     };
-    schema.entry("x-guidance").or_insert_with(|| json!({ "whitespace_pattern": WHITE_SPACE }));
+    schema.entry("x-guidance").or_insert_with(json_style);
     Ok(Value::Object(schema))
 }

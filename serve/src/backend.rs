@@ -277,8 +277,8 @@ pub struct Alternative {
 pub enum Finish {
     /// The ensemble said so.
     End,
-    /// A stop string appeared.
-    Stop,
+    /// A stop string appeared: this one, where that is known.
+    Stop(Option<String>),
     /// It is as long as it may be, or the context is full.
     Length,
     /// A policy ended it, for this reason.
@@ -297,7 +297,7 @@ pub struct Refusal {
     pub kind: RefusalKind,
     /// A sentence that says what to do.
     pub message: String,
-    /// The parameter it concerns.
+    /// The parameter it concerns; `prompt` for what is continued, whatever the request calls it.
     pub param: Option<&'static str>,
 }
 

@@ -20,6 +20,9 @@ use std::sync::Arc;
 
 /// What an interface makes of a reply.
 pub trait Form: Send + 'static {
+    /// The field of the request that has the conversation.
+    const CHAT: &'static str;
+
     /// The prompt is read: `usage` has its tokens. Once, before all others; not for a reply in one piece.
     fn start(&mut self, usage: &Usage) -> Vec<Frame>;
 
@@ -37,20 +40,18 @@ pub trait Form: Send + 'static {
 }
 
 /// Answers such a request. `unique` makes the names of the reply's calls.
-pub async fn answer(
+pub async fn answer<F: Form>(
     state: &Arc<State>,
     request: ChatRequest,
     unique: &str,
-    mut form: impl Form,
+    mut form: F,
 ) -> Result<Response, Failure> {
     state.check_model(request.model.as_deref())?;
     let mut splitter = request.splitter(unique);
-    // Who writes does not say which of several it was.
-    let stop = <[String; 1]>::try_from(request.stop.clone()).ok().map(|[stop]| stop);
     let is_stream = request.stream;
-    let writing = Writing::begin(state, vec![ask(request)], View::Certain)?;
+    let writing = Writing::begin(state, vec![ask(request)], View::Certain)?.read_from(F::CHAT);
     if is_stream {
-        return events::respond(writing, Format::Events, Bridge { form, splitter, stop }).await;
+        return events::respond(writing, Format::Events, Bridge { form, splitter }).await;
     }
     let replies = writing.collect().await?;
     let Some(written) = replies.into_iter().next() else { return Err(Failure::internal("There is no reply.")) };
@@ -59,7 +60,7 @@ pub async fn answer(
     for delta in deltas {
         form.delta(delta);
     }
-    Ok(axum::Json(form.whole(&ending(written.reply, stop))?).into_response())
+    Ok(axum::Json(form.whole(&ending(written.reply))?).into_response())
 }
 
 fn ask(request: ChatRequest) -> Ask {
@@ -80,16 +81,15 @@ fn ask(request: ChatRequest) -> Ask {
     }
 }
 
-fn ending(reply: Reply, stop: Option<String>) -> Ending {
+fn ending(reply: Reply) -> Ending {
     let Reply { finish, prompt_tokens, cached_tokens, tokens, retracted, .. } = reply;
     let usage = Usage { prompt: prompt_tokens, completion: tokens, cached: cached_tokens, retracted };
-    Ending { finish, stop, usage }
+    Ending { finish, usage }
 }
 
 struct Bridge<F> {
     form: F,
     splitter: Splitter,
-    stop: Option<String>,
 }
 
 impl<F: Form> Encode for Bridge<F> {
@@ -104,7 +104,7 @@ impl<F: Form> Encode for Bridge<F> {
             Delta::Over(reply) => {
                 let rest = self.splitter.finish();
                 let mut frames: Vec<Frame> = rest.into_iter().flat_map(|delta| self.form.delta(delta)).collect();
-                frames.extend(self.form.end(&ending(reply, self.stop.take())));
+                frames.extend(self.form.end(&ending(reply)));
                 frames
             }
             Delta::Retract { .. } | Delta::Event(_) => Vec::new(),

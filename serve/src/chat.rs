@@ -82,7 +82,7 @@ impl ChatRequest {
 
     /// Begins to write.
     pub fn begin(&self, state: &Arc<State>) -> Result<Writing, Failure> {
-        Writing::begin(state, self.asks(), self.common.view())
+        Ok(Writing::begin(state, self.asks(), self.common.view())?.read_from("messages"))
     }
 }
 

@@ -42,7 +42,9 @@ pub(crate) async fn answer(
 ) -> Result<Response, Failure> {
     let accepted = headers.get(header::ACCEPT).and_then(|value| value.to_str().ok()).unwrap_or_default();
     let format = if accepted.contains("text/event-stream") { Format::Events } else { Format::Lines };
-    let writing = Writing::begin(&state, vec![read(fields, &state)?], View::All)?;
+    let ask = read(fields, &state)?;
+    let field = if matches!(ask.prompt, Prompt::Chat(_)) { "messages" } else { "prompt" };
+    let writing = Writing::begin(&state, vec![ask], View::All)?.read_from(field);
     events::respond(writing, format, Raw { format }).await
 }
 

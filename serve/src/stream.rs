@@ -181,7 +181,7 @@ impl Standing {
         let length = text.len();
         // Pieces of a stop string are no part of the text.
         let mut begin = self.end;
-        let is_stop = finish == Finish::Stop;
+        let is_stop = matches!(finish, Finish::Stop(_));
         self.pieces.retain(|(_, end)| {
             let stays = !is_stop || begin < length;
             begin = *end;

@@ -44,16 +44,16 @@ impl From<Usage> for Value {
 /// OpenAI's `finish_reason`, which knows no policies and no servers that stop.
 pub fn finish_reason(finish: &Finish) -> &'static str {
     match finish {
-        Finish::End | Finish::Stop | Finish::Policy(_) => "stop",
+        Finish::End | Finish::Stop(_) | Finish::Policy(_) => "stop",
         Finish::Length | Finish::Cut | Finish::Failed(_) => "length",
     }
 }
 
-/// Why a reply ended, in our own words: `{"kind": "policy", "reason": "loop"}`.
+/// Why a reply ended, in our own words: `{"kind": "policy", "reason": "loop"}`. The reason of `stop` is the stop string.
 pub fn finish(finish: &Finish) -> Value {
     let (kind, reason) = match finish {
         Finish::End => ("end", None),
-        Finish::Stop => ("stop", None),
+        Finish::Stop(stop) => ("stop", stop.as_ref()),
         Finish::Length => ("length", None),
         Finish::Policy(reason) => ("policy", Some(reason)),
         Finish::Cut => ("cut", None),

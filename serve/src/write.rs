@@ -21,6 +21,9 @@ const ROOM: usize = 64;
 /// Most jobs of a request.
 pub const MOST_JOBS: usize = 128;
 
+/// What the backend calls a job's prompt in a refusal.
+const PROMPT: &str = "prompt";
+
 /// A job without its line. Its fields are those of [`Job`].
 #[derive(Debug, Clone, PartialEq)]
 #[expect(missing_docs, reason = "the fields are described at `Job`")]
@@ -76,6 +79,8 @@ impl Ask {
 /// The replies of a request while they are written.
 pub struct Writing {
     courses: SelectAll<BoxStream<'static, (usize, Result<Delta, Failure>)>>,
+    /// The field of the request that the prompt was read from.
+    field: &'static str,
     _seat: Held,
 }
 
@@ -111,16 +116,26 @@ impl Writing {
             let step = |mut course: Course| async move { course.next().await.map(|delta| (delta, course)) };
             futures_util::stream::unfold(course, step).map(move |delta| (index, delta)).boxed()
         };
-        Ok(Self { courses: asks.into_iter().enumerate().map(course).collect(), _seat: seat })
+        Ok(Self { courses: asks.into_iter().enumerate().map(course).collect(), field: PROMPT, _seat: seat })
+    }
+
+    /// With the prompt read from another field than `prompt`: a refusal of it names that one.
+    #[must_use]
+    pub fn read_from(self, field: &'static str) -> Self {
+        Self { field, ..self }
     }
 
     /// What is seen next, and of which reply. Nothing follows a failure.
     pub async fn next(&mut self) -> Option<(usize, Result<Delta, Failure>)> {
-        let next = self.courses.next().await;
-        if matches!(next, Some((_, Err(_)))) {
+        let (index, delta) = self.courses.next().await?;
+        if delta.is_err() {
             self.courses.clear();
         }
-        next
+        let named = |failure: Failure| match failure.param.as_deref() {
+            Some(PROMPT) => Failure { param: Some(self.field.to_owned()), ..failure },
+            _ => failure,
+        };
+        Some((index, delta.map_err(named)))
     }
 
     /// Waits for all replies.

@@ -241,7 +241,7 @@ impl Running {
         match reason {
             EndReason::End => Finish::End,
             EndReason::Length | EndReason::Context => Finish::Length,
-            EndReason::StopString => Finish::Stop,
+            EndReason::StopString => Finish::Stop(None),
             EndReason::Interrupted => Finish::Cut,
             EndReason::Failed => Finish::Failed(self.last_notice.clone()),
             EndReason::Policy(why) => Finish::Policy(why),

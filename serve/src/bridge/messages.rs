@@ -80,6 +80,8 @@ fn frames(events: Vec<Event>) -> Vec<Frame> {
 }
 
 impl Form for Encoder {
+    const CHAT: &'static str = "messages";
+
     fn start(&mut self, usage: &Usage) -> Vec<Frame> {
         frames(Self::start(self, usage))
     }

@@ -28,6 +28,8 @@ fn frames(events: Vec<Event>) -> Vec<Frame> {
 }
 
 impl Form for Encoder {
+    const CHAT: &'static str = "input";
+
     fn start(&mut self, _: &Usage) -> Vec<Frame> {
         frames(Self::start(self))
     }

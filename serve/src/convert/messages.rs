@@ -218,7 +218,7 @@ fn tools(list: Option<&[Value]>, choice: Option<&Value>) -> Result<Option<Tools>
         Ok(Tool { name, description, parameters: object_schema(Some(schema), "tools")? })
     };
     let list: Vec<Tool> = list.unwrap_or_default().iter().map(tool).collect::<Result<_, _>>()?;
-    let (mut choosing, mut parallel) = (Choice::Auto, true);
+    let (mut choosing, mut parallel) = (Choice::Auto, false);
     if let Some(choice) = choice {
         let mut fields = Fields::new(choice, "tool_choice")?;
         choosing = match fields.required_text("type")? {
@@ -231,7 +231,7 @@ fn tools(list: Option<&[Value]>, choice: Option<&Value>) -> Result<Option<Tools>
                 return Err(invalid("tool_choice", message));
             }
         };
-        parallel = !fields.flag("disable_parallel_tool_use")?.unwrap_or(false);
+        parallel = fields.flag("disable_parallel_tool_use")? == Some(false);
         fields.finish()?;
     }
     match choosing {

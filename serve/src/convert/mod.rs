@@ -12,4 +12,5 @@ pub mod responses;
 pub mod shape;
 pub mod tools;
 
+mod closed;
 mod fields;

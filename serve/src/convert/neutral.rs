@@ -66,8 +66,6 @@ pub enum Delta {
 pub struct Ending {
     /// Why.
     pub finish: Finish,
-    /// Which stop string ended it, where that is known.
-    pub stop: Option<String>,
     /// What it took.
     pub usage: Usage,
 }

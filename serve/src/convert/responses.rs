@@ -84,7 +84,7 @@ pub fn request(body: &Value) -> Result<Request, Refusal> {
         "instructions": instructions,
         "max_output_tokens": chat.max_tokens,
         "metadata": metadata,
-        "parallel_tool_calls": parallel.unwrap_or(&Value::Bool(true)),
+        "parallel_tool_calls": parallel.unwrap_or(&Value::Bool(false)),
         "temperature": body.get("temperature"),
         "text": { "format": format.unwrap_or(&json!({ "type": "text" })) },
         "tool_choice": choice.unwrap_or(&json!("auto")),

@@ -1,6 +1,7 @@
 //! What the reply has to look like, from the fields in which OpenAI's and llama.cpp's clients say it.
 
 use crate::backend::{Constraint, Refusal};
+use crate::convert::closed::closed;
 use crate::convert::fields::{Fields, invalid, kind};
 use crate::convert::gbnf;
 use serde_json::{Map, Value, json};
@@ -89,16 +90,18 @@ fn is_lark(text: &str) -> bool {
         })
 }
 
-/// `{name, schema, strict, description}`. Not strict or strict: the reply keeps to it.
+/// `{name, schema, strict, description}`. Not strict or strict: the reply keeps to it. Strict, it has no properties that the
+/// schema does not name.
 fn of_named_schema(value: &Value, param: &'static str) -> Result<Constraint, Refusal> {
     let mut fields = Fields::new(value, param)?;
     fields.ignore(&["type"]);
     fields.text("name")?;
     fields.text("description")?;
-    fields.flag("strict")?;
+    let is_strict = fields.flag("strict")? == Some(true);
     let schema = fields.value("schema").ok_or_else(|| fields.missing("schema"))?;
     fields.finish()?;
-    schema_of(schema, param).map(Constraint::Schema)
+    let schema = schema_of(schema, param)?;
+    Ok(Constraint::Schema(if is_strict { closed(schema) } else { schema }))
 }
 
 fn schema_of(value: &Value, param: &'static str) -> Result<Value, Refusal> {
@@ -136,6 +139,21 @@ mod tests {
         assert_eq!(of(json!({ "grammar": lark })), Ok(Some(Constraint::Lark(lark.to_owned()))));
         let flat = json!({ "type": "json_schema", "name": "n", "strict": false, "schema": schema });
         assert_eq!(of_text_format(&flat).unwrap(), Some(Constraint::Schema(schema)));
+    }
+
+    #[test]
+    fn a_strict_schema_allows_only_the_properties_that_it_names() {
+        let of = |strict: Value| {
+            let schema = json!({ "type": "object", "properties": { "a": {} } });
+            let named = json!({ "name": "n", "strict": strict, "schema": schema });
+            let Ok(Some(Constraint::Schema(schema))) =
+                of(json!({ "response_format": { "type": "json_schema", "json_schema": named } }))
+            else {
+                panic!("no schema");
+            };
+            schema.get("additionalProperties").cloned()
+        };
+        assert_eq!([json!(true), json!(false), json!(null)].map(of), [Some(json!(false)), None, None]);
     }
 
     #[test]

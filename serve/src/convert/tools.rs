@@ -5,6 +5,7 @@
 //! template, so that members of different families can call together. [`calls`](crate::convert::calls) reads such replies.
 
 use crate::backend::{Constraint, Message, Refusal, Role};
+use crate::convert::closed::closed;
 use crate::convert::fields::{Fields, invalid};
 use crate::convert::neutral::{Call, append};
 use serde::Serialize;
@@ -16,8 +17,6 @@ use std::io;
 pub const OPEN: &str = "<tool_call>";
 /// What closes a call.
 pub const CLOSE: &str = "</tool_call>";
-/// White space between two tokens of a call's arguments. llguidance's own pattern has no longest match.
-const WHITE_SPACE: &str = r"( |\n{1,2}[ \t]{0,20})";
 
 /// A function that can be called.
 #[derive(Debug, Clone, PartialEq)]
@@ -50,8 +49,8 @@ pub struct Tools {
 }
 
 impl Tools {
-    /// Functions, of which there must be at least one, with names that can stand in a grammar; `parallel` allows several calls
-    /// in a reply.
+    /// Functions, of which there must be at least one, with names that can stand in a grammar. `parallel` allows several calls
+    /// in a reply, but for a function that is named: it is called once.
     pub fn new(tools: Vec<Tool>, choice: Choice, parallel: bool) -> Result<Self, Refusal> {
         if tools.is_empty() {
             return Err(invalid("tools", "`tools` is empty: leave it out, or name a function."));
@@ -73,6 +72,8 @@ impl Tools {
             Choice::Named(name) if tools.iter().all(|tool| tool.name != *name) => {
                 Err(invalid("tool_choice", format!("`tool_choice` asks for `{name}`, which is not among `tools`.")))
             }
+            // Where only calls are allowed, a small model goes on calling until the reply is full.
+            Choice::Named(_) => Ok(Self { tools, choice, parallel: false }),
             _ => Ok(Self { tools, choice, parallel }),
         }
     }
@@ -128,7 +129,7 @@ impl Tools {
             Some(_) => return Err(invalid("tools", "`tools` must be a list of functions.")),
         };
         let parallel = match present(parallel) {
-            None => true,
+            None => false,
             Some(Value::Bool(parallel)) => parallel,
             Some(_) => return Err(invalid("parallel_tool_calls", "`parallel_tool_calls` must be true or false.")),
         };
@@ -203,7 +204,7 @@ impl Tools {
     /// What a reply may look like. `shape` is what the request says of replies besides; with calls that must be made, and for
     /// grammars, it is refused.
     ///
-    /// The arguments keep to each function's schema. Where calls are the model's choice, a text has no `<tool_call>` unless a
+    /// The arguments keep to each function's schema, and have no properties that it does not name. Where calls are the model's choice, a text has no `<tool_call>` unless a
     /// whole call follows it.
     pub fn constraint(&self, shape: Option<&Constraint>) -> Result<Constraint, Refusal> {
         let answer = match (&self.choice, shape) {
@@ -235,7 +236,7 @@ impl Tools {
         for (tool, rule) in callable.iter().zip(names) {
             let head = json!(format!("{{\"name\": \"{}\", \"arguments\": ", tool.name));
             let _ = writeln!(lark, "{rule}: {head} arguments_of_{rule} \"}}\"");
-            let _ = writeln!(lark, "arguments_of_{rule}: {}", nested(&tool.parameters));
+            let _ = writeln!(lark, "arguments_of_{rule}: {}", nested(&closed(tool.parameters.clone())));
         }
         Ok(Constraint::Lark(lark))
     }
@@ -277,11 +278,17 @@ pub(crate) fn object_schema(schema: Option<&Value>, param: &'static str) -> Resu
     Ok(schema)
 }
 
-/// A schema inside a grammar in Lark, with white space that comes to an end.
+/// How arguments are written: as the history has them, with no white space that is free. It is that of schemas on their own,
+/// `json_style` of the crate that reads grammars, which is none of this one's dependencies.
+fn json_style() -> Value {
+    json!({ "whitespace_flexible": false, "item_separator": ", ", "key_separator": ": " })
+}
+
+/// A schema inside a grammar in Lark, in the style of [`json_style`] unless it brings its own.
 fn nested(schema: &Value) -> String {
     let mut schema = schema.clone();
     if let Value::Object(keys) = &mut schema {
-        keys.entry("x-guidance").or_insert_with(|| json!({ "whitespace_pattern": WHITE_SPACE }));
+        keys.entry("x-guidance").or_insert_with(json_style);
     }
     format!("%json {schema}")
 }

@@ -86,8 +86,12 @@ fn a_piece_whose_text_is_held_is_not_seen_before_it_is_certain() {
 
 #[test]
 fn pieces_of_a_stop_string_are_no_part_of_the_reply() {
-    let told =
-        vec![token(0, b"a s", "a ", 2), token(1, b"to", "", 2), token(2, b"p!", "", 2), done(Finish::Stop, "a ", 3)];
+    let told = vec![
+        token(0, b"a s", "a ", 2),
+        token(1, b"to", "", 2),
+        token(2, b"p!", "", 2),
+        done(Finish::Stop(None), "a ", 3),
+    ];
     assert_eq!(seen(View::Certain, told).unwrap(), "a [] [0] .");
     let told = vec![token(0, b"a s", "a ", 2), rest("s", 3), done(Finish::End, "a s", 1)];
     assert_eq!(seen(View::Certain, told).unwrap(), "a [] s[0] .");

@@ -43,10 +43,27 @@ fn messages_have_anthropics_form() {
     body["tools"] = json!([{"name": "add", "input_schema": {"type": "object"}}]);
     let reply = server.post("/v1/messages", &body).ok();
     assert_eq!((&reply["content"][1]["input"], &reply["stop_reason"]), (&json!({"a": 1}), &json!("tool_use")));
+}
+
+#[test]
+fn a_message_says_which_stop_sequence_ended_it() {
+    let server = Server::plain();
+    for (stops, stop) in [(json!(["€"]), "€"), (json!(["never", "für", " cat"]), " cat")] {
+        let with_stops = |stream: bool| {
+            let mut body = anthropic(TEXT, stream);
+            body["stop_sequences"] = stops.clone();
+            server.post("/v1/messages", &body)
+        };
+        let reply = with_stops(false).ok();
+        assert_eq!((&reply["stop_reason"], &reply["stop_sequence"]), (&json!("stop_sequence"), &json!(stop)));
+        let told = events(&with_stops(true));
+        let delta = &told[told.len() - 2].1["delta"];
+        assert_eq!(*delta, json!({"stop_reason": "stop_sequence", "stop_sequence": stop}));
+    }
     let mut body = anthropic(TEXT, false);
-    body["stop_sequences"] = json!(["€"]);
+    body["stop_sequences"] = json!(["never"]);
     let reply = server.post("/v1/messages", &body).ok();
-    assert_eq!((&reply["stop_reason"], &reply["stop_sequence"]), (&json!("stop_sequence"), &json!("€")));
+    assert_eq!((&reply["stop_reason"], &reply["stop_sequence"]), (&json!("end_turn"), &Value::Null));
 }
 
 #[test]

@@ -187,6 +187,25 @@ fn what_the_backend_refuses_has_its_status_in_a_stream_too() {
 }
 
 #[test]
+fn a_prompt_that_is_too_long_is_refused_by_the_name_it_has_in_the_request() {
+    let server = Server::plain();
+    let messages = json!([{"role": "user", "content": "refuse"}]);
+    for (path, field, prompt) in [
+        ("/v1/chat/completions", "messages", messages.clone()),
+        ("/v1/stream", "messages", messages),
+        ("/v1/stream", "prompt", json!("refuse")),
+        ("/v1/completions", "prompt", json!("refuse")),
+        ("/v1/responses", "input", json!("refuse")),
+    ] {
+        for stream in [json!(false), json!(true)] {
+            let mut body = json!({"stream": stream});
+            body[field] = prompt.clone();
+            assert_eq!(server.post(path, &body).refused(400).0, field, "{path}");
+        }
+    }
+}
+
+#[test]
 fn what_is_not_honoured_is_refused_by_name() {
     let server = Server::plain();
     let refused = [

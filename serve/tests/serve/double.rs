@@ -279,7 +279,7 @@ impl Course {
         let hold = job.hold.unwrap_or(manner.horizon) as usize;
         let mut pending = VecDeque::new();
         if said.starts_with("refuse") {
-            let long = refusal(RefusalKind::TooLong, "The prompt does not fit.", Some("messages"));
+            let long = refusal(RefusalKind::TooLong, "The prompt does not fit.", Some("prompt"));
             pending.push_back(Told::Refused(long));
         } else if !said.starts_with("silent") {
             let event = json!({"type": "init", "models": ["tale", "fable"]});
@@ -362,11 +362,11 @@ impl Course {
         self.bytes.extend(bytes_of(unit));
         self.ends.push(self.bytes.len());
         let whole = self.text(self.units.len());
-        let stop = self.job.stop.iter().filter_map(|stop| whole.find(stop.as_str())).min();
-        if let Some(at) = stop {
+        let stop = self.job.stop.iter().filter_map(|stop| Some((whole.find(stop.as_str())?, stop.clone()))).min();
+        if let Some((at, stop)) = stop {
             let more = whole[self.told.len().min(at)..at].to_owned();
             self.tell(more, Some(unit));
-            return self.end_with(Finish::Stop);
+            return self.end_with(Finish::Stop(Some(stop)));
         }
         let shown = self.shown(whole);
         let more = whole[self.told.len().min(shown)..shown].to_owned();

@@ -42,6 +42,8 @@ fn a_stream_takes_a_chat_or_one_prompt() {
     let server = Server::plain();
     let chat = json!({"messages": [{"role": "user", "content": "hello"}]});
     assert!(server.post("/v1/stream", &chat).body.contains("\"text\":\"hello\""));
+    let stopped = server.post("/v1/stream", &json!({"prompt": "hello", "stop": ["never", "ll"]}));
+    assert!(stopped.body.contains("{\"kind\":\"stop\",\"reason\":\"ll\"}"), "{stopped:?}");
     for (param, body) in [
         ("prompt", json!({})),
         ("prompt", json!({"prompt": ["a", "b"]})),

@@ -113,7 +113,7 @@ impl Encoder {
         match &ending.finish {
             // There is no word for a reply that the server cut: it is shorter than it should be.
             Finish::Length | Finish::Cut => ("max_tokens", Value::Null),
-            Finish::Stop => ("stop_sequence", json!(ending.stop)),
+            Finish::Stop(stop) => ("stop_sequence", json!(stop)),
             _ if has_calls => ("tool_use", Value::Null),
             _ => ("end_turn", Value::Null),
         }

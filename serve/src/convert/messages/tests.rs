@@ -80,6 +80,23 @@ fn calls_and_results_of_the_history_are_text() {
 }
 
 #[test]
+fn several_calls_are_made_only_where_the_client_says_so_and_a_named_tool_is_called_once() {
+    for (choice, is_several) in [
+        (json!(null), false),
+        (json!({ "type": "any" }), false),
+        (json!({ "type": "any", "disable_parallel_tool_use": true }), false),
+        (json!({ "type": "any", "disable_parallel_tool_use": false }), true),
+        (json!({ "type": "auto", "disable_parallel_tool_use": false }), true),
+        (json!({ "type": "tool", "name": "weather", "disable_parallel_tool_use": false }), false),
+    ] {
+        let mut body = with("tools", weather());
+        body["tool_choice"] = choice.clone();
+        let Some(Constraint::Lark(lark)) = request(&body).unwrap().constraint else { panic!("no grammar") };
+        assert_eq!(lark.contains("call)*"), is_several, "{choice}");
+    }
+}
+
+#[test]
 fn what_cannot_be_honoured_is_refused_in_anthropics_form() {
     let image = json!([{ "role": "user", "content": [{ "type": "image", "source": {} }] }]);
     let prefill = json!([{ "role": "user", "content": "Hi" }, { "role": "assistant", "content": "Well" }]);
@@ -117,7 +134,7 @@ fn counting_takes_what_a_request_takes_but_for_the_reply() {
 }
 
 fn ending(finish: Finish) -> Ending {
-    Ending { finish, stop: None, usage: Usage { prompt: 12, completion: 5, cached: 10, retracted: 1 } }
+    Ending { finish, usage: Usage { prompt: 12, completion: 5, cached: 10, retracted: 1 } }
 }
 
 fn deltas() -> Vec<Delta> {
@@ -182,7 +199,7 @@ fn a_message_at_once_says_the_same() {
         ])
     );
     assert_eq!(message["stop_reason"], "tool_use");
-    let stopped = Ending { stop: Some("END".to_owned()), ..ending(Finish::Stop) };
+    let stopped = ending(Finish::Stop(Some("END".to_owned())));
     let plain = Encoder::new("msg_1", "m").message(&stopped).unwrap();
     assert_eq!((&plain["stop_reason"], &plain["stop_sequence"]), (&json!("stop_sequence"), &json!("END")));
     assert!(encoder.message(&ending(Finish::Failed("gone".to_owned()))).is_err());

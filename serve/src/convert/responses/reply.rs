@@ -209,7 +209,7 @@ impl Encoder {
 
 fn status(finish: &Finish) -> &'static str {
     match finish {
-        Finish::End | Finish::Stop | Finish::Policy(_) => "completed",
+        Finish::End | Finish::Stop(_) | Finish::Policy(_) => "completed",
         Finish::Length | Finish::Cut => "incomplete",
         Finish::Failed(_) => "failed",
     }

@@ -39,6 +39,18 @@ fn a_string_or_items_become_a_chat() {
 }
 
 #[test]
+fn the_result_says_whether_several_calls_can_be_made() {
+    let of = |parallel: Value| {
+        let body = json!({ "input": "Hi", "tools": function(), "parallel_tool_calls": parallel });
+        let Request { chat, echo } = request(&body).unwrap();
+        let Some(Constraint::Lark(lark)) = chat.constraint else { panic!("no grammar") };
+        (lark.contains("call)*"), echo["parallel_tool_calls"].clone())
+    };
+    assert_eq!(of(json!(null)), (false, json!(false)));
+    assert_eq!(of(json!(true)), (true, json!(true)));
+}
+
+#[test]
 fn text_format_is_a_constraint() {
     let format = json!({ "type": "json_schema", "name": "n", "schema": { "type": "integer" }, "strict": true });
     let request = request(&json!({ "input": "Hi", "text": { "format": format } })).unwrap();
@@ -74,7 +86,7 @@ fn what_cannot_be_honoured_is_refused_with_its_parameter() {
 }
 
 fn ending(finish: Finish) -> Ending {
-    Ending { finish, stop: None, usage: Usage { prompt: 12, completion: 5, cached: 10, retracted: 1 } }
+    Ending { finish, usage: Usage { prompt: 12, completion: 5, cached: 10, retracted: 1 } }
 }
 
 fn events(finish: Finish) -> (Vec<Event>, Encoder) {

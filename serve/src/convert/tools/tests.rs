@@ -75,12 +75,31 @@ fn a_call_that_must_be_made_is_made_with_arguments_that_fit() {
     assert!(allows(&one, &add) && !allows(&one, &format!("{add}\n{add}")));
     let named = json!({ "type": "function", "function": { "name": "now" } });
     let named = tools(named, json!(null)).constraint(None).unwrap();
-    assert!(!allows(&named, &add) && allows(&named, &call("now", "{\"zone\": \"UTC\"}")));
+    assert!(!allows(&named, &add) && allows(&named, &call("now", "{}")));
+}
+
+#[test]
+fn several_calls_are_made_only_where_the_client_says_so_and_a_named_function_is_called_once() {
+    let add = call("add", "{\"a\": 1}");
+    let named = json!({ "type": "function", "function": { "name": "add" } });
+    for (choice, parallel, is_several) in [
+        (json!("auto"), json!(null), false),
+        (json!("auto"), json!(false), false),
+        (json!("auto"), json!(true), true),
+        (json!("required"), json!(null), false),
+        (json!("required"), json!(true), true),
+        (named.clone(), json!(null), false),
+        (named, json!(true), false),
+    ] {
+        let constraint = tools(choice.clone(), parallel.clone()).constraint(None).unwrap();
+        assert!(allows(&constraint, &add), "{choice}");
+        assert_eq!(allows(&constraint, &format!("{add}\n{add}")), is_several, "{choice} {parallel}");
+    }
 }
 
 #[test]
 fn where_calls_are_the_models_choice_a_reply_is_text_or_text_with_calls() {
-    let auto = tools(json!("auto"), json!(null)).constraint(None).unwrap();
+    let auto = tools(json!("auto"), json!(true)).constraint(None).unwrap();
     let add = call("add", "{\"a\": 1}");
     for reply in
         ["", "Well, 1 < 2.\n\nÄ", "<tool_cal", &add, &format!("Let me see.\n{add}"), &format!("<tool<{add}\n{add}")]
@@ -91,13 +110,13 @@ fn where_calls_are_the_models_choice_a_reply_is_text_or_text_with_calls() {
         assert!(!allows(&auto, reply), "{reply}");
     }
     let schema = Constraint::Schema(json!({ "type": "boolean" }));
-    let shaped = tools(json!("auto"), json!(null)).constraint(Some(&schema)).unwrap();
+    let shaped = tools(json!("auto"), json!(true)).constraint(Some(&schema)).unwrap();
     assert!(allows(&shaped, "true") && allows(&shaped, &add) && !allows(&shaped, "Well"));
 }
 
 #[test]
 fn a_reply_under_the_constraint_is_read_as_it_was_meant() {
-    let tools = tools(json!("auto"), json!(null));
+    let tools = tools(json!("auto"), json!(true));
     let reply = format!("Let me see.\n{}\n{}", call("add", "{\"a\": 1}"), call("now", "{}"));
     assert!(allows(&tools.constraint(None).unwrap(), &reply));
     let read = calls::parse(calls::Splitter::new(tools.names(), "r"), &reply);
@@ -158,6 +177,32 @@ fn what_cannot_be_honoured_is_refused_with_its_parameter() {
 }
 
 #[test]
-fn white_space_is_that_of_schemas() {
-    assert_eq!(WHITE_SPACE, constrain::WHITE_SPACE);
+fn arguments_are_those_that_the_function_names() {
+    let of = |parameters: Value| {
+        let tools = json!([{ "type": "function", "function": { "name": "f", "parameters": parameters } }]);
+        Tools::of_chat(Some(&tools), Some(&json!("required")), None).unwrap().unwrap().constraint(None).unwrap()
+    };
+    let (one, two) = (call("f", "{\"a\": 1}"), call("f", "{\"a\": 1, \"b\": 2}"));
+    let plain = of(json!({ "type": "object", "properties": { "a": { "type": "integer" } } }));
+    assert!(allows(&plain, &one) && !allows(&plain, &two));
+    let nothing = of(json!(null));
+    assert!(allows(&nothing, &call("f", "{}")) && !allows(&nothing, &one));
+    for free in [
+        json!({ "type": "object" }),
+        json!({ "properties": { "a": { "type": "integer" } }, "additionalProperties": true }),
+    ] {
+        let free = of(free);
+        assert!(allows(&free, &one) && allows(&free, &two));
+    }
+}
+
+#[test]
+fn arguments_are_written_as_schemas_and_the_history_are() {
+    assert_eq!(json_style(), constrain::json_style());
+    let required = tools(json!("required"), json!(null)).constraint(None).unwrap();
+    let written = reply_text("", &[Call { id: String::new(), name: "add".into(), arguments: "{\"a\":1}".into() }]);
+    assert!(allows(&required, &written));
+    for arguments in ["{\"a\":1}", "{ \"a\": 1}", "{\"a\": 1 }", "{\"a\":  1}", "{\n\"a\": 1}", " {\"a\": 1}"] {
+        assert!(!allows(&required, &call("add", arguments)), "{arguments}");
+    }
 }
