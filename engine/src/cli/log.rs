@@ -60,6 +60,7 @@ impl Log {
                 "system": settings.system,
                 "members": settings.models.iter().map(own).collect::<Vec<_>>(),
                 "stop": settings.stop,
+                "away": engine.take_missed(),
             }),
         };
         self.memory.append(&Record::new(prompt.words(), reply, &session))

@@ -49,7 +49,7 @@ impl Address {
         }
         Err(Error::Input(format!(
             "`{}` is on another machine and not encrypted: everybody on the way could read and change the text; use https, a \
-             tunnel to this machine (`ssh -L`), or add `insecure` where the network is your own",
+             tunnel to this machine (`ssh -L`), or add `insecure=true` where the network is your own",
             address.base
         )))
     }

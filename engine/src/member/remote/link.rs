@@ -9,6 +9,7 @@ use super::http::Client;
 use super::protocol::{Answer, Ask, Met, Protocol};
 use super::sparse::Listed;
 use crate::member::Token;
+use serde::Serialize;
 use std::collections::VecDeque;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::{Duration, Instant};
@@ -76,7 +77,7 @@ struct Pace {
 }
 
 /// What a server was asked and what came of it.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct Account {
     /// The member's name.
     pub name: String,
@@ -108,12 +109,12 @@ pub struct Account {
 }
 
 /// Once that a server was away.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Absence {
     /// Why.
     pub why: String,
-    /// For how long; `None` while it is.
-    pub duration: Option<Duration>,
+    /// For how long, in seconds; `None` while it is.
+    pub seconds: Option<f64>,
 }
 
 impl Account {
@@ -170,10 +171,6 @@ impl Link {
 
     pub(super) fn protocol(&self) -> &dyn Protocol {
         &*self.protocol
-    }
-
-    pub(super) fn client(&self) -> &Client {
-        &self.client
     }
 
     /// What the server said of its model.
@@ -328,7 +325,7 @@ impl Link {
         }
         let is_another = matches!(why, Fault::AnotherModel(_));
         tracing::info!("{} ({}) is away: {why}", self.name, self.address);
-        locked(&self.account).absences.push(Absence { why: why.to_string(), duration: None });
+        locked(&self.account).absences.push(Absence { why: why.to_string(), seconds: None });
         state.times += 1;
         state.away = Some(Away { since: Instant::now(), why, is_another });
         drop(state);
@@ -367,7 +364,7 @@ impl Link {
         let after = away.since.elapsed();
         tracing::info!("{} ({}) is back", self.name, self.address);
         if let Some(absence) = locked(&self.account).absences.last_mut() {
-            absence.duration = Some(after);
+            absence.seconds = Some(after.as_secs_f64());
         }
         state.last = Some((away.why.to_string(), after));
         // What it took before it went says nothing any more.

@@ -23,3 +23,8 @@ pub(crate) use link::Heard;
 pub use link::{Absence, Account, Link};
 pub(crate) use model::{Remote, Tokens, meet};
 pub(crate) use protocol::Met;
+
+/// Says what is wrong with an address that is none.
+pub fn check_address(url: &str) -> Result<(), String> {
+    Address::parse(url).map(|_| ())
+}
