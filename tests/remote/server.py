@@ -2,10 +2,9 @@
 import sys
 import xllamacpp
 
-model, port, slots, cache = sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]
+model, port, slots = sys.argv[1], int(sys.argv[2]), int(sys.argv[3])
 params = xllamacpp.CommonParams()
 params.model.path = model
-
 params.port = port
 params.n_ctx = 512 * slots
 params.n_parallel = slots
@@ -18,10 +17,9 @@ params.cpuparams_batch.n_threads = 1
 params.warmup = False
 params.cache_ram_mib = 0
 # What the program itself keeps keys and values as on the CPU, so that rows are the same to the last bits.
-if cache == "mixed":
-    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
-    params.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_F16
-    params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_BF16
+params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_ENABLED
+params.cache_type_k = xllamacpp.ggml_type.GGML_TYPE_F16
+params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_BF16
 server = xllamacpp.Server(params)
 print(server.listening_address, flush=True)
 sys.stdin.read()

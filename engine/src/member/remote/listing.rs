@@ -131,7 +131,9 @@ impl Protocol for Vllm {
                     "its tokens are texts and not ids; it does not know `return_tokens_as_token_ids`".into(),
                 )),
             };
-            row.into_iter().map(listed).collect()
+            let mut row: Vec<Listed> = row.into_iter().map(listed).collect::<Result<_, _>>()?;
+            row.sort_by(|a, b| b.1.total_cmp(&a.1));
+            Ok(row)
         };
         let rows = choices.into_iter().map(row).collect::<Result<_, _>>()?;
         let all = usage.as_ref().map_or(0, |usage| usage.prompt_tokens);

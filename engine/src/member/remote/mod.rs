@@ -16,6 +16,9 @@ mod model;
 mod protocol;
 mod sparse;
 
+#[cfg(test)]
+mod tests;
+
 pub(crate) use address::Address;
 pub(crate) use fault::Fault;
 pub(crate) use http::Client;
