@@ -127,8 +127,7 @@ impl Server {
         }
         if repeat_penalty != 1.0 {
             notes.push(format!(
-                "`{name}` gives log-probabilities and no logits, which the repeat penalty weighs more lightly: text can differ from \
-                 that of the same model here"
+                "`{name}` gives log-probabilities and no logits, so the repeat penalty is not quite what it is for the same model here"
             ));
         }
         notes

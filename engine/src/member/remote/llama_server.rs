@@ -16,6 +16,10 @@ use serde_json::json as object;
 use std::fmt::Write;
 use std::time::Duration;
 
+/// Places at which the scale of a model's logits is measured.
+const PLACES: usize = 8;
+const PATIENCE: Duration = Duration::from_secs(60);
+
 /// A llama-server.
 pub struct LlamaServer {
     /// A token of plain text, for behind the last row.
@@ -186,6 +190,62 @@ impl Protocol for LlamaServer {
             return Err(Fault::Unreadable("it has no row".into()));
         };
         Ok(Some(row.top_logprobs.into_iter().map(|token| (token.id, token.bytes)).collect()))
+    }
+
+    /// A server gives log-probabilities, log-sum-exps are not told. But its repeat penalty halves the logit of a token that stands
+    /// in the text if it is above 0, and doubles it otherwise: so from a row without it, and one with it, follows what the logit is.
+    fn scale(&self, client: &Client, first: Token, tokens: usize) -> Result<Option<f32>, Fault> {
+        #[derive(Deserialize)]
+        struct Written {
+            tokens: Vec<i64>,
+        }
+        #[derive(Deserialize)]
+        struct Sampled {
+            #[serde(default)]
+            completion_probabilities: Vec<Probable>,
+        }
+        #[derive(Deserialize)]
+        struct Probable {
+            top_probs: Vec<Share>,
+        }
+        #[derive(Deserialize)]
+        struct Share {
+            id: i64,
+            prob: f64,
+        }
+        let post = |body: serde_json::Value| client.post("/completion", body.to_string().as_bytes(), PATIENCE);
+        let mut text = vec![first];
+        let written = post(object!({ "prompt": text, "n_predict": PLACES * 3, "temperature": 0, "return_tokens": true }))?;
+        text.extend(json::<Written>(&written)?.tokens.into_iter().filter_map(|token| Token::try_from(token).ok()));
+        let listed = tokens.min(4096);
+        let mut scales = Vec::new();
+        for end in (3..=text.len()).step_by(3).take(PLACES) {
+            let prompt = &text[..end];
+            let ask = Ask { slot: None, prompt: prompt.to_vec(), forced: Vec::new(), listed };
+            let plain = self.answer(&ask, &post(self.request(&ask).1)?)?.rows.swap_remove(0);
+            let penalised = post(object!({
+                "prompt": prompt, "n_predict": 1, "n_probs": listed, "post_sampling_probs": true,
+                "samplers": ["penalties"], "repeat_penalty": 2.0, "repeat_last_n": 4096, "cache_prompt": true,
+            }))?;
+            let penalised: Sampled = json(&penalised)?;
+            let Some(penalised) = penalised.completion_probabilities.into_iter().next() else { continue };
+            let with_it = |token: i64| {
+                let share = penalised.top_probs.iter().find(|share| share.id == token && share.prob > 1e-30)?;
+                Some(share.prob.ln())
+            };
+            let stands = |token: i64| prompt.iter().any(|&own| i64::from(own) == token);
+            // The likeliest token of either kind that both rows have.
+            let find = |is_in_text: bool| {
+                let mut likeliest = plain.iter().filter(|(token, _)| stands(*token) == is_in_text);
+                likeliest.find_map(|&(token, before)| Some((before, with_it(token)?)))
+            };
+            let (Some((own, own_with)), Some((other, other_with))) = (find(true), find(false)) else { continue };
+            let shifted = own_with + other - other_with;
+            let (halved, doubled) = (own - 2.0 * shifted, shifted - 2.0 * own);
+            scales.push(if own + halved > 0.0 { halved } else { doubled });
+        }
+        let mean = scales.iter().sum::<f64>() / scales.len().max(1) as f64;
+        Ok((!scales.is_empty() && (-1e3..1e3).contains(&mean)).then_some(mean as f32))
     }
 
     fn tokens_of(&self, client: &Client, text: &str) -> Result<Option<Vec<i64>>, Fault> {

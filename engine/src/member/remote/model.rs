@@ -38,6 +38,8 @@ pub struct Remote {
     tokens: usize,
     /// How many of them are listed.
     listed: usize,
+    /// Added to log-probabilities, so that they are about as large as the model's logits: the repeat penalty is a factor.
+    scale: f32,
     /// The server keeps a text for each of ours.
     has_slots: bool,
     /// How much of each text the server has read, as far as we know.
@@ -169,12 +171,15 @@ impl Remote {
             RemoteRows::Top(most) => most.clamp(1, tokens),
         };
         let has_slots = met.slots.is_some_and(|slots| slots >= texts);
+        // Where it does not tell, log-probabilities will do.
+        let scale = protocol.scale(&client, letter, tokens).ok().flatten().unwrap_or(0.0);
         let link = Link::new(name, source.url.clone(), client, protocol, met, letter, source.timeout)?;
         Ok(Self {
             link: Arc::new(link),
             vocabulary,
             tokens,
             listed,
+            scale,
             has_slots,
             read: vec![0; texts],
             free: (0..texts).collect(),
@@ -359,12 +364,13 @@ impl Model for Remote {
             } else {
                 self.read[place] = self.read[place].min(ask.prompt.len());
             }
-            for (&place, row) in places.iter().zip(rows.into_iter().flatten()) {
+            for (&place, mut row) in places.iter().zip(rows.into_iter().flatten()) {
                 if matches!(place, Place::After(at) if at < needs[*need].rows) {
                     continue;
                 }
                 self.link.count_row(self.is_truncated(), row.tail);
                 outputs.push(Output { need: *need, place, index: self.rows.len() });
+                row.logits.iter_mut().for_each(|logit| *logit += self.scale);
                 self.rows.push(row.logits);
             }
         }

@@ -95,6 +95,12 @@ pub trait Protocol: Send + Sync {
         Ok(None)
     }
 
+    /// By how much the model's logits are above its log-probabilities, on average over some places of a text that begins with
+    /// `first`; `None` of a server that cannot be made to tell.
+    fn scale(&self, _client: &Client, _first: Token, _tokens: usize) -> Result<Option<f32>, Fault> {
+        Ok(None)
+    }
+
     /// A text in tokens as the server has them, without a beginning-of-text token; `None` of a server that does not say.
     fn tokens_of(&self, client: &Client, text: &str) -> Result<Option<Vec<i64>>, Fault>;
 }
