@@ -16,9 +16,9 @@ pub use units::{HeadBench, UnitBench};
 
 use crate::engine::Engine;
 use crate::error::Error;
-use crate::member::remote::Account;
 use crate::events::Event;
 use crate::member::load::{self, Device, MemberInfo};
+use crate::member::remote::Account;
 use crate::member::schedule::Schedule;
 use crate::resident::resident;
 use crate::settings::{DraftBy, Drafting, Prompt};

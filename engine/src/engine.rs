@@ -302,7 +302,12 @@ impl Engine {
         let core = self.core();
         let mut links = core.decoder.scheduler.ensemble.links().peekable();
         links.peek()?;
-        Some(links.map(|link| (link.name.clone(), link.take_missed())).filter(|(_, missed)| !missed.is_empty()).collect())
+        Some(
+            links
+                .map(|link| (link.name.clone(), link.take_missed()))
+                .filter(|(_, missed)| !missed.is_empty())
+                .collect(),
+        )
     }
 
     /// A text in units, without a beginning-of-text token.

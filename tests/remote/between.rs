@@ -1,6 +1,6 @@
 //! Somebody between the program and a server, who passes on what is said, or something else.
 
-use std::io::{BufRead, BufReader, Read, Write};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream};
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
@@ -128,7 +128,9 @@ fn converse(mut stream: TcpStream, server: &str, way: &Mutex<Way>, answered: &At
             Way::Honest | Way::Vllm | Way::Sglang => {}
             Way::Delayed(time) => std::thread::sleep(time),
             Way::Refused => (status, answer) = (500, br#"{"error":{"message":"out of \u001b[31mmemory"}}"#.to_vec()),
-            Way::NotANumber if is_rows => answer = said(&answer).replacen("\"logprob\":-", "\"logprob\":NaN,\"x\":-", 3).into(),
+            Way::NotANumber if is_rows => {
+                answer = said(&answer).replacen("\"logprob\":-", "\"logprob\":NaN,\"x\":-", 3).into()
+            }
             Way::OutOfRange if is_rows => {
                 answer = said(&answer).replace("\"top_logprobs\":[{\"id\":", "\"top_logprobs\":[{\"id\":9").into();
             }

@@ -15,7 +15,15 @@ use std::time::{Duration, Instant};
 fn settings(models: Vec<ModelSource>) -> Settings {
     let draft = Drafting { by: DraftBy::Off, ..Drafting::default() };
     // Words of a long text, whatever the models think of its end.
-    Settings { models, parameters: parameters(0.9), draft, policies: Vec::new(), n_predict: 60, seed: 3, ..Settings::default() }
+    Settings {
+        models,
+        parameters: parameters(0.9),
+        draft,
+        policies: Vec::new(),
+        n_predict: 60,
+        seed: 3,
+        ..Settings::default()
+    }
 }
 
 /// One member here, and one there that may take half a second.
@@ -29,7 +37,13 @@ fn engine(url: &str, files: &[PathBuf]) -> Engine {
 /// Writes a reply in which something goes wrong behind the tenth token, and is right again behind the twentieth, from where it
 /// waits until the member can be back: the two notices.
 #[track_caller]
-fn goes_on(engine: &mut Engine, what: &str, mut wrong: impl FnMut(), mut right: impl FnMut(), wait: Duration) -> [String; 2] {
+fn goes_on(
+    engine: &mut Engine,
+    what: &str,
+    mut wrong: impl FnMut(),
+    mut right: impl FnMut(),
+    wait: Duration,
+) -> [String; 2] {
     let before = engine.remotes()[0].clone();
     let mut tokens = 0;
     let mut slowest = Duration::ZERO;

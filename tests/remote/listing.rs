@@ -10,7 +10,9 @@ use serde_json::{Value, json};
 pub fn answer(way: Way, server: &str, path: &str, body: &[u8]) -> Option<(u16, Vec<u8>)> {
     let asked: Value = serde_json::from_slice(body).unwrap_or_default();
     let answer = match path {
-        "/v1/models" => json!({"object": "list", "data": [{"id": "stories", "root": "org/stories", "max_model_len": 512}]}),
+        "/v1/models" => {
+            json!({"object": "list", "data": [{"id": "stories", "root": "org/stories", "max_model_len": 512}]})
+        }
         "/tokenize" => {
             let (_, body) = ask(server, "POST", path, json!({"content": asked["prompt"]}).to_string().as_bytes())?;
             let tokens: Value = serde_json::from_slice(&body).ok()?;
@@ -42,7 +44,8 @@ pub fn answer(way: Way, server: &str, path: &str, body: &[u8]) -> Option<(u16, V
 /// The likeliest tokens after each prompt.
 fn rows(server: &str, prompts: &Value, most: &Value) -> Option<Vec<Vec<(u64, f64)>>> {
     let row = |prompt: &Value| {
-        let body = json!({"prompt": prompt, "n_predict": 1, "n_probs": most, "grammar": "root ::= <[335]>", "temperature": 0});
+        let body =
+            json!({"prompt": prompt, "n_predict": 1, "n_probs": most, "grammar": "root ::= <[335]>", "temperature": 0});
         let (_, body) = ask(server, "POST", "/completion", body.to_string().as_bytes())?;
         let body: Value = serde_json::from_slice(&body).ok()?;
         let top = body["completion_probabilities"][0]["top_logprobs"].as_array()?.clone();
@@ -57,7 +60,13 @@ fn a_member_of_vllm_or_sglang_decodes_with_others() {
     let files = quantised(folder.path());
     let server = Server::start(&files[0], 2);
     let text = |models: Vec<ModelSource>| {
-        let settings = Settings { models, parameters: parameters(0.0), policies: Vec::new(), n_predict: 60, ..Settings::default() };
+        let settings = Settings {
+            models,
+            parameters: parameters(0.0),
+            policies: Vec::new(),
+            n_predict: 60,
+            ..Settings::default()
+        };
         let mut engine = load(settings);
         let (written, notices) = reply(&mut engine, "Once upon a time", |_| {});
         assert!(notices.is_empty(), "{notices:?}");

@@ -52,7 +52,8 @@ fn a_row_of_forty_tokens_is_wrong_by_what_it_leaves_out_and_no_more() {
     let mut member = remote(&server.url(), file);
     member.remote.as_mut().unwrap().rows = RemoteRows::Top(40);
     let models = vec![ModelSource::new(file), member];
-    let mut engine = load(Settings { models, policies: Vec::new(), parameters: parameters(0.0), ..Settings::default() });
+    let mut engine =
+        load(Settings { models, policies: Vec::new(), parameters: parameters(0.0), ..Settings::default() });
     assert!(engine.notes().iter().any(|note| note.contains("likeliest 40 of 512")), "{:?}", engine.notes());
     let mut distances = Vec::new();
     let show = &mut |unit: &llama_selfmod::score::Predicted| {

@@ -124,14 +124,8 @@ fn bench_table(bench: &Bench) -> String {
         let _ = writeln!(text, "memory of {}: {:.0} MiB of {:.0}", device.name, device.used, device.total);
     }
     let _ = writeln!(text, "medians over {} steps", bench.steps);
-    [
-        text,
-        drafts_table(&bench.drafts),
-        hooks_table(bench),
-        reloads_table(&bench.reloads),
-        remote_lines(&bench.remote),
-    ]
-    .concat()
+    [text, drafts_table(&bench.drafts), hooks_table(bench), reloads_table(&bench.reloads), remote_lines(&bench.remote)]
+        .concat()
 }
 
 /// What servers were asked, how far their rows can be off, and where they were away.

@@ -313,11 +313,16 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let file = folder.path().join("v.gguf").to_str().unwrap().to_owned();
         std::fs::write(&file, "").unwrap();
-        let given = format!("remote:vllm+http://127.0.0.1:8000,vocab={file},rows=40,timeout=1.5,weight=2,insecure=true,name=far");
+        let given = format!(
+            "remote:vllm+http://127.0.0.1:8000,vocab={file},rows=40,timeout=1.5,weight=2,insecure=true,name=far"
+        );
         let Given { source, weight, .. } = member(&given).unwrap_or_else(|error| panic!("{error}"));
         let remote = source.remote.unwrap();
         assert_eq!((source.name.as_deref(), weight), (Some("far"), Some(2.0)));
-        assert_eq!((remote.url.as_str(), remote.server, remote.rows), ("http://127.0.0.1:8000", RemoteServer::Vllm, RemoteRows::Top(40)));
+        assert_eq!(
+            (remote.url.as_str(), remote.server, remote.rows),
+            ("http://127.0.0.1:8000", RemoteServer::Vllm, RemoteRows::Top(40))
+        );
         assert_eq!(remote.timeout, Some(Duration::from_millis(1500)));
         for (given, sentence) in [
             ("remote:127.0.0.1:8000", "is no address of a server; write `http://host:port`"),

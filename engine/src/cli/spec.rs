@@ -118,7 +118,10 @@ mod tests {
             assert_eq!(parsed(&given), (address.into(), json!({"vocab": "a.gguf", "weight": 2})));
         }
         assert_eq!(parsed(address), (address.into(), json!({})));
-        assert_eq!(parsed("remote:http://[::1]:80:rows=full"), ("remote:http://[::1]:80".into(), json!({"rows": "full"})));
+        assert_eq!(
+            parsed("remote:http://[::1]:80:rows=full"),
+            ("remote:http://[::1]:80".into(), json!({"rows": "full"}))
+        );
     }
 
     #[test]

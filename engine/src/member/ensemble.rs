@@ -2,8 +2,8 @@
 //! turn.
 
 use super::model::{Model, Sequence, Work};
-use super::remote::Link;
 use super::reader::Reader;
+use super::remote::Link;
 use super::schedule::{Schedule, Tuner};
 use super::worker::{Job, Outcome, Worker, serve_guarded};
 use super::{MemberError, Text, Token, Unit, Vocabulary};
@@ -236,7 +236,8 @@ impl Ensemble {
                     });
                 }
             }
-            let has_a_say = |place: usize| text.readers().any(|reader| reader.row(place).is_none_or(|row| !row.abstains));
+            let has_a_say =
+                |place: usize| text.readers().any(|reader| reader.row(place).is_none_or(|row| !row.abstains));
             let away = || text.readers().find(|reader| reader.is_away()).map(|reader| reader.name().to_string());
             if let Some(away) = (text.stood.min(len)..=len).find(|&place| !has_a_say(place)).and_then(|_| away()) {
                 *outcome = Err(MemberError::AllAway(away));

@@ -137,7 +137,10 @@ impl Server {
     pub fn template(&self, vocabulary: &Vocabulary) -> Option<&str> {
         let marker = "<|im_start|>";
         let has_marker = || vocabulary.control_texts().iter().any(|text| text == marker);
-        self.met.template.as_deref().filter(|template| template.contains("{{"))
+        self.met
+            .template
+            .as_deref()
+            .filter(|template| template.contains("{{"))
             .filter(|template| !template.contains(marker) || has_marker())
     }
 

@@ -373,7 +373,10 @@ impl Reader for Plain {
 
     fn is_read(&self) -> bool {
         let has_rows = || (self.wanted..=self.tokens.len()).all(|len| self.rows.get(len).is_some());
-        self.illness == Illness::Healthy && self.wanted <= self.tokens.len() && self.asked >= self.asked_to && has_rows()
+        self.illness == Illness::Healthy
+            && self.wanted <= self.tokens.len()
+            && self.asked >= self.asked_to
+            && has_rows()
     }
 
     fn absorb(&mut self, place: Place, logits: &[f32]) {

@@ -26,7 +26,9 @@ impl Address {
         };
         let host = rest.strip_suffix('/').unwrap_or(rest);
         if host.contains('@') {
-            return Err("a key or password does not stand in an address, where others can read it; use `key-file=FILE`".into());
+            return Err(
+                "a key or password does not stand in an address, where others can read it; use `key-file=FILE`".into(),
+            );
         }
         let is_known = |c: char| c.is_ascii_alphanumeric() || "-._:[]".contains(c);
         if host.is_empty() || !host.chars().all(is_known) {

@@ -103,10 +103,17 @@ fn fault(error: ureq::Error, patience: Duration, is_early: bool) -> Fault {
         ureq::Error::Io(error)
             if matches!(
                 error.kind(),
-                ErrorKind::ConnectionReset | ErrorKind::ConnectionAborted | ErrorKind::BrokenPipe | ErrorKind::UnexpectedEof
+                ErrorKind::ConnectionReset
+                    | ErrorKind::ConnectionAborted
+                    | ErrorKind::BrokenPipe
+                    | ErrorKind::UnexpectedEof
             ) =>
         {
-            if is_early { Fault::Closed } else { Fault::BrokenOff }
+            if is_early {
+                Fault::Closed
+            } else {
+                Fault::BrokenOff
+            }
         }
         ureq::Error::Io(error) => Fault::Unreachable(in_short(&error.to_string())),
         ureq::Error::Protocol(_) if !is_early => Fault::BrokenOff,

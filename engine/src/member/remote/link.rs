@@ -28,6 +28,13 @@ const REMEMBERED: usize = 200;
 const FIRST_WAIT: u64 = 1;
 const LONGEST_WAIT: u64 = 30;
 
+/// After so long without an answer a server is looked at before it is asked: it may be another by now.
+const STALE: Duration = Duration::from_secs(3);
+const PARDONED: u32 = 4;
+
+/// Answers after which a server that came back counts as steady.
+const STEADY: u32 = 8;
+
 /// What a look may take.
 const LOOK: Duration = Duration::from_secs(5);
 
@@ -49,6 +56,15 @@ pub struct Link {
     state: Mutex<State>,
     pace: Mutex<Pace>,
     account: Mutex<Account>,
+    trust: Mutex<Trust>,
+}
+
+/// Until when an answer is taken to come from the model that was met.
+#[derive(Debug)]
+struct Trust {
+    heard: Instant,
+    /// So many answers may know nothing of the text before: a look takes a text's place on the server.
+    pardoned: u32,
 }
 
 /// Whether the server is there.
@@ -57,6 +73,10 @@ struct State {
     /// How often it went away so far.
     times: u64,
     away: Option<Away>,
+    /// How often in a row it went away again soon, and answers since it came back: one that is always too slow is asked less and
+    /// less.
+    relapses: u32,
+    answers: u32,
     /// The last time, for who did not look in between.
     last: Option<(String, Duration)>,
 }
@@ -164,6 +184,7 @@ impl Link {
             state: Mutex::default(),
             pace: Mutex::default(),
             account: Mutex::new(account),
+            trust: Mutex::new(Trust { heard: Instant::now(), pardoned: PARDONED }),
         };
         link.canary.1 = link.canary_row(Duration::from_secs(30))?;
         Ok(link)
@@ -207,7 +228,9 @@ impl Link {
         let state = locked(&self.state);
         let (name, address) = (&self.name, &self.address);
         let mut news = Vec::new();
-        let gone = |why: &dyn std::fmt::Display| format!("`{name}` ({address}) is away: {why}; it has no say until it is back");
+        let gone = |why: &dyn std::fmt::Display| {
+            format!("`{name}` ({address}) is away: {why}; it has no say until it is back")
+        };
         let back = |after: Duration| {
             format!("`{name}` ({address}) is back after {:.1} s, and has a say again", after.as_secs_f32())
         };
@@ -246,9 +269,11 @@ impl Link {
         let (path, body) = self.protocol.request(ask);
         let body = body.to_string();
         let start = Instant::now();
-        let answer = match self.client.post(path, body.as_bytes(), patience) {
+        let again = || self.look(LOOK.min(patience)).and_then(|()| self.client.post(path, body.as_bytes(), patience));
+        let is_stale = locked(&self.trust).heard.elapsed() > STALE;
+        let answer = match if is_stale { again() } else { self.client.post(path, body.as_bytes(), patience) } {
             // Servers close connections that were idle, and servers are started anew: that is no failure unless it is another.
-            Err(Fault::Closed) => self.look(LOOK.min(patience)).and_then(|()| self.client.post(path, body.as_bytes(), patience)),
+            Err(Fault::Closed) => again(),
             answer => answer,
         };
         let answer = answer.and_then(|answer| {
@@ -263,6 +288,7 @@ impl Link {
                 return Err(fault);
             }
         };
+        self.check_memory(ask, fresh, &answer, patience)?;
         if let Some(model) = answer.model.as_ref().filter(|model| **model != self.met.model) {
             locked(&self.account).failed += 1;
             let (before, now) = (in_short(&self.met.model), in_short(model));
@@ -274,8 +300,30 @@ impl Link {
         account.known += answer.known;
         account.read += answer.read;
         drop(account);
+        let mut state = locked(&self.state);
+        state.answers += 1;
+        if state.answers >= STEADY {
+            state.relapses = 0;
+        }
+        drop(state);
         self.note(start.elapsed(), fresh, &answer);
         Ok(answer)
+    }
+
+    /// A server that should know the beginning of a text and knows nothing of it may have been started anew, with another model.
+    fn check_memory(&self, ask: &Ask, fresh: usize, answer: &Answer, patience: Duration) -> Result<(), Fault> {
+        let mut trust = locked(&self.trust);
+        trust.heard = Instant::now();
+        let should_know = ask.slot.is_some() && ask.prompt.len() > 1 && fresh < ask.prompt.len();
+        if !should_know || answer.known > 0 {
+            return Ok(());
+        }
+        if trust.pardoned > 0 {
+            trust.pardoned -= 1;
+            return Ok(());
+        }
+        drop(trust);
+        self.look(LOOK.min(patience)).inspect_err(|_| locked(&self.account).failed += 1)
     }
 
     /// A row came.
@@ -328,22 +376,28 @@ impl Link {
         locked(&self.account).absences.push(Absence { why: why.to_string(), seconds: None });
         state.times += 1;
         state.away = Some(Away { since: Instant::now(), why, is_another });
+        let wait = (FIRST_WAIT << state.relapses.min(5)).min(LONGEST_WAIT);
+        (state.relapses, state.answers) = (state.relapses + 1, 0);
         drop(state);
         let link = Arc::downgrade(self);
         // Without a thread it stays away.
-        let _ = std::thread::Builder::new().name("remote".into()).spawn(move || look_out(&link));
+        let _ = std::thread::Builder::new().name("remote".into()).spawn(move || look_out(&link, wait));
     }
 
     /// Whether the server is there, with the same model.
     fn look(&self, patience: Duration) -> Result<(), Fault> {
+        locked(&self.trust).pardoned = PARDONED;
         let met = self.protocol.meet(&self.client, patience)?;
         if let Some(difference) = self.met.difference(&met) {
             return Err(Fault::AnotherModel(difference));
         }
         let row = self.canary_row(patience)?;
         let known = &self.canary.1;
-        let of = |token: i64| row.iter().find(|(other, _)| *other == token).map(|(_, log_probability)| *log_probability);
-        let alike = known.iter().filter(|(token, before)| of(*token).is_some_and(|now| (now - before).abs() < LIKENESS));
+        let of =
+            |token: i64| row.iter().find(|(other, _)| *other == token).map(|(_, log_probability)| *log_probability);
+        locked(&self.trust).heard = Instant::now();
+        let alike =
+            known.iter().filter(|(token, before)| of(*token).is_some_and(|now| (now - before).abs() < LIKENESS));
         if alike.count() * 4 < known.len() * 3 {
             return Err(Fault::AnotherModel("it has the same name and size, and predicts something else".into()));
         }
@@ -373,8 +427,7 @@ impl Link {
 }
 
 /// Looks for a server until it is back, or until nobody needs it.
-fn look_out(link: &Weak<Link>) {
-    let mut wait = FIRST_WAIT;
+fn look_out(link: &Weak<Link>, mut wait: u64) {
     loop {
         let until = Instant::now() + Duration::from_secs(wait);
         while Instant::now() < until {

@@ -201,7 +201,9 @@ impl Protocol for Sglang {
         for Generated { meta_info } in generated {
             let row = meta_info.output_top_logprobs.into_iter().next().flatten();
             let Some(row) = row else { return Err(Fault::Unreadable("a row without tokens".into())) };
-            answer.rows.push(row.into_iter().map(|Entry(log_probability, token, _)| (token, log_probability)).collect());
+            answer
+                .rows
+                .push(row.into_iter().map(|Entry(log_probability, token, _)| (token, log_probability)).collect());
             answer.known += meta_info.cached_tokens;
             answer.read += meta_info.prompt_tokens.saturating_sub(meta_info.cached_tokens);
         }

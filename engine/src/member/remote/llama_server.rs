@@ -215,7 +215,8 @@ impl Protocol for LlamaServer {
         }
         let post = |body: serde_json::Value| client.post("/completion", body.to_string().as_bytes(), PATIENCE);
         let mut text = vec![first];
-        let written = post(object!({ "prompt": text, "n_predict": PLACES * 3, "temperature": 0, "return_tokens": true }))?;
+        let written =
+            post(object!({ "prompt": text, "n_predict": PLACES * 3, "temperature": 0, "return_tokens": true }))?;
         text.extend(json::<Written>(&written)?.tokens.into_iter().filter_map(|token| Token::try_from(token).ok()));
         let listed = tokens.min(4096);
         let mut scales = Vec::new();

@@ -94,7 +94,8 @@ fn letter(vocabulary: &Vocabulary) -> Option<Token> {
 }
 
 /// What is tokenised to compare a server's tokens with a file's, where it does not say what all of them are.
-const TEXTS: [&str; 3] = ["Once upon a time, 12 + 3 = 15.", " She said: “naïve”\n\tfor (int i = 0; i < n; i++)", "你好, привет!"];
+const TEXTS: [&str; 3] =
+    ["Once upon a time, 12 + 3 = 15.", " She said: “naïve”\n\tfor (int i = 0; i < n; i++)", "你好, привет!"];
 
 /// What a server answered as the member's vocabulary.
 pub(crate) enum Tokens {
@@ -132,8 +133,11 @@ impl Remote {
             for (id, bytes) in &all {
                 let Ok(token) = Token::try_from(*id) else { continue };
                 if is_text(token) && vocabulary.bytes(token) != bytes {
-                    let [here, there] = [vocabulary.bytes(token), bytes].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
-                    return Ok(Tokens::Other(format!("token {token} is {here:?} in the file and {there:?} on the server")));
+                    let [here, there] =
+                        [vocabulary.bytes(token), bytes].map(|bytes| String::from_utf8_lossy(bytes).into_owned());
+                    return Ok(Tokens::Other(format!(
+                        "token {token} is {here:?} in the file and {there:?} on the server"
+                    )));
                 }
                 count += usize::from(is_text(token));
             }
@@ -144,7 +148,9 @@ impl Remote {
             match protocol.tokens_of(client, text)? {
                 None => return Ok(Tokens::Unknown(tokens)),
                 Some(theirs) if theirs.iter().copied().eq(tokenise(text).into_iter().map(i64::from)) => {}
-                Some(_) => return Ok(Tokens::Other(format!("{text:?} is other tokens on the server than by the file"))),
+                Some(_) => {
+                    return Ok(Tokens::Other(format!("{text:?} is other tokens on the server than by the file")));
+                }
             }
         }
         Ok(Tokens::Same(tokens))

@@ -104,7 +104,22 @@ impl Noise {
 #[test]
 fn ten_thousand_damaged_bodies_panic_nowhere() {
     const PARTS: [&str; 16] = [
-        "NaN", "null", "1e999", "-1", "\"", "}", "]", "[", "{", "1e308", "18446744073709551616", "\u{0}", "ÿ", "9999999", ",", ":",
+        "NaN",
+        "null",
+        "1e999",
+        "-1",
+        "\"",
+        "}",
+        "]",
+        "[",
+        "{",
+        "1e308",
+        "18446744073709551616",
+        "\u{0}",
+        "ÿ",
+        "9999999",
+        ",",
+        ":",
     ];
     let mut noise = Noise(1);
     let (mut read, mut refused) = (0, 0);
@@ -132,9 +147,9 @@ fn ten_thousand_damaged_bodies_panic_nowhere() {
                 body.push(b'{');
             }
         }
-        let rows = protocol.answer(&ask(), &body).and_then(|answer| {
-            answer.rows.iter().map(|row| Row::of(row, TOKENS)).collect::<Result<Vec<_>, _>>()
-        });
+        let rows = protocol
+            .answer(&ask(), &body)
+            .and_then(|answer| answer.rows.iter().map(|row| Row::of(row, TOKENS)).collect::<Result<Vec<_>, _>>());
         match rows {
             Ok(rows) => {
                 read += 1;
