@@ -129,7 +129,7 @@ fn converse(mut stream: TcpStream, server: &str, way: &Mutex<Way>, answered: &At
             Way::Delayed(time) => std::thread::sleep(time),
             Way::Refused => (status, answer) = (500, br#"{"error":{"message":"out of \u001b[31mmemory"}}"#.to_vec()),
             Way::NotANumber if is_rows => {
-                answer = said(&answer).replacen("\"logprob\":-", "\"logprob\":NaN,\"x\":-", 3).into()
+                answer = said(&answer).replacen("\"logprob\":-", "\"logprob\":NaN,\"x\":-", 3).into();
             }
             Way::OutOfRange if is_rows => {
                 answer = said(&answer).replace("\"top_logprobs\":[{\"id\":", "\"top_logprobs\":[{\"id\":9").into();

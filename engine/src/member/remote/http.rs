@@ -68,7 +68,7 @@ impl Client {
         let status = response.status().as_u16();
         let body = response.into_body().into_with_config().limit(LARGEST).read_to_vec();
         if status != 200 {
-            let said = body.ok().map(|body| said(&body)).unwrap_or_default();
+            let said = body.ok().filter(|_| status >= 400).map(|body| said(&body)).unwrap_or_default();
             return Err(Fault::Status { status, said });
         }
         let body = body.map_err(|error| fault(error, patience, false))?;

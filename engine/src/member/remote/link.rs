@@ -30,7 +30,8 @@ const LONGEST_WAIT: u64 = 30;
 
 /// After so long without an answer a server is looked at before it is asked: it may be another by now.
 const STALE: Duration = Duration::from_secs(3);
-const PARDONED: u32 = 4;
+/// For so long a look counts; no server is started anew in less.
+const FRESH: Duration = Duration::from_millis(500);
 
 /// Answers after which a server that came back counts as steady.
 const STEADY: u32 = 8;
@@ -63,8 +64,8 @@ pub struct Link {
 #[derive(Debug)]
 struct Trust {
     heard: Instant,
-    /// So many answers may know nothing of the text before: a look takes a text's place on the server.
-    pardoned: u32,
+    /// When it was looked at, which may take a text's place on the server.
+    looked: Instant,
 }
 
 /// Whether the server is there.
@@ -184,7 +185,7 @@ impl Link {
             state: Mutex::default(),
             pace: Mutex::default(),
             account: Mutex::new(account),
-            trust: Mutex::new(Trust { heard: Instant::now(), pardoned: PARDONED }),
+            trust: Mutex::new(Trust { heard: Instant::now(), looked: Instant::now() }),
         };
         link.canary.1 = link.canary_row(Duration::from_secs(30))?;
         Ok(link)
@@ -318,8 +319,7 @@ impl Link {
         if !should_know || answer.known > 0 {
             return Ok(());
         }
-        if trust.pardoned > 0 {
-            trust.pardoned -= 1;
+        if trust.looked.elapsed() < FRESH {
             return Ok(());
         }
         drop(trust);
@@ -386,7 +386,6 @@ impl Link {
 
     /// Whether the server is there, with the same model.
     fn look(&self, patience: Duration) -> Result<(), Fault> {
-        locked(&self.trust).pardoned = PARDONED;
         let met = self.protocol.meet(&self.client, patience)?;
         if let Some(difference) = self.met.difference(&met) {
             return Err(Fault::AnotherModel(difference));
@@ -395,7 +394,7 @@ impl Link {
         let known = &self.canary.1;
         let of =
             |token: i64| row.iter().find(|(other, _)| *other == token).map(|(_, log_probability)| *log_probability);
-        locked(&self.trust).heard = Instant::now();
+        *locked(&self.trust) = Trust { heard: Instant::now(), looked: Instant::now() };
         let alike =
             known.iter().filter(|(token, before)| of(*token).is_some_and(|now| (now - before).abs() < LIKENESS));
         if alike.count() * 4 < known.len() * 3 {

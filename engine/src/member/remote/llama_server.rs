@@ -7,7 +7,7 @@
 
 use super::fault::{Fault, in_short};
 use super::http::Client;
-use super::protocol::{Answer, Ask, Met, Protocol, json};
+use super::protocol::{Answer, Ask, Met, Protocol, Spelled, json};
 use super::sparse::Listed;
 use crate::member::Token;
 use serde::Deserialize;
@@ -168,17 +168,17 @@ impl Protocol for LlamaServer {
         if tokens <= 4096 { tokens } else { 256 }
     }
 
-    fn all_tokens(&self, client: &Client, first: Token, tokens: usize) -> Result<Option<Vec<(i64, Vec<u8>)>>, Fault> {
+    fn all_tokens(&self, client: &Client, first: Token, tokens: usize) -> Result<Option<Vec<Spelled>>, Fault> {
         #[derive(Deserialize)]
         struct Whole {
-            completion_probabilities: Vec<Spelled>,
+            completion_probabilities: Vec<Row>,
         }
         #[derive(Deserialize)]
-        struct Spelled {
-            top_logprobs: Vec<Token>,
+        struct Row {
+            top_logprobs: Vec<Listed>,
         }
         #[derive(Deserialize)]
-        struct Token {
+        struct Listed {
             id: i64,
             bytes: Vec<u8>,
         }

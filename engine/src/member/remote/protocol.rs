@@ -26,6 +26,9 @@ impl Ask {
     }
 }
 
+/// A token with its bytes.
+pub type Spelled = (i64, Vec<u8>);
+
 /// What a server answered.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Answer {
@@ -91,12 +94,7 @@ pub trait Protocol: Send + Sync {
     fn usual(&self, tokens: usize) -> usize;
 
     /// The bytes of all tokens as the server has them, by their ids; `None` of a server that does not say.
-    fn all_tokens(
-        &self,
-        _client: &Client,
-        _first: Token,
-        _tokens: usize,
-    ) -> Result<Option<Vec<(i64, Vec<u8>)>>, Fault> {
+    fn all_tokens(&self, _client: &Client, _first: Token, _tokens: usize) -> Result<Option<Vec<Spelled>>, Fault> {
         Ok(None)
     }
 
