@@ -67,6 +67,7 @@ fn never(place: &str, words: &[&str]) {
 fn each_foreign_library_is_named_in_one_place() {
     only_in(&["member"], &["llama_cpp_2", "llama_cpp_sys_2"]);
     only_in(&["member/template"], &["minijinja"]);
+    only_in(&["member/remote/http.rs"], &["ureq::"]);
     only_in(&["hooks/script"], &["rhai::", "use rhai"]);
     only_in(&["hooks/script"], &["aho_corasick", "regex::"]);
     only_in(&["hooks/native"], &["libloading"]);

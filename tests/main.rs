@@ -20,6 +20,7 @@ mod pages;
 mod plugins;
 mod readme;
 mod regressions;
+mod remote;
 mod rows;
 mod rules;
 mod scripts;

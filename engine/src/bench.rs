@@ -18,6 +18,7 @@ use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Event;
 use crate::member::load::{self, Device, MemberInfo};
+use crate::member::remote::Account;
 use crate::member::schedule::Schedule;
 use crate::resident::resident;
 use crate::settings::{DraftBy, Drafting, Prompt};
@@ -71,6 +72,9 @@ pub struct Bench {
     pub hooks: Vec<HookBench>,
     /// Until changed code runs.
     pub reloads: Reloads,
+    /// What servers of members were asked.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remote: Vec<Account>,
 }
 
 /// One member's decoding.
@@ -184,6 +188,7 @@ impl Engine {
             memory: Memory { peak, models, cache, other: peak - models - cache, devices },
             hooks,
             reloads,
+            remote: self.remotes(),
         })
     }
 

@@ -4,13 +4,14 @@ use crate::decode::{Decoder, Limits, Request, Shape};
 use crate::error::Error;
 use crate::events::Event;
 use crate::hooks::chain::{Chain, HookInfo};
-use crate::member::{MemberError, Unit, load};
+use crate::member::{MemberError, Unit, load, remote};
 use crate::registry;
 use crate::reply::Reply;
 use crate::session::{Core, Session};
 use crate::settings::{Drafting, PolicySource, Prompt, Settings, Speaker};
 use crate::trace::{self, NewTrace};
 use plugin_api::Parameters;
+use std::collections::BTreeMap;
 use std::io;
 use std::path::Path;
 use std::sync::atomic::AtomicBool;
@@ -361,6 +362,25 @@ impl Engine {
     /// What hooks and the trace have to say since it was last asked for; for what writes no reply, whose events tell it.
     pub fn take_notices(&mut self) -> Vec<String> {
         self.decoder().chain.take_notices()
+    }
+
+    /// What the servers of members on other machines were asked so far; empty where all members are here.
+    pub fn remotes(&self) -> Vec<remote::Account> {
+        self.core().decoder.scheduler.ensemble.links().map(|link| link.account()).collect()
+    }
+
+    /// Where members were away since this was asked before: their names, with the places in texts at which they had no say, as
+    /// ranges of units from the beginning of the reply. `None` where all members are here.
+    pub fn take_missed(&self) -> Option<BTreeMap<String, Vec<(usize, usize)>>> {
+        let core = self.core();
+        let mut links = core.decoder.scheduler.ensemble.links().peekable();
+        links.peek()?;
+        Some(
+            links
+                .map(|link| (link.name.clone(), link.take_missed()))
+                .filter(|(_, missed)| !missed.is_empty())
+                .collect(),
+        )
     }
 
     /// A text in units, without a beginning-of-text token.

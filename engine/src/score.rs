@@ -7,6 +7,7 @@ pub(crate) use walk::given_step;
 
 use crate::engine::Engine;
 use crate::error::Error;
+use crate::member::remote::Account;
 use measure::statistics::{Block, Bootstrap, Interval, bootstrap, by_length};
 use serde::Serialize;
 use std::f64::consts::LN_2;
@@ -53,6 +54,9 @@ pub struct Score {
     pub bytes: usize,
     /// Tokens that were scored, or such stretches.
     pub tokens: usize,
+    /// What servers of members were asked, how wrong their rows are at most, and where they were away.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub remote: Vec<Account>,
 }
 
 /// What lies between two places where all members end a token, in nats.
@@ -110,6 +114,7 @@ impl Engine {
             bytes: bytes as usize,
             tokens: stretches.len(),
             members,
+            remote: self.remotes(),
         })
     }
 }

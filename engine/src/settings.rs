@@ -3,12 +3,15 @@
 use crate::hooks::Watching;
 use crate::hooks::native::PluginConfig;
 use std::path::PathBuf;
+use std::time::Duration;
 
 /// Where a member's file comes from.
 #[derive(Debug, Clone, PartialEq)]
 pub struct ModelSource {
-    /// The GGUF file.
+    /// The GGUF file; of a member on another machine `remote:` and its server's address.
     pub path: PathBuf,
+    /// The server that computes for the member, in place of a file.
+    pub remote: Option<RemoteSource>,
     /// Layers on the GPU; −1 for all.
     pub gpu_layers: i32,
     /// Its prior weight in the fused row, before scaling.
@@ -23,6 +26,51 @@ pub struct ModelSource {
     pub before: Option<String>,
     /// A Jinja template in place of [`Settings::chat_template`] and the file's own.
     pub template: Option<String>,
+}
+
+/// A server on this or another machine that computes for a member.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RemoteSource {
+    /// `http://host:port`, without a path.
+    pub url: String,
+    /// What kind of server it is.
+    pub server: RemoteServer,
+    /// A GGUF file of the model's family, of which the vocabulary alone is read: tokens, tokenizer and chat template. `None`
+    /// for those of another member.
+    pub vocabulary: Option<PathBuf>,
+    /// How much of each row is asked for.
+    pub rows: RemoteRows,
+    /// What a step may take, in place of three times what one in a hundred takes.
+    pub timeout: Option<Duration>,
+    /// A file with the key that the server asks for. Without one the environment's `LLAMA_SELFMOD_KEY_NAME`, with the member's
+    /// name in capitals.
+    pub key_file: Option<PathBuf>,
+    /// Lets text and key go unencrypted to another machine.
+    pub insecure: bool,
+}
+
+/// Interfaces of servers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RemoteServer {
+    /// llama.cpp's own server: whole rows, several of them in one request.
+    #[default]
+    Llama,
+    /// vLLM: the likeliest tokens of a row.
+    Vllm,
+    /// SGLang: the likeliest tokens of a row.
+    Sglang,
+}
+
+/// How much of a row a server is asked for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum RemoteRows {
+    /// All of it where the vocabulary has 4,096 tokens at most, otherwise the 256 likeliest; of vLLM and SGLang 20.
+    #[default]
+    Auto,
+    /// All of it: 70 bytes a token of the vocabulary.
+    Full,
+    /// The likeliest so many tokens, and what all others have together.
+    Top(usize),
 }
 
 /// A policy the user asked for.
@@ -223,7 +271,36 @@ impl Default for Settings {
 impl ModelSource {
     /// A file on the CPU, with the same weight as the others.
     pub fn new(path: impl Into<PathBuf>) -> Self {
-        Self { path: path.into(), gpu_layers: 0, weight: 1.0, name: None, system: None, before: None, template: None }
+        Self {
+            path: path.into(),
+            remote: None,
+            gpu_layers: 0,
+            weight: 1.0,
+            name: None,
+            system: None,
+            before: None,
+            template: None,
+        }
+    }
+
+    /// A member whose server computes for it.
+    pub fn of_server(remote: RemoteSource) -> Self {
+        Self { remote: Some(remote.clone()), ..Self::new(format!("remote:{}", remote.url)) }
+    }
+}
+
+impl RemoteSource {
+    /// A llama-server at this address.
+    pub fn new(url: impl Into<String>) -> Self {
+        Self {
+            url: url.into(),
+            server: RemoteServer::Llama,
+            vocabulary: None,
+            rows: RemoteRows::Auto,
+            timeout: None,
+            key_file: None,
+            insecure: false,
+        }
     }
 }
 

@@ -144,6 +144,8 @@ impl Manager {
             (Need::Tmux, _) => &["tmux"],
             (Need::Bubblewrap, _) => &["bubblewrap"],
             (Need::Python, Manager::Pacman) => &["python"],
+            // Without the second one it makes no folder of its own for the packages of tests.
+            (Need::Python, Manager::AptGet) => &["python3", "python3-venv"],
             (Need::Python, _) => &["python3"],
             (Need::Compiler, Manager::Dnf | Manager::Zypper) => &["gcc-c++"],
             (Need::Compiler, Manager::Pacman) => &["gcc"],

@@ -50,7 +50,11 @@ impl Need {
             Need::Tmux => runs("tmux", &["-V"]),
             // There is neither a bubblewrap nor another sandbox of ours elsewhere.
             Need::Bubblewrap => !cfg!(target_os = "linux") || runs("bwrap", &["--version"]),
-            Need::Python => !cfg!(target_os = "linux") || runs("/usr/bin/python3", &["--version"]),
+            Need::Python => {
+                // A real llama-server comes from PyPI, into a folder below `target/`.
+                let makes_folders = runs("python3", &["-c", "import ensurepip, venv"]);
+                makes_folders && (!cfg!(target_os = "linux") || runs("/usr/bin/python3", &["--version"]))
+            }
             Need::Rustfmt => runs("cargo", &["fmt", "--version"]),
             Need::Clippy => runs("cargo", &["clippy", "--version"]),
         }

@@ -110,7 +110,13 @@ pub enum Command {
 #[derive(Debug, Clone, Args)]
 #[command(next_help_heading = "Ensemble")]
 pub struct EnsembleArgs {
-    /// A GGUF file; repeat it for several
+    /// A GGUF file, or `remote:http://HOST:PORT`; repeat it for several
+    ///
+    /// `remote:http://127.0.0.1:8081,vocab=model.gguf` is a llama-server that computes for a member here; `remote:vllm+http://…`
+    /// and `remote:sglang+http://…` are others. Settings follow behind commas: `vocab`, a GGUF file of the model's family, of
+    /// which only the vocabulary is read (without it that of another member); `rows`, how many tokens of each row are asked for,
+    /// or `full`; `timeout` in seconds; `key-file`; `insecure=true` for an unencrypted way to another machine; and those of
+    /// `--member`. A server that is away has no say until it is back.
     #[arg(short, long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
     /// GGUF files, separated by commas

@@ -61,6 +61,7 @@ impl Log {
                 "system": settings.system,
                 "members": settings.models.iter().map(own).collect::<Vec<_>>(),
                 "stop": request.stop,
+                "away": engine.take_missed(),
             }),
         };
         self.memory.append(&Record::new(request.prompt.words(), reply, &session))

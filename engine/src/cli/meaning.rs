@@ -214,6 +214,17 @@ impl Task {
     }
 
     fn team(what: TeamCommand) -> Result<Self, Error> {
+        let task = Self::team_task(what)?;
+        match task.settings.models.iter().find(|model| model.remote.is_some()) {
+            None => Ok(task),
+            Some(model) => Err(Error::Input(format!(
+                "`team` is about model files, and `{}` is a server; leave it out",
+                model.path.display()
+            ))),
+        }
+    }
+
+    fn team_task(what: TeamCommand) -> Result<Self, Error> {
         match what {
             TeamCommand::Search(mut args) => {
                 args.ensemble.models.append(&mut args.files);

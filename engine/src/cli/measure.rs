@@ -11,6 +11,7 @@ use crate::{
     bench::{Bench, DraftsBench, Reloads, Scope},
     engine::Engine,
     files,
+    member::remote::Account,
     score::Score,
     settings::Settings,
 };
@@ -82,7 +83,7 @@ fn score_table(score: &Score, fusion: &str) -> String {
     let _ = writeln!(text, "{:<32} {:>14.4}", "oracle", score.oracle);
     let _ = writeln!(text, "{:<32} {:>13.1}%", "headroom captured", score.headroom_captured * 100.0);
     let _ = writeln!(text, "over {} bytes in {} tokens; lower is better", score.bytes, score.tokens);
-    text
+    [text, remote_lines(&score.remote)].concat()
 }
 
 fn bench_table(bench: &Bench) -> String {
@@ -123,7 +124,40 @@ fn bench_table(bench: &Bench) -> String {
         let _ = writeln!(text, "memory of {}: {:.0} MiB of {:.0}", device.name, device.used, device.total);
     }
     let _ = writeln!(text, "medians over {} steps", bench.steps);
-    [text, drafts_table(&bench.drafts), hooks_table(bench), reloads_table(&bench.reloads)].concat()
+    [text, drafts_table(&bench.drafts), hooks_table(bench), reloads_table(&bench.reloads), remote_lines(&bench.remote)]
+        .concat()
+}
+
+/// What servers were asked, how far their rows can be off, and where they were away.
+fn remote_lines(accounts: &[Account]) -> String {
+    let mut text = String::new();
+    for account in accounts {
+        let Account { name, address, requests, failed, bytes, rows, known, read, truncated, .. } = account;
+        let _ = writeln!(
+            text,
+            "{name} at {address}: {rows} rows in {requests} requests and {:.1} MB, {:.1}% of the prompts known there",
+            *bytes as f64 / 1e6,
+            100.0 * *known as f64 / (known + read).max(1) as f64
+        );
+        if *truncated > 0 {
+            let _ = writeln!(
+                text,
+                "  its rows are off by {:.2}% on average in total variation at most, and by {:.2}% in one",
+                account.mean_tail() * 100.0,
+                account.largest_tail * 100.0
+            );
+        }
+        let missed = account.places_missed();
+        if missed > 0 || *failed > 0 {
+            let why = account.absences.first().map(|absence| format!(": {}", absence.why)).unwrap_or_default();
+            let _ = writeln!(
+                text,
+                "  it was away {} times, {failed} requests failed, and it had no say at {missed} places{why}",
+                account.absences.len()
+            );
+        }
+    }
+    text
 }
 
 fn drafts_table(drafts: &DraftsBench) -> String {

@@ -1,17 +1,27 @@
 //! The members that the command line names: `--model`, `--models`, `--member`, `--demo`, and what else is said of them.
 
-use super::{args::EnsembleArgs, demo, folders, meaning::readable, ranges, spec::Spec};
+use super::{
+    args::EnsembleArgs,
+    demo, folders,
+    meaning::readable,
+    ranges,
+    spec::{REMOTE, Spec},
+};
 use crate::{
     Error, files,
-    settings::{ModelSource, Settings},
+    member::remote,
+    settings::{ModelSource, RemoteRows, RemoteServer, RemoteSource, Settings},
     team::Pack,
 };
 use serde_json::Value;
 use std::{
     ffi::OsStr,
     path::{Path, PathBuf},
+    time::Duration,
 };
 
+/// What stands behind an address alone.
+const OF_SERVERS: [&str; 5] = ["vocab", "rows", "timeout", "key-file", "insecure"];
 /// What stands behind the colon of `--member`.
 const SETTINGS: [&str; 6] = ["system", "prompt-file", "template", "weight", "name", "gpu-layers"];
 /// A name stands in every line that says who led.
@@ -31,11 +41,14 @@ pub fn members(args: &EnsembleArgs) -> Result<Vec<ModelSource>, Error> {
     if args.demo {
         paths = demo::demo_models()?;
     }
-    paths
-        .iter()
-        .try_for_each(|path| readable(path).map_err(|error| with_comma(&args.models, path).unwrap_or(error)))?;
-    let plain = |path| Given { source: ModelSource::new(path), weight: None, gpu_layers: None };
-    let mut members: Vec<Given> = paths.into_iter().map(plain).collect();
+    let plain = |path: &PathBuf| {
+        if let Some(address) = path.to_str().filter(|given| given.starts_with(REMOTE)) {
+            return member(address);
+        }
+        readable(path).map_err(|error| with_comma(&args.models, path).unwrap_or(error))?;
+        Ok(Given { source: ModelSource::new(path), weight: None, gpu_layers: None })
+    };
+    let mut members: Vec<Given> = paths.iter().map(plain).collect::<Result<_, Error>>()?;
     if let Some(team) = &args.team {
         members = of_team(team, !args.weights.is_empty())?;
     }
@@ -112,8 +125,15 @@ fn weigh(members: &mut [Given], weights: &[f32]) -> Result<(), Error> {
 fn member(given: &str) -> Result<Given, Error> {
     let Spec { file, settings } = Spec::parse(given)?;
     let wrong = |what: String| Error::Input(format!("`--member {given}`: {what}"));
-    readable(&file)?;
-    let mut member = Given { source: ModelSource::new(file), weight: None, gpu_layers: None };
+    let address = file.to_str().and_then(|file| file.strip_prefix(REMOTE));
+    let source = match address {
+        Some(address) => ModelSource::of_server(server(address).map_err(wrong)?),
+        None => {
+            readable(&file)?;
+            ModelSource::new(file.clone())
+        }
+    };
+    let mut member = Given { source, weight: None, gpu_layers: None };
     for (key, value) in &settings {
         let value = match value {
             Value::String(text) => text.clone(),
@@ -124,17 +144,72 @@ fn member(given: &str) -> Result<Given, Error> {
             }
         };
         let out_of_range = |range: String| wrong(format!("`{key}` is {value}; {range}"));
+        if let (Some(server), true) = (&mut member.source.remote, OF_SERVERS.contains(&key.as_str())) {
+            set(server, key, &value).map_err(wrong)?;
+            continue;
+        }
         match key.as_str() {
+            "gpu-layers" if address.is_some() => {
+                return Err(wrong("where its layers are is the server's affair; leave out `gpu-layers`".into()));
+            }
             "system" => member.source.system = Some(value),
             "prompt-file" => member.source.before = Some(before(&value)?),
             "template" => member.source.template = Some(files::read_text(Path::new(&value), files::LARGEST)?),
             "weight" => member.weight = Some(ranges::weight(&value).map_err(out_of_range)?),
             "gpu-layers" => member.gpu_layers = Some(ranges::gpu_layers(&value).map_err(out_of_range)?),
             "name" => member.source.name = Some(name(value).map_err(wrong)?),
-            _ => return Err(wrong(format!("a member has no setting `{key}`{}", known(key)))),
+            _ if OF_SERVERS.contains(&key.as_str()) => {
+                return Err(wrong(format!("`{key}` is for a member on another machine, `remote:http://host:port`")));
+            }
+            _ => {
+                let servers = if address.is_some() { &OF_SERVERS[..] } else { &[] };
+                return Err(wrong(format!("a member has no setting `{key}`{}", known(key, servers))));
+            }
         }
     }
     Ok(member)
+}
+
+/// `http://host:port`, or `vllm+http://host:port`.
+fn server(address: &str) -> Result<RemoteSource, String> {
+    let kinds = [("vllm+", RemoteServer::Vllm), ("sglang+", RemoteServer::Sglang)];
+    let kind = kinds.iter().find_map(|(prefix, kind)| Some((address.strip_prefix(prefix)?, *kind)));
+    let (url, server) = kind.unwrap_or((address, RemoteServer::Llama));
+    remote::check_address(url)?;
+    Ok(RemoteSource { server, ..RemoteSource::new(url) })
+}
+
+/// Sets what stands behind an address alone.
+fn set(server: &mut RemoteSource, key: &str, value: &str) -> Result<(), String> {
+    match key {
+        "vocab" => {
+            let file = PathBuf::from(value);
+            readable(&file).map_err(|error| error.to_string())?;
+            server.vocabulary = Some(file);
+        }
+        "rows" if value == "full" => server.rows = RemoteRows::Full,
+        "rows" => match value.parse() {
+            Ok(most @ 1..=1_000_000) => server.rows = RemoteRows::Top(most),
+            _ => return Err(format!("`rows` is {value}; it takes `full` or how many tokens of a row are listed")),
+        },
+        "timeout" => match value.parse::<f64>() {
+            Ok(seconds) if (0.01..=3600.0).contains(&seconds) => {
+                server.timeout = Some(Duration::from_secs_f64(seconds));
+            }
+            _ => return Err(format!("`timeout` is {value}; it takes seconds from 0.01 to 3600")),
+        },
+        "key-file" => {
+            let file = PathBuf::from(value);
+            readable(&file).map_err(|error| error.to_string())?;
+            server.key_file = Some(file);
+        }
+        _ => match value {
+            "true" => server.insecure = true,
+            "false" => server.insecure = false,
+            _ => return Err(format!("`insecure` is {value}; it takes true or false")),
+        },
+    }
+    Ok(())
 }
 
 /// The text that a member reads before the prompt: the file's, without the line ends at its end.
@@ -159,13 +234,14 @@ fn name(name: String) -> Result<String, String> {
 }
 
 /// The nearest setting, if one is near, and all that there are.
-fn known(key: &str) -> String {
-    let near = SETTINGS.map(|known| (strsim::osa_distance(key, known), known)).into_iter().min();
+fn known(key: &str, of_servers: &[&str]) -> String {
+    let all: Vec<&str> = SETTINGS.iter().chain(of_servers).copied().collect();
+    let near = all.iter().map(|known| (strsim::osa_distance(key, known), *known)).min();
     let guess = match near {
         Some((edits, near)) if edits <= 3 && edits < near.len() => format!("; did you mean `{near}`?"),
         _ => ".".into(),
     };
-    format!("{guess} There are `{}`", SETTINGS.join("`, `"))
+    format!("{guess} There are `{}`", all.join("`, `"))
 }
 
 /// What to say of a path that is not there because it is a part of a file name with a comma.
@@ -233,6 +309,36 @@ mod tests {
     }
 
     #[test]
+    fn a_member_on_another_machine_has_an_address_in_place_of_a_file() {
+        let folder = tempfile::tempdir().unwrap();
+        let file = folder.path().join("v.gguf").to_str().unwrap().to_owned();
+        std::fs::write(&file, "").unwrap();
+        let given = format!(
+            "remote:vllm+http://127.0.0.1:8000,vocab={file},rows=40,timeout=1.5,weight=2,insecure=true,name=far"
+        );
+        let Given { source, weight, .. } = member(&given).unwrap_or_else(|error| panic!("{error}"));
+        let remote = source.remote.unwrap();
+        assert_eq!((source.name.as_deref(), weight), (Some("far"), Some(2.0)));
+        assert_eq!(
+            (remote.url.as_str(), remote.server, remote.rows),
+            ("http://127.0.0.1:8000", RemoteServer::Vllm, RemoteRows::Top(40))
+        );
+        assert_eq!(remote.timeout, Some(Duration::from_millis(1500)));
+        for (given, sentence) in [
+            ("remote:127.0.0.1:8000", "is no address of a server; write `http://host:port`"),
+            ("remote:http://a:1,rows=none", "`rows` is none; it takes `full`"),
+            ("remote:http://a:1,gpu-layers=3", "leave out `gpu-layers`"),
+            ("remote:http://a:1,vocab=absent.gguf", "there is no file `absent.gguf`"),
+            ("remote:http://a:1,vocabulary=x", "There are `system`"),
+            ("remote:http://a:1,timeout=0", "it takes seconds"),
+            ("remote:http://key@a:1", "use `key-file=FILE`"),
+        ] {
+            let error = member(given).err().unwrap_or_else(|| panic!("{given} is taken")).to_string();
+            assert!(error.contains(sentence), "{given} says: {error}");
+        }
+    }
+
+    #[test]
     fn what_cannot_be_used_is_named_with_a_way_out() {
         for (settings, sentence) in [
             (":sytem=x", "has no setting `sytem`; did you mean `system`? There are `system`, `prompt-file`, "),
@@ -249,6 +355,7 @@ mod tests {
             (":prompt-file=@absent.txt", "there is no file `@absent.txt`; check the path"),
             (":prompt-file=@empty.txt", "`@empty.txt` is empty; a member without a text of its own"),
             (":template=@absent.jinja", "there is no file `@absent.jinja`"),
+            (":rows=full", "`rows` is for a member on another machine"),
         ] {
             let error = parsed(settings).err().unwrap_or_else(|| panic!("{settings} is taken"));
             assert!(error.contains(sentence), "{settings} says: {error}");

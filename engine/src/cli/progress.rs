@@ -26,7 +26,10 @@ pub fn load(settings: Settings, look: Look, admission: Admission) -> Result<Engi
     let admit = |settings: Settings| {
         let settings = admission.admit(settings, look)?;
         let models = settings.models.iter().chain(&settings.draft_model);
-        let names = models.map(|model| model.path.file_stem().unwrap_or_default().to_string_lossy());
+        let names = models.map(|model| match &model.remote {
+            Some(remote) => Cow::Borrowed(remote.url.as_str()),
+            None => model.path.file_stem().unwrap_or_default().to_string_lossy(),
+        });
         let bar = |name: Cow<str>| all.add(ProgressBar::new(1000).with_prefix(visible(&name)).with_style(style()));
         let _ = bars.set((Instant::now(), if watched { names.map(bar).collect() } else { Vec::new() }));
         Ok(settings)

@@ -1,4 +1,5 @@
-//! A file with settings behind it, as `--plugin` and `--policy` take it: `FILE:key=value,key=value`.
+//! A file with settings behind it, as `--plugin` and `--policy` take it: `FILE:key=value,key=value`. A server's address stands
+//! in the place of the file: `remote:http://host:port,key=value`.
 
 use crate::Error;
 use serde_json::{Map, Value};
@@ -16,12 +17,23 @@ pub struct Spec {
 impl Spec {
     /// Takes it apart. A file whose whole name is that of `given` is that file.
     pub fn parse(given: &str) -> Result<Self, Error> {
-        let Some((file, rest)) = split(given) else {
+        let parts = if given.starts_with(REMOTE) { split_address(given) } else { split(given) };
+        let Some((file, rest)) = parts else {
             return Ok(Self { file: given.into(), settings: Map::new() });
         };
         let settings = settings(rest).map_err(|error| Error::Input(format!("`{given}`: {error}")))?;
         Ok(Self { file: file.into(), settings })
     }
+}
+
+/// What an address begins with.
+pub const REMOTE: &str = "remote:";
+
+/// At the first comma, or at the first colon with `key=` behind it: an address has neither.
+fn split_address(given: &str) -> Option<(&str, &str)> {
+    let signs = given.match_indices([',', ':']);
+    let mut parts = signs.map(|(at, sign)| (sign, &given[..at], &given[at + 1..]));
+    parts.find(|(sign, _, rest)| *sign == "," || starts_with_key(rest)).map(|(_, address, rest)| (address, rest))
 }
 
 /// At the first colon with `key=` behind it; better at one with a file in front of it.
@@ -96,6 +108,20 @@ mod tests {
         assert_eq!(parsed("c:/a.so"), ("c:/a.so".into(), json!({})));
         assert_eq!(parsed("c:/a.so:x=1"), ("c:/a.so".into(), json!({"x": 1})));
         assert_eq!(parsed("a.so:x=http://b:c=1"), ("a.so".into(), json!({"x": "http://b:c=1"})));
+    }
+
+    #[test]
+    fn settings_follow_an_address_behind_a_comma_or_a_colon() {
+        let address = "remote:http://127.0.0.1:8081";
+        for sign in [",", ":"] {
+            let given = format!("{address}{sign}vocab=a.gguf,weight=2");
+            assert_eq!(parsed(&given), (address.into(), json!({"vocab": "a.gguf", "weight": 2})));
+        }
+        assert_eq!(parsed(address), (address.into(), json!({})));
+        assert_eq!(
+            parsed("remote:http://[::1]:80:rows=full"),
+            ("remote:http://[::1]:80".into(), json!({"rows": "full"}))
+        );
     }
 
     #[test]

@@ -78,9 +78,17 @@ pub fn vocabularies(files: &[PathBuf], cache: Option<&Path>, look: Look) -> Resu
 
 /// Whether each member can be used, and behind them a model that proposes and has no say; and why not.
 fn verdicts(settings: &Settings, look: Look) -> Result<Vec<Result<(), Error>>, Error> {
-    let trials =
-        settings.models.iter().chain(&settings.draft_model).map(|model| Trial::of_member(model, settings)).collect();
-    run(trials, settings.cache.as_deref(), look)
+    let sources = || settings.models.iter().chain(&settings.draft_model);
+    let trial = |model: &ModelSource| match &model.remote {
+        None => Some(Trial::of_member(model, settings)),
+        // Of a server's file the vocabulary is read here, and nothing where it has that of another member.
+        Some(remote) => remote.vocabulary.as_deref().map(Trial::of_vocabulary),
+    };
+    let trials: Vec<Option<Trial>> = sources().map(trial).collect();
+    let is_tried: Vec<bool> = trials.iter().map(Option::is_some).collect();
+    let mut verdicts = run(trials.into_iter().flatten().collect(), settings.cache.as_deref(), look)?.into_iter();
+    let verdict = |is_tried: bool| if is_tried { verdicts.next().unwrap_or(Ok(())) } else { Ok(()) };
+    Ok(is_tried.into_iter().map(verdict).collect())
 }
 
 /// A file to try, and how.

@@ -3,6 +3,7 @@
 
 use super::model::{Model, Sequence, Work};
 use super::reader::Reader;
+use super::remote::Link;
 use super::schedule::{Schedule, Tuner};
 use super::worker::{Job, Outcome, Worker, serve_guarded};
 use super::{MemberError, Text, Token, Unit, Vocabulary};
@@ -55,22 +56,24 @@ const SURE: f32 = 0.9;
 impl Ensemble {
     /// Members that share `vocabulary` over `models`, on `threads` threads in all.
     pub fn new(models: Vec<Box<dyn Model>>, members: Vec<Member>, vocabulary: Arc<Vocabulary>, threads: usize) -> Self {
-        let costs: Vec<u64> = models.iter().map(|model| model.cost()).collect();
+        // Who computes elsewhere does so while the others decode, whatever their schedule.
+        let here: Vec<usize> = (0..models.len()).filter(|&index| models[index].link().is_none()).collect();
+        let costs: Vec<u64> = here.iter().map(|&index| models[index].cost()).collect();
         // The first one also reads the first prompt: side by side does it as fast, and needs nobody to wait at a barrier.
         let mut candidates = Vec::new();
-        if models.len() > 1 && threads > 1 {
-            candidates.push(Schedule::side_by_side(&costs, threads));
+        if here.len() > 1 && threads > 1 {
+            candidates.push(Schedule::side_by_side(&costs, threads).of(&here));
         }
-        candidates.push(Schedule::in_turn(models.len(), threads));
-        if threads > 1 {
+        candidates.push(Schedule::in_turn(here.len(), threads).of(&here));
+        if threads > 1 && !here.is_empty() {
             // For small models, and where another program has the other cores.
-            candidates.push(Schedule::in_turn(models.len(), 1));
+            candidates.push(Schedule::in_turn(here.len(), 1).of(&here));
         }
         Self {
             threads: vec![0; models.len()],
             time: Duration::ZERO,
             // The first model of a group runs on the loop's own thread.
-            workers: if candidates.iter().any(Schedule::is_parallel) {
+            workers: if here.len() < models.len() || candidates.iter().any(Schedule::is_parallel) {
                 (0..models.len()).map(Worker::new).collect()
             } else {
                 Vec::new()
@@ -102,7 +105,13 @@ impl Ensemble {
             Some((member.reader)(sequence))
         };
         let readers = members.iter().map(open).collect::<Option<Vec<_>>>()?;
-        Some(Text::new(readers, self.count()))
+        let text = Text::new(readers, self.count());
+        Some(text.with_links(self.links().cloned()))
+    }
+
+    /// The servers that compute for members.
+    pub fn links(&self) -> impl Iterator<Item = &Arc<Link>> {
+        self.models.iter().flatten().filter_map(|model| model.link())
     }
 
     /// How many members.
@@ -199,6 +208,7 @@ impl Ensemble {
         self.time += start.elapsed();
         if who == Who::All {
             self.report();
+            self.miss(texts, &mut outcomes);
         }
         for (text, outcome) in texts.iter_mut().zip(&outcomes) {
             match outcome {
@@ -208,6 +218,31 @@ impl Ensemble {
             }
         }
         outcomes
+    }
+
+    /// Notes who is away, and where nobody is left.
+    fn miss(&mut self, texts: &[&mut Text], outcomes: &mut [Result<bool, MemberError>]) {
+        if self.links().next().is_none() {
+            return;
+        }
+        for (text, outcome) in texts.iter().zip(outcomes).filter(|(_, outcome)| **outcome == Ok(true)) {
+            let len = text.len();
+            for (reader, member) in text.readers().zip(&self.members).filter(|(reader, _)| reader.is_away()) {
+                if let Some(link) = self.models[member.model].as_ref().and_then(|model| model.link()) {
+                    (text.stood.min(len)..=len).for_each(|place| {
+                        if reader.row(place).is_some_and(|row| row.abstains) {
+                            link.miss(place);
+                        }
+                    });
+                }
+            }
+            let has_a_say =
+                |place: usize| text.readers().any(|reader| reader.row(place).is_none_or(|row| !row.abstains));
+            let away = || text.readers().find(|reader| reader.is_away()).map(|reader| reader.name().to_string());
+            if let Some(away) = (text.stood.min(len)..=len).find(|&place| !has_a_say(place)).and_then(|_| away()) {
+                *outcome = Err(MemberError::AllAway(away));
+            }
+        }
     }
 
     /// Tells the tuner how long a step took, with what was read ahead for it.
@@ -231,7 +266,7 @@ impl Ensemble {
         let mut asked = false;
         for (text, outcome) in texts.iter_mut().zip(outcomes.iter()) {
             let len = text.len();
-            let Some(row) = text.row(0, len).filter(|_| *outcome == Ok(true)) else { continue };
+            let Some(row) = text.row(0, len).filter(|row| *outcome == Ok(true) && !row.abstains) else { continue };
             let fuse::RowStatistics { top_unit, top_probability, .. } = row.statistics;
             // The end of the text has no bytes, and is one of the places where all meet.
             let first = self.vocabulary.bytes(top_unit).first();
@@ -284,6 +319,15 @@ impl Ensemble {
             }
         };
         let Self { models, workers, tuner, threads, .. } = self;
+        let mut elsewhere = Vec::new();
+        for (index, jobs) in jobs.iter_mut().enumerate().filter(|(_, jobs)| !jobs.is_empty()) {
+            if let Some(worker) = workers.get_mut(index)
+                && let Some(model) = models[index].take_if(|model| model.link().is_some())
+            {
+                worker.send(model, std::mem::take(jobs));
+                elsewhere.push(index);
+            }
+        }
         for group in &tuner.schedule().groups {
             let mut first: Option<usize> = None;
             let mut sent = Vec::new();
@@ -316,6 +360,11 @@ impl Ensemble {
                 models[index] = Some(model);
                 done(jobs);
             }
+        }
+        for index in elsewhere {
+            let (model, jobs) = workers[index].receive();
+            models[index] = Some(model);
+            done(jobs);
         }
     }
 

@@ -15,7 +15,7 @@ use std::io::{self, BufReader, Read, Seek};
 use std::path::{Path, PathBuf};
 
 /// What a usable file says about itself.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct GgufSummary {
     /// `llama`, `qwen2`, `mamba`, …
     pub architecture: String,

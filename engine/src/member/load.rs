@@ -4,6 +4,7 @@ mod attention;
 mod devices;
 mod files;
 mod language;
+mod remote;
 mod said;
 mod shared;
 mod trial;
@@ -20,6 +21,7 @@ use super::model::context::{Context, Shape};
 use super::model::llama::Llama;
 use super::reader::tokens::{begins_texts, text_of, tokenise_control, tokenise_text};
 use super::reader::{LlamaTokenizer, Plain, PromptForm, Tongue};
+use super::remote::Address;
 use super::template::ChatTemplate;
 use super::{Ensemble, Unit, Vocabulary};
 use crate::error::Error;
@@ -170,21 +172,29 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     let files = Files::of(&sources)?;
     let names = member_names(&sources);
     let mut notes = Vec::new();
+    // Before gigabytes are read for nothing.
+    let mut servers = remote::meet_all(&files, &names)?;
     let backend = backend()?;
     let devices = devices();
-    if sources.iter().any(|model| model.gpu_layers != 0) && devices.is_empty() {
+    if sources.iter().any(|model| model.remote.is_none() && model.gpu_layers != 0) && devices.is_empty() {
         notes.push(devices::why_on_the_cpu().into());
     }
     let models = read_models(backend, &files, progress)?;
+    let models = remote::vocabularies(&files, &names, models, &mut servers, &mut notes)?;
     let resident = crate::resident::resident("VmRSS:");
 
     let own: Vec<&Arc<LlamaModel>> = files.places.iter().map(|&place| &models[place]).collect();
-    let trained = own[..settings.models.len()].iter().map(|model| model.n_ctx_train()).min().unwrap_or(0);
+    let trained = |index: usize| most_of(own[index], servers[files.places[index]].as_ref());
+    let most: Vec<u32> = (0..sources.len()).map(trained).collect();
+    let trained = most[..settings.models.len()].iter().copied().min().filter(|&most| most < u32::MAX).unwrap_or(0);
     let context = if trained > 0 { settings.ctx_size.min(trained) } else { settings.ctx_size };
     // The default is a bound, and nobody asked for all of it.
     if context < settings.ctx_size && settings.ctx_size != Settings::default().ctx_size {
-        let shortest = own.iter().position(|model| model.n_ctx_train() == trained).map_or("", |index| &names[index]);
-        notes.push(format!("the context is {context} tokens, the most that `{shortest}` was trained for"));
+        let shortest = most.iter().position(|&most| most == trained);
+        let name = shortest.map_or("", |index| &names[index]);
+        let is_remote = shortest.is_some_and(|index| sources[index].remote.is_some());
+        let why = if is_remote { "has room for" } else { "was trained for" };
+        notes.push(format!("the context is {context} tokens, the most that `{name}` {why}"));
     }
     let vocabularies: Vec<Vocabulary> = models.iter().map(|model| Vocabulary::of(model)).collect();
     if let Some(silent) = vocabularies.iter().position(|vocabulary| !vocabulary.writes()) {
@@ -210,8 +220,16 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     let on_gpu = |place: usize| layers(&files.sources[place], &models[place], &files.summaries[place], devices.len());
     let mut computing: Vec<Box<dyn Model>> = Vec::new();
     for (place, model) in models.iter().enumerate() {
-        let (layers, on_gpu) = on_gpu(place);
         let name = files.places.iter().position(|&own| own == place).map_or("", |index| &names[index]);
+        if let Some(server) = &servers[place] {
+            let texts = settings.texts.max(1) * files.readers(place);
+            let own = files.places.iter().position(|&own| own == place).unwrap_or_default();
+            let remote = server.model(name, language.tokens[own].clone(), texts)?;
+            notes.extend(server.note(name, &remote, settings.parameters.repeat_penalty));
+            computing.push(Box::new(remote));
+            continue;
+        }
+        let (layers, on_gpu) = on_gpu(place);
         if settings.cache_type == CacheType::Q8_0 {
             check_heads(model, name, &files.summaries[place].architecture)?;
         }
@@ -228,17 +246,23 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     let mut infos = Vec::new();
     for (index, ((source, name), &model)) in sources.iter().zip(names).zip(&own).enumerate() {
         let place = files.places[index];
-        let (layers, on_gpu) = on_gpu(place);
-        infos.push(MemberInfo {
-            name: name.clone(),
-            path: source.path.clone(),
-            parameters: model.n_params(),
-            context: model.n_ctx_train(),
-            bytes: model.size(),
-            cache_bytes: cache_bytes(model, context, settings),
-            on_gpu: f64::from(on_gpu) / f64::from(layers.max(1)),
+        infos.push(match &servers[place] {
+            Some(server) => server.info(&name, source),
+            None => {
+                let (layers, on_gpu) = on_gpu(place);
+                MemberInfo {
+                    name: name.clone(),
+                    path: source.path.clone(),
+                    parameters: model.n_params(),
+                    context: model.n_ctx_train(),
+                    bytes: model.size(),
+                    cache_bytes: cache_bytes(model, context, settings),
+                    on_gpu: f64::from(on_gpu) / f64::from(layers.max(1)),
+                }
+            }
         });
-        let template = if settings.raw { None } else { template(settings, source, model, &name)? };
+        let served = servers[place].as_ref().and_then(|server| server.template(&language.tokens[index]));
+        let template = if settings.raw { None } else { template(settings, source, model, &name, served)? };
         let form = PromptForm {
             template,
             raw: settings.raw,
@@ -248,8 +272,10 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         };
         let tokens = language.tokens[index].clone();
         let tongue = Arc::new(Tongue::new(name.clone(), model.clone(), tokens, form));
-        let branches = language.branches(index, model.is_recurrent() || model.is_hybrid());
-        let (in_units, context) = (language.reader(index, branches), context.min(most_of(model)) as usize);
+        // Of a server several rows are asked for at the same time.
+        let is_remote = servers[place].is_some();
+        let branches = language.branches(index, is_remote || model.is_recurrent() || model.is_hybrid());
+        let (in_units, context) = (language.reader(index, branches), context.min(most[index]) as usize);
         let reader = move |sequence| {
             let tokenizer = Box::new(LlamaTokenizer::new(tongue.clone()));
             let tokens = tongue.vocabulary.clone();
@@ -263,16 +289,18 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
     notes.extend(ensemble.why_nothing_is_read_ahead().filter(|_| is_asked_for));
     let first = own[0].clone();
     let begins = own[..settings.models.len()].iter().all(|model| begins_texts(model));
-    let speech =
-        Speech::of(&first, begins, language.units.clone(), template_source(settings, &settings.models[0], &first));
+    let served = servers[files.places[0]].as_ref().and_then(|server| server.template(&language.tokens[0]));
+    let template = template_source(settings, &settings.models[0], &first, served);
+    let speech = Speech::of(&first, begins, language.units.clone(), template);
     Ok((ensemble, Loaded { members: infos, notes, context, threads, resident, devices, first, language, speech }))
 }
 
-/// Tokens that a model was trained for.
-fn most_of(model: &LlamaModel) -> u32 {
-    match model.n_ctx_train() {
-        0 => u32::MAX,
-        trained => trained,
+/// Tokens that a model was trained for, or that its server has room for.
+fn most_of(model: &LlamaModel, server: Option<&remote::Server>) -> u32 {
+    match (server, model.n_ctx_train()) {
+        (Some(server), _) => server.room(),
+        (None, 0) => u32::MAX,
+        (None, trained) => trained,
     }
 }
 
@@ -314,14 +342,20 @@ fn new_context(
     })
 }
 
-/// A member's template: the one that was given, or its file's own.
-fn template_source(settings: &Settings, source: &ModelSource, model: &LlamaModel) -> Option<String> {
+/// A member's template: the one that was given, its server's, or its file's own.
+fn template_source(
+    settings: &Settings,
+    source: &ModelSource,
+    model: &LlamaModel,
+    served: Option<&str>,
+) -> Option<String> {
     // Some files name a form that llama.cpp knows (`rwkv-world`) in place of a template.
     let own = || {
         let template = model.chat_template(None).ok().and_then(|template| template.to_string().ok());
         template.filter(|source| source.contains("{{"))
     };
-    source.template.as_ref().or(settings.chat_template.as_ref()).cloned().or_else(own)
+    let given = source.template.as_ref().or(settings.chat_template.as_ref());
+    given.cloned().or_else(|| served.map(String::from)).or_else(own)
 }
 
 fn template(
@@ -329,8 +363,9 @@ fn template(
     source: &ModelSource,
     model: &LlamaModel,
     name: &str,
+    served: Option<&str>,
 ) -> Result<Option<ChatTemplate>, Error> {
-    let Some(source) = template_source(settings, source, model) else { return Ok(None) };
+    let Some(source) = template_source(settings, source, model, served) else { return Ok(None) };
     let vocabulary = model.vocab();
     let text = |token| text_of(model, token);
     ChatTemplate::jinja(&source, &text(vocabulary.bos()), &text(vocabulary.eos())).map(Some).map_err(|error| {
@@ -384,8 +419,10 @@ fn cache_bytes(model: &LlamaModel, context: u32, settings: &Settings) -> u64 {
 pub fn member_names(models: &[ModelSource]) -> Vec<String> {
     let mut names: Vec<String> = Vec::new();
     for model in models {
-        let of_file =
-            || model.path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned());
+        let of_file = || match &model.remote {
+            Some(remote) => Address::parse(&remote.url).map_or_else(|_| "remote".into(), |address| address.host),
+            None => model.path.file_stem().map_or_else(|| "model".into(), |stem| stem.to_string_lossy().into_owned()),
+        };
         let stem = model.name.clone().unwrap_or_else(of_file);
         // A name that was given is kept for its member, wherever it stands.
         let is_given =

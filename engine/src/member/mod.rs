@@ -10,6 +10,7 @@ pub(crate) mod load;
 mod mapped;
 pub mod model;
 pub mod reader;
+pub mod remote;
 pub mod sampler;
 pub mod schedule;
 pub mod spelling;
@@ -74,6 +75,9 @@ pub enum MemberError {
     /// It was asked to stop.
     #[error("`{0}` was interrupted")]
     Interrupted(String),
+    /// All members are on other machines and away.
+    #[error("nobody is left to decode: `{0}` and all others are away")]
+    AllAway(String),
     /// Decoding failed.
     #[error("`{member}` failed to decode: {why}")]
     Decode {

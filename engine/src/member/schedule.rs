@@ -36,6 +36,12 @@ impl Schedule {
         Self { groups: groups.collect() }
     }
 
+    /// The same for these members, who were counted from 0 in it.
+    pub(super) fn of(mut self, members: &[usize]) -> Self {
+        self.groups.iter_mut().flatten().for_each(|(member, _)| *member = members[*member]);
+        self
+    }
+
     /// True when some members decode at the same time.
     pub fn is_parallel(&self) -> bool {
         self.groups.iter().any(|group| group.len() > 1)

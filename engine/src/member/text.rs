@@ -1,6 +1,7 @@
 //! One text in all members.
 
 use super::reader::{Draw, Primed, Reader, Wanted};
+use super::remote::{Heard, Link};
 use super::{MemberError, MemberRow, Unit};
 use crate::settings::{Heads, Prompt};
 use std::sync::Arc;
@@ -16,12 +17,26 @@ pub struct Text {
     is_without_help: bool,
     /// So long it was when everything was there that was wanted of it.
     pub(super) stood: usize,
+    /// Members on other machines, and what was told of each.
+    links: Vec<(Arc<Link>, Heard)>,
 }
 
 impl Text {
     /// With these readers, of which the first `members` are the members'.
     pub(super) fn new(readers: Vec<Box<dyn Reader>>, members: usize) -> Self {
-        Self { readers: readers.into_iter().map(Some).collect(), members, is_without_help: false, stood: 0 }
+        let readers = readers.into_iter().map(Some).collect();
+        Self { readers, members, is_without_help: false, stood: 0, links: Vec::new() }
+    }
+
+    /// Some of its members are computed by these servers.
+    pub(super) fn with_links(mut self, links: impl Iterator<Item = Arc<Link>>) -> Self {
+        self.links = links.map(|link| (link, Heard::default())).collect();
+        self
+    }
+
+    /// Sentences for whoever reads the text: of a member that went away, or is back. Each is told once a text.
+    pub fn take_notices(&mut self) -> Vec<String> {
+        self.links.iter_mut().flat_map(|(link, heard)| link.news(heard)).collect()
     }
 
     /// The members'.
@@ -139,8 +154,9 @@ impl Text {
         self.readers_mut().for_each(|reader| reader.adopt(units, text));
     }
 
-    /// Nothing is decoded for it while this is true.
+    /// Nothing is decoded for it while this is true. A reply begins with it, which is told of members that are away.
     pub fn heed(&mut self, interrupted: &Arc<AtomicBool>) {
+        self.links.iter_mut().for_each(|(link, heard)| *heard = link.heard());
         self.readers_mut().for_each(|reader| reader.heed(Arc::clone(interrupted)));
     }
 

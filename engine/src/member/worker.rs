@@ -91,6 +91,10 @@ fn step(model: &mut dyn Model, jobs: &mut [Job], only: Option<usize>) -> Option<
         match outcome {
             Ok(()) => {}
             Err(DecodeError::Together) => lone.push(index),
+            Err(DecodeError::Away) => {
+                job.reader.abstain();
+                job.outcome = Outcome::Ready;
+            }
             Err(error) => job.outcome = Outcome::Failed(not_decoded(job.reader.name(), error)),
         }
     }
@@ -122,6 +126,7 @@ fn not_decoded(member: &str, error: DecodeError) -> MemberError {
             failed(member, "its file became shorter while it was in use; start again when the file is whole".into())
         }
         DecodeError::Together => failed(member, "a batch failed".into()),
+        DecodeError::Away => failed(member, "its server is away".into()),
     }
 }
 

@@ -89,7 +89,7 @@ impl Session {
     }
 
     pub(super) fn tell_notices(&mut self, out: Observer) {
-        for text in self.chain.take_notices() {
+        for text in self.chain.take_notices().into_iter().chain(self.text.take_notices()) {
             out(&Event::Notice { text: text.into() });
         }
     }

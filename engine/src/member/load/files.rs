@@ -28,7 +28,10 @@ impl Files {
             let known = files.sources.iter().position(|known| is_same(known, source));
             files.places.push(known.unwrap_or(files.sources.len()));
             if known.is_none() {
-                let summary = inspect::inspect(&source.path).map_err(|error| Error::Input(error.to_string()))?;
+                let summary = match &source.remote {
+                    Some(_) => GgufSummary::default(),
+                    None => inspect::inspect(&source.path).map_err(|error| Error::Input(error.to_string()))?,
+                };
                 files.summaries.push(summary);
                 files.sources.push(source.clone());
             }
@@ -45,15 +48,18 @@ impl Files {
 fn is_same(known: &ModelSource, source: &ModelSource) -> bool {
     let is_same_path =
         || known.path == source.path || same_file::is_same_file(&known.path, &source.path).unwrap_or(false);
-    known.gpu_layers == source.gpu_layers && is_same_path()
+    match (&known.remote, &source.remote) {
+        (None, None) => known.gpu_layers == source.gpu_layers && is_same_path(),
+        (known, source) => known == source,
+    }
 }
 
-/// Reads the weights of all files side by side.
+/// Reads the weights of all files side by side; nothing of a member that a server computes.
 pub(super) fn read_models(
     backend: &'static LlamaBackend,
     files: &Files,
     progress: &(dyn Fn(usize, f32) + Sync),
-) -> Result<Vec<Arc<LlamaModel>>, Error> {
+) -> Result<Vec<Option<Arc<LlamaModel>>>, Error> {
     let (sender, receiver) = mpsc::channel();
     std::thread::scope(|scope| {
         let loading: Vec<_> = files
@@ -63,12 +69,13 @@ pub(super) fn read_models(
             .enumerate()
             .map(|(index, (source, file))| {
                 let sender = sender.clone();
-                scope.spawn(move || {
+                let read = move || {
                     let mut progress = |part| sender.send((index, part)).is_ok();
                     read_model(&source.path, || {
                         weights::load(backend, &source.path, &file.architecture, source.gpu_layers, &mut progress)
                     })
-                })
+                };
+                source.remote.is_none().then(|| scope.spawn(read))
             })
             .collect();
         drop(sender);
@@ -78,7 +85,10 @@ pub(super) fn read_models(
         }
         let panicked = |source: &ModelSource| not_loaded(&source.path, None, "its thread panicked");
         let models = files.sources.iter().zip(loading);
-        models.map(|(source, handle)| handle.join().unwrap_or_else(|_| Err(panicked(source))).map(Arc::new)).collect()
+        let read = |source, handle: std::thread::ScopedJoinHandle<'_, Result<LlamaModel, Error>>| {
+            handle.join().unwrap_or_else(|_| Err(panicked(source))).map(Arc::new)
+        };
+        models.map(|(source, handle)| handle.map(|handle| read(source, handle)).transpose()).collect()
     })
 }
 

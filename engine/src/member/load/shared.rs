@@ -31,8 +31,13 @@ pub fn shared_vocabulary(files: &[PathBuf]) -> Result<SharedVocabulary, Error> {
 
 /// The vocabulary in a file, of which nothing else is read.
 pub fn read_vocabulary(file: &Path) -> Result<Vocabulary, Error> {
+    read_vocabulary_model(file).map(|model| Vocabulary::of(&model))
+}
+
+/// A file as a model that has tokens and computes nothing.
+pub(super) fn read_vocabulary_model(file: &Path) -> Result<LlamaModel, Error> {
     inspect::inspect_vocabulary(file).map_err(|error| Error::Input(error.to_string()))?;
     let parameters = LlamaModelParams::default().with_vocab_only(true);
     let backend = backend()?;
-    read_model(file, || LlamaModel::load_from_file(backend, file, &parameters)).map(|model| Vocabulary::of(&model))
+    read_model(file, || LlamaModel::load_from_file(backend, file, &parameters))
 }

@@ -25,7 +25,7 @@ const TOKENS: usize = 36;
 /// sequences in one batch. What fails in an orderly way later than the loading is nobody's concern here.
 pub fn try_model(source: &ModelSource, context: u32, threads: Option<usize>, others: bool) -> Result<(), Error> {
     let files = Files::of(std::slice::from_ref(source))?;
-    let model = read_models(backend()?, &files, &|_, _| {})?.remove(0);
+    let Some(model) = read_models(backend()?, &files, &|_, _| {})?.remove(0) else { return Ok(()) };
     let trained = model.n_ctx_train();
     let context = if trained > 0 { context.min(trained) } else { context };
     let threads = threads.unwrap_or_else(default_threads).max(1);

@@ -4,6 +4,7 @@ pub(crate) mod context;
 pub(crate) mod llama;
 
 use super::Token;
+use super::remote::Link;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -47,6 +48,8 @@ pub enum DecodeError {
     Interrupted,
     /// The model's file has lost weights; its rows are nonsense.
     Lost,
+    /// It is on another machine and away: its readers abstain, and the text goes on.
+    Away,
     /// The batch failed and had other texts in it: who is to blame shows when each is decoded by itself.
     Together,
 }
@@ -143,6 +146,12 @@ pub trait Model: Send {
     /// What its batches since the last call should have cost by their sizes, one token being 1; `None` where one was too large
     /// to say.
     fn take_spent(&mut self) -> Option<f32> {
+        None
+    }
+
+    /// The server that computes, of a model on another machine: nobody here waits for it longer than for the others, and it needs
+    /// none of this machine's threads.
+    fn link(&self) -> Option<&Arc<Link>> {
         None
     }
 

@@ -57,6 +57,8 @@ pub(crate) struct Bytewise {
     /// Only its own tokens are decoded, until the next prompt.
     own_tokens: bool,
     rows: KeptRows,
+    /// What it says while its model is away, as it has no row then.
+    silence: Option<Box<MemberRow>>,
     masses: Box<[f64; heads::UNITS]>,
     likely: Likely,
 }
@@ -89,6 +91,7 @@ impl Bytewise {
             tails: Vec::new(),
             own_tokens: false,
             rows: KeptRows::new(heads::UNITS, KEPT),
+            silence: None,
             masses: Box::new([0.0; heads::UNITS]),
             likely: Likely::default(),
         }
@@ -196,6 +199,7 @@ impl Reader for Bytewise {
     }
 
     fn need(&mut self) -> Result<Option<Need<'_>>, MemberError> {
+        self.silence = None;
         if self.own_tokens {
             return self.inner.need();
         }
@@ -253,8 +257,18 @@ impl Reader for Bytewise {
         self.take_rows();
     }
 
+    /// What it has not read is read when its model is back.
+    fn abstain(&mut self) {
+        let evidence = self.standings.last().map_or(0.0, |standing| standing.evidence);
+        self.silence = Some(Box::new(MemberRow { evidence, ..MemberRow::abstaining(heads::UNITS) }));
+    }
+
+    fn is_away(&self) -> bool {
+        self.silence.is_some()
+    }
+
     fn row(&self, len: usize) -> Option<&MemberRow> {
-        self.rows.get(len)
+        self.rows.get(len).or_else(|| self.silence.as_deref().filter(|_| len <= self.text.len()))
     }
 
     /// A token has one byte at least.

@@ -29,6 +29,8 @@ pub(crate) struct Follower {
     leader: Arc<MemberRow>,
     row: MemberRow,
     work: Work,
+    /// Its model was away when it was consulted last.
+    is_away: bool,
 }
 
 /// What it is at.
@@ -55,7 +57,7 @@ impl Follower {
     pub fn new(inner: Plain, units: Arc<Vocabulary>) -> Self {
         let row = MemberRow::abstaining(units.len());
         let (text, ends, better, leader) = Default::default();
-        Self { inner, units, text, ends, better, leader, row, work: Work::Nothing }
+        Self { inner, units, text, ends, better, leader, row, work: Work::Nothing, is_away: false }
     }
 
     /// Takes over what the leader has written since it was asked last. False where it cannot read it.
@@ -266,6 +268,17 @@ impl Reader for Follower {
         self.inner.progress(read);
     }
 
+    /// What it reads is asked for again when it is consulted.
+    fn abstain(&mut self) {
+        self.row.abstains = true;
+        self.work = Work::Nothing;
+        self.is_away = true;
+    }
+
+    fn is_away(&self) -> bool {
+        self.is_away
+    }
+
     fn row(&self, len: usize) -> Option<&MemberRow> {
         (len == self.len()).then_some(&self.row)
     }
@@ -287,6 +300,7 @@ impl Reader for Follower {
     }
 
     fn consult(&mut self, leader: &Arc<MemberRow>, candidates: &[Unit]) {
+        self.is_away = false;
         if matches!(self.catch_up(), Ok(true)) {
             self.leader = Arc::clone(leader);
             self.work = Work::Asked(candidates.to_vec());

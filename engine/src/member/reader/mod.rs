@@ -120,6 +120,14 @@ pub trait Reader: Send {
     /// The model has read so many of the tokens by now.
     fn progress(&mut self, read: usize);
 
+    /// The model is away: where rows are wanted and not there the member has no say. What is needed later is asked for again.
+    fn abstain(&mut self);
+
+    /// Whether it has no say behind what stands because its model is away.
+    fn is_away(&self) -> bool {
+        false
+    }
+
     /// The row after `len` units, while it is kept.
     fn row(&self, len: usize) -> Option<&MemberRow>;
 

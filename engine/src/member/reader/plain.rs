@@ -35,8 +35,15 @@ pub struct Plain {
     read: usize,
     /// What each token counts as evidence; NaN where the model was not asked.
     evidence: Vec<f32>,
-    /// The next token of the prompt of which the model is asked what it counts; none are left at the prompt's end.
+    /// The next token of the prompt of which the model is asked what it counts; none are left at the prompt's end, or at
+    /// [`Self::asked_to`].
     asked: usize,
+    /// Where that ends: behind the prompt after the model was away, which was not asked then.
+    asked_to: usize,
+    /// The model was away when it was asked last.
+    is_away: bool,
+    /// Of the newest row that it had.
+    last_evidence: f32,
     rows: KeptRows,
     /// Rows are wanted after so many tokens and more.
     wanted: usize,
@@ -81,6 +88,9 @@ impl Plain {
             read: 0,
             evidence: Vec::new(),
             asked: 0,
+            asked_to: 0,
+            is_away: false,
+            last_evidence: 0.0,
             wanted: 0,
             illness: Illness::Healthy,
         }
@@ -186,7 +196,7 @@ impl Plain {
 
     /// What `token` counts after the first `len` tokens, by the kept row; NaN when none is kept there.
     fn kept_evidence(&self, len: usize, token: Token) -> f32 {
-        let Some(row) = self.rows.get(len) else { return f32::NAN };
+        let Some(row) = self.rows.get(len).filter(|row| !row.abstains) else { return f32::NAN };
         self.counted(token, || row.probabilities.get(token as usize).map_or(f32::NEG_INFINITY, |p| p.ln()))
     }
 
@@ -212,6 +222,20 @@ impl Plain {
         self.read = self.read.min(len);
         self.wanted = len;
         self.illness = Illness::Healthy;
+        // A model that was away may be back.
+        if self.rows.get(len).is_some_and(|row| row.abstains) {
+            self.rows.drop_after(len.saturating_sub(1));
+        }
+        self.asked_to = self.asked_to.min(len).max(self.prompt.min(len));
+        self.asked = self.asked.min(self.asked_to);
+    }
+
+    /// The first of the newest tokens of which the model was not asked because it was away; the text's length where there is
+    /// none.
+    fn first_missed(&self) -> usize {
+        let len = self.tokens.len();
+        let first = len.saturating_sub(EVIDENCE_TOKENS).max(1);
+        (first..len).find(|&token| self.evidence[token].is_nan()).unwrap_or(len)
     }
 
     /// Keeps the row after the first `at` tokens, if it is wanted.
@@ -267,6 +291,8 @@ impl Reader for Plain {
         self.prompt = len;
         self.wanted = len;
         self.asked = self.first_unknown();
+        self.asked_to = len;
+        self.is_away = false;
         let again = if self.asked < len || self.rows.get(len).is_none() { self.asked - 1 } else { len };
         let left_out = self.tokenizer.take_left_out();
         Ok(Primed { tokens: len, decoded: len - self.read.min(again), stop, left_out })
@@ -317,7 +343,12 @@ impl Reader for Plain {
             Illness::Healthy | Illness::Treated { .. } => {}
         }
         let missing = (self.wanted..=len).find(|&len| self.rows.get(len).is_none()).unwrap_or(len + 1);
-        let rows = if self.asked < self.prompt { missing.min(self.asked) } else { missing };
+        if self.is_away && missing <= len {
+            // Perhaps it is back, and says what it makes of what was written since.
+            self.asked = self.first_missed();
+            self.asked_to = len;
+        }
+        let rows = if self.asked < self.asked_to { missing.min(self.asked) } else { missing };
         if rows <= len {
             return Ok(Some(Need { rows, ..self.whole() }));
         }
@@ -328,12 +359,13 @@ impl Reader for Plain {
         self.illness = Illness::Healthy;
         for at in self.wanted..=len {
             let evidence = self.evidence(at);
-            if let Some(row) = self.rows.get_mut(at) {
+            if let Some(row) = self.rows.get_mut(at).filter(|row| !row.abstains) {
                 row.evidence = evidence;
+                self.last_evidence = evidence;
             }
         }
         // A regenerate decodes nothing.
-        if self.wanted <= self.prompt {
+        if self.wanted <= self.prompt && self.rows.get(self.prompt).is_some_and(|row| !row.abstains) {
             self.rows.pin(self.prompt);
         }
         Ok(None)
@@ -341,7 +373,10 @@ impl Reader for Plain {
 
     fn is_read(&self) -> bool {
         let has_rows = || (self.wanted..=self.tokens.len()).all(|len| self.rows.get(len).is_some());
-        self.illness == Illness::Healthy && self.wanted <= self.tokens.len() && self.asked >= self.prompt && has_rows()
+        self.illness == Illness::Healthy
+            && self.wanted <= self.tokens.len()
+            && self.asked >= self.asked_to
+            && has_rows()
     }
 
     fn absorb(&mut self, place: Place, logits: &[f32]) {
@@ -349,13 +384,14 @@ impl Reader for Plain {
         if at == self.asked {
             self.asked += 1;
         }
+        self.is_away = false;
         self.take_row(at, logits);
         if let Some(&token) = self.tokens.get(at)
             && self.evidence[at].is_nan()
         {
             // A later token of the batch may have spoiled the row; then it stays unknown. In a reply it counts as when it
             // comes after its row, so that reading ahead changes nothing.
-            self.evidence[at] = match at < self.prompt {
+            self.evidence[at] = match at < self.asked_to {
                 true => self.counted(token, || log_probability(logits, token)),
                 false => self.kept_evidence(at, token),
             };
@@ -367,6 +403,25 @@ impl Reader for Plain {
         if let Illness::Treated { begun } = &mut self.illness {
             *begun = true;
         }
+    }
+
+    fn abstain(&mut self) {
+        let (len, units) = (self.tokens.len(), self.vocabulary.len());
+        for at in self.wanted..=len {
+            if self.rows.get(at).is_none() {
+                let _ = self.rows.keep(at, |row| {
+                    // What it thought of the text when it was there last is what counts.
+                    *row = MemberRow { evidence: self.last_evidence, ..MemberRow::abstaining(units) };
+                    Ok::<(), InvalidRow>(())
+                });
+            }
+        }
+        (self.asked, self.asked_to) = (len, len);
+        self.is_away = true;
+    }
+
+    fn is_away(&self) -> bool {
+        self.is_away && self.rows.get(self.tokens.len()).is_some_and(|row| row.abstains)
     }
 
     fn row(&self, len: usize) -> Option<&MemberRow> {
