@@ -49,7 +49,7 @@ fn deltas_add_up_although_text_is_taken_back() {
     let body = with(chat(TEXT), &json!({"stream": true, "stream_options": {"include_usage": true}}));
     let events = server.post("/v1/chat/completions", &body).events();
     assert_eq!(joined(&events), TEXT);
-    assert_eq!(events[0]["choices"][0]["delta"], json!({"role": "assistant", "content": "", "refusal": null}));
+    assert_eq!(events[0]["choices"][0]["delta"], json!({"role": "assistant", "content": null, "refusal": null}));
     assert!(events.iter().all(|event| event["object"] == "chat.completion.chunk" && event["id"] == events[0]["id"]));
     let (usage, finish) = (&events[events.len() - 1], &events[events.len() - 2]);
     assert_eq!((&finish["choices"][0]["finish_reason"], &finish["choices"][0]["delta"]), (&json!("stop"), &json!({})));
@@ -321,6 +321,11 @@ fn calls_are_taken_out_of_the_text() {
     }
     assert_eq!(functions, expected);
     assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
+    let mut alone = body.clone();
+    alone["messages"] = json!([{"role": "user", "content": format!("say|{}", call("add", "{}"))}]);
+    assert_eq!(server.post("/v1/chat/completions", &alone).ok()["choices"][0]["message"]["content"], Value::Null);
+    let events = server.post("/v1/chat/completions", &with(alone, &json!({"stream": true}))).events();
+    assert!(events.iter().all(|event| event["choices"][0]["delta"]["content"].is_null()), "{events:?}");
     let both = with(body, &json!({"stream": true, "retractions": true}));
     assert_eq!(server.post("/v1/chat/completions", &both).refused(400).0, "retractions");
 }
