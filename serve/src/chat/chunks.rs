@@ -101,7 +101,8 @@ fn spoken(delta: &neutral::Delta) -> Value {
 
 impl Encode for Chunks {
     fn begin(&mut self) -> Vec<Frame> {
-        let role = json!({"role": "assistant", "content": "", "refusal": null});
+        // Not an empty text: a reply with calls alone has no content, added up as well as at once.
+        let role = json!({"role": "assistant", "content": null, "refusal": null});
         (0..self.request.common.replies as usize).map(|index| Frame::data(&self.choice(index, &role, &[]))).collect()
     }
 

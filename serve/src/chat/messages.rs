@@ -34,7 +34,8 @@ fn message(index: usize, item: Value, messages: &mut Vec<Message>) -> Result<(),
         Some(Value::String(text)) => Some(text),
         Some(Value::Array(parts)) => {
             let part = |(number, part)| text_of(&at(&format!(".content[{number}]")), &part);
-            Some(parts.into_iter().enumerate().map(part).collect::<Result<_, _>>()?)
+            // Clients send a document and a question as parts: put together with nothing between them, words would run together.
+            Some(parts.into_iter().enumerate().map(part).collect::<Result<Vec<_>, _>>()?.join("\n"))
         }
         Some(other) => return Err(wrong(&at(".content"), "a string or an array of parts", &other)),
     };

@@ -49,7 +49,7 @@ fn deltas_add_up_although_text_is_taken_back() {
     let body = with(chat(TEXT), &json!({"stream": true, "stream_options": {"include_usage": true}}));
     let events = server.post("/v1/chat/completions", &body).events();
     assert_eq!(joined(&events), TEXT);
-    assert_eq!(events[0]["choices"][0]["delta"], json!({"role": "assistant", "content": "", "refusal": null}));
+    assert_eq!(events[0]["choices"][0]["delta"], json!({"role": "assistant", "content": null, "refusal": null}));
     assert!(events.iter().all(|event| event["object"] == "chat.completion.chunk" && event["id"] == events[0]["id"]));
     let (usage, finish) = (&events[events.len() - 1], &events[events.len() - 2]);
     assert_eq!((&finish["choices"][0]["finish_reason"], &finish["choices"][0]["delta"]), (&json!("stop"), &json!({})));
@@ -267,7 +267,7 @@ fn what_changes_nothing_is_accepted() {
         "messages": [{"role": "developer", "content": "Be kind."}, {"role": "user", "content": [{"type": "text", "text": "a"}, {"type": "text", "text": "b"}]}],
     });
     let reply = server.post("/v1/chat/completions", &with(chat(""), &more)).ok();
-    assert_eq!(reply["choices"][0]["message"]["content"], "ab");
+    assert_eq!(reply["choices"][0]["message"]["content"], "a\nb");
     for model in [json!(null), json!("")] {
         server.post("/chat/completions", &with(chat("hello"), &json!({"model": model}))).ok();
     }
@@ -321,8 +321,31 @@ fn calls_are_taken_out_of_the_text() {
     }
     assert_eq!(functions, expected);
     assert_eq!(events.last().unwrap()["choices"][0]["finish_reason"], "tool_calls");
+    let mut alone = body.clone();
+    alone["messages"] = json!([{"role": "user", "content": format!("say|{}", call("add", "{}"))}]);
+    assert_eq!(server.post("/v1/chat/completions", &alone).ok()["choices"][0]["message"]["content"], Value::Null);
+    let events = server.post("/v1/chat/completions", &with(alone, &json!({"stream": true}))).events();
+    assert!(events.iter().all(|event| event["choices"][0]["delta"]["content"].is_null()), "{events:?}");
     let both = with(body, &json!({"stream": true, "retractions": true}));
     assert_eq!(server.post("/v1/chat/completions", &both).refused(400).0, "retractions");
+}
+
+#[test]
+fn parts_of_a_message_have_a_line_break_between_them_in_every_interface() {
+    let server = Server::plain();
+    let parts = |kind: &str| {
+        let part = |text: &str| json!({"type": kind, "text": text});
+        json!([{"role": "user", "content": [part("What is"), part("the best book?")]}])
+    };
+    for (path, body) in [
+        ("/v1/chat/completions", json!({"messages": parts("text")})),
+        ("/v1/messages", json!({"model": "tale+fable", "max_tokens": 50, "messages": parts("text")})),
+        ("/v1/responses", json!({"input": parts("input_text")})),
+    ] {
+        server.post(path, &body).ok();
+        let said = server.double.seen.begun.lock().unwrap().pop().unwrap().0;
+        assert_eq!(said, "What is\nthe best book?", "{path}");
+    }
 }
 
 #[test]
