@@ -47,6 +47,7 @@ struct Running {
     standing: u32,
     retracted: u32,
     last_notice: String,
+    stopped_by: Option<String>,
 }
 
 impl Writer {
@@ -117,6 +118,7 @@ impl Writer {
                 standing: 0,
                 retracted: 0,
                 last_notice: String::new(),
+                stopped_by: None,
             }),
             // A line that has no room for its first word belongs to nobody.
             Err(refusal) => drop(job.line.tell(Told::Refused(refusal))),
@@ -183,7 +185,10 @@ impl Running {
             {
                 self.is_over = true;
                 match end {
-                    Ok(reply) => log(&self.request, &reply, engine),
+                    Ok(reply) => {
+                        log(&self.request, &reply, engine);
+                        self.stopped_by = reply.stopped_by;
+                    }
                     Err(error) => self.unsent.push_back(Told::Refused(refusal(engine, &self.request, error))),
                 }
             }
@@ -241,7 +246,7 @@ impl Running {
         match reason {
             EndReason::End => Finish::End,
             EndReason::Length | EndReason::Context => Finish::Length,
-            EndReason::StopString => Finish::Stop(None),
+            EndReason::StopString => Finish::Stop(self.stopped_by.clone()),
             EndReason::Interrupted => Finish::Cut,
             EndReason::Failed => Finish::Failed(self.last_notice.clone()),
             EndReason::Policy(why) => Finish::Policy(why),
