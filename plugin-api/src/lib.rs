@@ -37,6 +37,7 @@
 //!     const NAME: &'static str = "careful";
 //!     const DESCRIPTION: &'static str = "Takes very unlikely tokens back.";
 //!     const ROLE: Role = Role::Policy;
+//!     const MAX_RETRACT: Option<u32> = Some(1);
 //!     type Settings = NoSettings;
 //!
 //!     fn create(_: NoSettings) -> Result<Self, String> { Ok(Careful) }

@@ -58,7 +58,8 @@ fn plan(absent: &[Need], machine: &Machine) -> Result<Vec<Vec<String>>, String> 
         |need: &[Need], reason: &str| Err(format!("Install {}, then run this command again: {reason}.", names(need)));
     let (components, programs): (Vec<Need>, Vec<Need>) =
         absent.iter().partition(|need| matches!(need, Need::Rustfmt | Need::Clippy));
-    let from_apple = |need: &Need| machine.macos && !matches!(need, Need::Cmake | Need::Tmux);
+    let from_apple =
+        |need: &Need| machine.macos && !matches!(need, Need::Cmake | Need::Tmux | Need::Node | Need::Browser);
     let (apple, packages): (Vec<Need>, Vec<Need>) = programs.iter().partition(|need| from_apple(need));
 
     let mut lines = Vec::new();
@@ -147,6 +148,9 @@ impl Manager {
             // Without the second one it makes no folder of its own for the packages of tests.
             (Need::Python, Manager::AptGet) => &["python3", "python3-venv"],
             (Need::Python, _) => &["python3"],
+            (Need::Node, Manager::Brew) => &["node"],
+            (Need::Node, _) => &["nodejs", "npm"],
+            (Need::Browser, _) => &["chromium"],
             (Need::Compiler, Manager::Dnf | Manager::Zypper) => &["gcc-c++"],
             (Need::Compiler, Manager::Pacman) => &["gcc"],
             (Need::Compiler, _) => &["g++"],
@@ -202,7 +206,8 @@ mod tests {
     fn every_manager_has_a_package_for_every_program() {
         use Manager::*;
         for manager in [AptGet, Dnf, Pacman, Zypper, Apk, Brew] {
-            for need in [Need::Cmake, Need::Make, Need::Compiler, Need::Libclang, Need::Tmux, Need::Python] {
+            let programs = [Need::Cmake, Need::Make, Need::Compiler, Need::Libclang, Need::Tmux];
+            for need in programs.into_iter().chain([Need::Python, Need::Node, Need::Browser]) {
                 assert!(!manager.packages(need).is_empty(), "{manager:?} {need:?}");
             }
         }

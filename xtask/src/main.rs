@@ -17,7 +17,7 @@ Usage: cargo xtask COMMAND
   demo   install what is missing, build, and let two small models write a story together
   test   install what is missing, then check formatting, lints, tests and documentation
   setup  install what is missing: cmake, make, a C++ compiler, libclang; for the tests tmux, bubblewrap, python3,
-         rustfmt and clippy
+         node, chromium, rustfmt and clippy
 
   completions   write completions for bash, fish and zsh into target/completions
   man           write man pages into target/man
@@ -27,7 +27,8 @@ Usage: cargo xtask COMMAND
 const TO_BUILD: [Need; 4] = [Need::Cmake, Need::Make, Need::Compiler, Need::Libclang];
 
 /// What the tests need beyond it.
-const TO_TEST: [Need; 5] = [Need::Tmux, Need::Bubblewrap, Need::Python, Need::Rustfmt, Need::Clippy];
+const TO_TEST: [Need; 7] =
+    [Need::Tmux, Need::Bubblewrap, Need::Python, Need::Node, Need::Browser, Need::Rustfmt, Need::Clippy];
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
@@ -87,6 +88,15 @@ fn test() {
     // The plugins as shared libraries, which tests load: `cargo test` makes programs of tests out of examples.
     step("shared libraries", cargo(&["build", "--release", "--workspace", "--examples"]));
     step("tests, those in the documentation too", cargo(&["test", "--release", "--workspace"]));
+    // What the server is for: clients and a browser that others have made. Their packages are kept below `target/`.
+    for (what, script) in
+        [("the page in a browser", "tests/page/run.sh"), ("the server's clients", "tests/clients/run.sh")]
+    {
+        let mut tests = Command::new("bash");
+        tests.arg(script).current_dir(root()).env("LLAMA_SELFMOD", release_folder().join("llama_selfmod"));
+        tests.env("CHROMIUM", probe::browser().unwrap_or("chromium"));
+        step(what, tests);
+    }
     let mut documentation = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
     documentation.env("RUSTDOCFLAGS", "-D warnings");
     step("documentation", documentation);

@@ -20,6 +20,10 @@ pub enum Need {
     Bubblewrap,
     /// These programs are in it.
     Python,
+    /// The page's tests and a client run in it.
+    Node,
+    /// The page is looked at in it.
+    Browser,
     Rustfmt,
     Clippy,
 }
@@ -35,6 +39,8 @@ impl Need {
             Need::Tmux => "tmux",
             Need::Bubblewrap => "bubblewrap",
             Need::Python => "python3",
+            Need::Node => "node with npm",
+            Need::Browser => "chromium",
             Need::Rustfmt => "rustfmt",
             Need::Clippy => "clippy",
         }
@@ -55,10 +61,24 @@ impl Need {
                 let makes_folders = runs("python3", &["-c", "import ensurepip, venv"]);
                 makes_folders && (!cfg!(target_os = "linux") || runs("/usr/bin/python3", &["--version"]))
             }
+            Need::Node => runs("node", &["--version"]) && runs("npm", &["--version"]),
+            Need::Browser => browser().is_some(),
             Need::Rustfmt => runs("cargo", &["fmt", "--version"]),
             Need::Clippy => runs("cargo", &["clippy", "--version"]),
         }
     }
+}
+
+/// A Chromium, by what it is called.
+pub fn browser() -> Option<&'static str> {
+    let names = [
+        "chromium",
+        "chromium-browser",
+        "google-chrome",
+        "/Applications/Google Chrome.app/Contents/MacOS/Google Chrome",
+        "/Applications/Chromium.app/Contents/MacOS/Chromium",
+    ];
+    names.into_iter().find(|name| runs(name, &["--version"]))
 }
 
 /// Those of `needs` that are not met.
