@@ -76,7 +76,11 @@ class Logged:
         self.server, self.count = server, count
 
     def __enter__(self):
-        self.before = len(self.server.records())
+        # A line is written a moment after its reply was answered.
+        self.before, lines = -1, len(self.server.records())
+        while self.before != lines:
+            time.sleep(0.2)
+            self.before, lines = lines, len(self.server.records())
         return self
 
     def __exit__(self, kind, *_):
