@@ -129,6 +129,12 @@ def tokens(serve):
 
 
 @pytest.fixture(scope="session")
+def tale(serve):
+    """One member with more words: descriptions of tools have room in its context. No policy runs."""
+    return serve("--model", ROOT / "engine" / "models" / "tale.gguf", "--policy", "none")
+
+
+@pytest.fixture(scope="session")
 def restless(serve):
     """The ensemble of `demo` with a policy that takes text back all the time."""
     return serve("--demo", "--policy", RESTLESS, "--max-retractions", "1000")

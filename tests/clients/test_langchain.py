@@ -74,9 +74,10 @@ def test_structured_output(server, method, request):
 
 
 def test_tools(chat):
-    chat = chat_of_tools = chat.model_copy(update={"max_tokens": 200}).bind_tools([get_weather], tool_choice="any")
+    chat = chat.model_copy(update={"max_tokens": 140})
+    chat = chat.bind_tools([get_weather], tool_choice="any", strict=True, parallel_tool_calls=False)
     question = HumanMessage("What is the weather in Rome?")
-    reply = chat_of_tools.invoke([question])
+    reply = chat.invoke([question])
     assert reply.tool_calls and not reply.invalid_tool_calls
     call = reply.tool_calls[0]
     assert call["name"] == "get_weather" and call["args"]["city"] in ("Rome", "Oslo")
