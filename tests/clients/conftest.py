@@ -73,13 +73,13 @@ class Logged:
     """`with server.logged() as log: …`; then `log.record` is what was logged meanwhile."""
 
     def __init__(self, server, count):
-        self.server, self.count = server, count
+        self.server, self.count, self.records = server, count, []
 
     def __enter__(self):
         # A line is written a moment after its reply was answered.
         self.before, lines = -1, len(self.server.records())
         while self.before != lines:
-            time.sleep(0.2)
+            time.sleep(0.1)
             self.before, lines = lines, len(self.server.records())
         return self
 
@@ -89,11 +89,8 @@ class Logged:
         end = time.monotonic() + PATIENCE
         while len(self.records) < self.count and time.monotonic() < end:
             time.sleep(0.02)
+            self.records = self.server.records()[self.before :]
         assert len(self.records) == self.count
-
-    @property
-    def records(self):
-        return self.server.records()[self.before :]
 
     @property
     def record(self):

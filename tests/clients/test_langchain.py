@@ -101,7 +101,8 @@ def test_over_responses(restless):
     assert log.record["retractions"] > 5
     assert chat.invoke("Tell me a story.").text
     assert isinstance(chat.with_structured_output(Animal, method="json_schema").invoke("Which?"), Animal)
-    assert chat.bind_tools([get_weather], tool_choice="any").invoke("The weather?").tool_calls
+    tools = chat.bind_tools([get_weather], tool_choice="any", strict=True, parallel_tool_calls=False)
+    assert tools.invoke("The weather?").tool_calls
 
 
 def test_completions(demo):

@@ -500,39 +500,40 @@ def test_a_tool_may_be_called_or_not(client):
 @pytest.mark.parametrize("server", ["demo", "restless"])
 @pytest.mark.parametrize("choice", ["required", "auto", NAMED])
 def test_a_streamed_call_is_the_same_call(choice, server, request):
-    server = request.getfixturevalue(server)
-    client = client_of(server)
-    model = client.models.list().data[0].id
+    client = client_of(request.getfixturevalue(server))
     options = {
-        "model": model,
         "messages": ASKED,
         "tools": TOOLS,
         "tool_choice": choice,
         "parallel_tool_calls": False,
-        "max_tokens": 200,
+        "max_tokens": 140,
         "seed": 5,
     }
-    whole = client.chat.completions.create(**options).choices[0]
-    # The helper takes strict tools alone.
-    strict = [{**tool, "function": {**tool["function"], "strict": True}} for tool in TOOLS]
-    with client.chat.completions.stream(**{**options, "tools": strict}) as stream:
-        streamed = stream.get_final_completion().choices[0]
-    assert streamed.finish_reason == whole.finish_reason
-    assert streamed.message.content == whole.message.content
+    whole = chat(client, **options).choices[0]
     calls = [(call.function.name, call.function.arguments) for call in whole.message.tool_calls or []]
-    assert [(call.function.name, call.function.arguments) for call in streamed.message.tool_calls or []] == calls
+    # The first part of a call has its name, and the arguments add up.
+    text, names, arguments, ids = "", [], "", []
+    for chunk in chat(client, **options, stream=True):
+        (part,) = chunk.choices
+        text += part.delta.content or ""
+        for call in part.delta.tool_calls or []:
+            assert call.index == 0
+            ids += [call.id] if call.id else []
+            names += [call.function.name] if call.function.name else []
+            arguments += call.function.arguments or ""
+    assert part.finish_reason == whole.finish_reason and text == (whole.message.content or "")
+    assert (names, arguments) == (([name for name, _ in calls], calls[0][1]) if calls else ([], ""))
+    assert len(ids) == len(calls)
 
-    # Without the helper: the first part of a call has its name, and the arguments add up.
-    names, arguments, ids = [], "", []
-    for chunk in client.chat.completions.create(**options, stream=True):
-        for part in chunk.choices[0].delta.tool_calls or []:
-            assert part.index == 0
-            if part.id:
-                ids.append(part.id)
-            if part.function.name:
-                names.append(part.function.name)
-            arguments += part.function.arguments or ""
-    assert list(zip(names, [arguments])) == calls and len(ids) == len(calls)
+
+def test_the_stream_helper_parses_a_call(client, model):
+    strict = [{**tool, "function": {**tool["function"], "strict": True}} for tool in TOOLS]
+    with client.chat.completions.stream(
+        model=model, messages=ASKED, tools=strict, tool_choice=NAMED, parallel_tool_calls=False, max_tokens=140, seed=5
+    ) as stream:
+        choice = stream.get_final_completion().choices[0]
+    (call,) = choice.message.tool_calls
+    assert call.function.parsed_arguments["city"] in CITY["enum"]
 
 
 def test_what_a_tool_said_is_read(client):
