@@ -1,0 +1,95 @@
+"""EleutherAI's `lm_eval` itself over `/v1/completions`: its figures are those of `llama_selfmod eval` and `score`.
+
+No server of GGUF files but this one tells log-probabilities of a given text, without which most of its tasks cannot be run.
+"""
+
+import json
+import math
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from conftest import BINARY, MODELS
+
+TASKS = Path(__file__).resolve().parent / "tasks"
+LM_EVAL = Path(sys.executable).with_name("lm_eval")
+
+# Whatever runs in the server does not touch a text that is given: so the ensemble is one with its default policy.
+SYSTEMS = {"one": ("--model", str(MODELS / "stories-260k.gguf")), "ensemble": ("--demo",)}
+
+
+class Run:
+    """`lm_eval` on both tasks."""
+
+    def __init__(self, server, folder):
+        self.folder = folder
+        arguments = f"base_url={server.base_url}/completions,model=any,tokenizer_backend=remote,max_length=512"
+        command = [LM_EVAL, "run", "--model", "local-completions", "--model_args", f"{arguments},num_concurrent=4"]
+        command += ["--tasks", "story_choices,story_perplexity", "--include_path", ".", "--log_samples"]
+        command += ["--output_path", folder / "out"]
+        environment = {**os.environ, "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+        self.process = subprocess.Popen(
+            command, cwd=TASKS, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+        )
+
+    def wait(self):
+        output, _ = self.process.communicate(timeout=180)
+        assert self.process.returncode == 0, output[-4000:]
+        (results,) = self.folder.glob("out/*/results_*.json")
+        self.results = json.loads(results.read_text())["results"]
+        return self
+
+    def samples(self, task):
+        (samples,) = self.folder.glob(f"out/*/samples_{task}_*.jsonl")
+        return [json.loads(line) for line in samples.read_text().splitlines()]
+
+
+@pytest.fixture(scope="module")
+def runs(serve, tmp_path_factory):
+    # Most of the time is spent on imports: so both at once.
+    alias = ("--alias", "any")
+    begun = {
+        name: Run(serve(*models, *alias), tmp_path_factory.mktemp("lm_eval")) for name, models in SYSTEMS.items()
+    }
+    return {name: run.wait() for name, run in begun.items()}
+
+
+def program(*args):
+    done = subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=120)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_choices_are_those_of_eval(runs, system, tmp_path):
+    output = tmp_path / "eval.jsonl"
+    program("eval", TASKS / "story_choices.toml", *SYSTEMS[system], "-o", output)
+    ours = {item["id"]: item for item in map(json.loads, output.read_text().splitlines()[1:])}
+    assert len(ours) == 20
+    for sample in runs[system].samples("story_choices"):
+        document, item = sample["doc"], ours[sample["doc"]["id"]]
+        found = [float(likelihood) for likelihood, _ in sample["filtered_resps"]]
+        assert document["choices"]["text"][found.index(max(found))] == item["answer"]
+        assert (sample["acc"] == 1) == item["right"] and (sample["acc_norm"] == 1) == item["right_normalised"]
+    right = sum(item["right"] for item in ours.values())
+    results = runs[system].results["story_choices"]
+    assert results["acc,none"] == pytest.approx(right / 20) and 12 <= right <= 19, "a task that tells models apart"
+    assert results["acc_norm,none"] == pytest.approx(sum(item["right_normalised"] for item in ours.values()) / 20)
+
+
+@pytest.mark.parametrize("system, documents", [("one", 20), ("ensemble", 6)])
+def test_what_a_text_costs_is_what_score_says(runs, system, documents, tmp_path):
+    samples = runs[system].samples("story_perplexity")
+    assert len(samples) == 20
+    text = tmp_path / "text.txt"
+    for sample in samples[:documents]:
+        text.write_text(sample["doc"]["text"])
+        found = json.loads(program("score", *SYSTEMS[system], text, "--json"))
+        nats = found["fused"] * found["bytes"] * math.log(2)
+        assert -float(sample["filtered_resps"][0]) == pytest.approx(nats, rel=1e-4)
+    results = runs[system].results["story_perplexity"]
+    nats = -sum(float(sample["filtered_resps"][0]) for sample in samples)
+    size = sum(len(sample["doc"]["text"].encode()) for sample in samples)
+    assert results["bits_per_byte,none"] == pytest.approx(nats / size / math.log(2))
