@@ -20,7 +20,7 @@ sys.path[:0] = [str(Path(__file__).resolve().parent), str(Path(__file__).resolve
 sys.modules["wget"] = types.ModuleType("wget")
 
 import scope
-from conftest import MODELS, Server
+from conftest import MODELS, ROOT, Server
 
 STORIES = "ggml-org/test-model-stories260K"
 running = {}
@@ -38,11 +38,17 @@ def template(process):
     return written
 
 
+def model():
+    """That of llama.cpp's tests, or one in whose context descriptions of tools have room."""
+    has_tools = any(name in os.environ["PYTEST_CURRENT_TEST"] for name in ("test_tool_call", "test_compat_anthropic"))
+    return ROOT / "engine" / "models" / "tale.gguf" if has_tools else MODELS / "stories-260k.gguf"
+
+
 def arguments(process):
     """What of llama-server's arguments has a counterpart."""
     lines = process.n_slots or 4
     # There, the context is that of all slots together.
-    yield from ("--model", MODELS / "stories-260k.gguf", "--ctx-size", max(16, (process.n_ctx or 2048) // lines))
+    yield from ("--model", model(), "--ctx-size", max(16, (process.n_ctx or 2048) // lines))
     yield from ("--parallel", lines, "--temperature", process.temperature, "--seed", process.seed, "--policy", "none")
     if process.model_alias:
         yield from ("--alias", process.model_alias)
@@ -134,6 +140,57 @@ def pytest_collection_modifyitems(items):
         reason = scope.reason(name_of(item))
         if reason and not os.environ.get("EVERYTHING"):
             item.add_marker(pytest.mark.skip(reason=reason))
+
+
+results = {}
+
+
+def pytest_runtest_logreport(report):
+    """Remembers how each test ended, for the table."""
+    file, _, test = report.nodeid.partition("::")
+    name = f"{Path(file).stem.removeprefix('test_')}::{test}"
+    if report.when == "call" or report.skipped or report.failed:
+        results[name] = "passed" if report.passed else "failed" if report.failed else "skipped"
+
+
+def pytest_sessionfinish():
+    if table := os.environ.get("TABLE"):
+        write_table(Path(table))
+
+
+def write_table(path):
+    def listed(names):
+        found = {}
+        for name in names:
+            found.setdefault(name.partition("[")[0], []).append(name)
+        return [f"`{name}`" + (f" ({len(all)})" if len(all) > 1 else "") for name, all in found.items()]
+
+    state = {one: [name for name, result in results.items() if result == one] for one in ("passed", "failed", "skipped")}
+    lines = [
+        "# llama.cpp's own server tests",
+        "",
+        "`tools/server/tests` of llama.cpp, as in the source distribution of llama-cpp-python 0.3.36, run against"
+        " `llama_selfmod serve`. Written by `llama_cpp/run.py --table`; tests that are marked as slow need downloaded models and"
+        " are left out. What is adapted, in `llama_cpp/plugin.py`: a model's name (llama-server does not look at it), the prefix of"
+        " `system_fingerprint`, and the words that llama.cpp's own random numbers draw, which stand for any text.",
+        "",
+        f"## {len(state['passed'])} pass",
+        "",
+        *[f"- {name}" for name in listed(state["passed"])],
+        "",
+    ]
+    if state["failed"]:
+        lines += [f"## {len(state['failed'])} fail", "", *[f"- {name}" for name in listed(state["failed"])], ""]
+    lines += ["## Out of scope", "", "| test | why |", "|---|---|"]
+    reasons = {}
+    for name in state["skipped"]:
+        why = scope.reason(name) or "skipped by llama.cpp itself"
+        reasons.setdefault(why, []).append(name)
+    for why, names in reasons.items():
+        lines.append(f"| {', '.join(listed(names))} | {why} |")
+    lines += ["", "| file | why |", "|---|---|"]
+    lines += [f"| `test_{name}.py` | {why} |" for name, why in scope.OTHER_FILES.items()]
+    path.write_text("\n".join(lines) + "\n")
 
 
 def pytest_unconfigure():
