@@ -30,7 +30,8 @@ class Server:
     def __init__(self, folder, args):
         self.log = folder / "log.jsonl"
         self.errors = ""
-        command = [BINARY, "serve", "--port", "0", "--memory-file", self.log, "--threads", "2", *args]
+        # One thread: small models gain nothing by two, which on a busy machine wait for each other at every layer.
+        command = [BINARY, "serve", "--port", "0", "--memory-file", self.log, "--threads", "1", *args]
         self.process = subprocess.Popen(
             [str(part) for part in command], stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
         )

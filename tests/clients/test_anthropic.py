@@ -112,7 +112,7 @@ def test_a_stream_adds_up(server, request):
     assert final.stop_reason in ("max_tokens", "end_turn") and final.usage.output_tokens > 20
     assert input_of(final) == input_of(create(client))
     if "restless" in log.record["settings"]["policies"]:
-        assert log.record["retractions"] > 5
+        assert log.record["retractions"] > 2
     raw = [event.type for event in client.messages.create(
         model=model, messages=STORY, max_tokens=8, stream=True
     )]

@@ -57,7 +57,7 @@ def runs(serve, tmp_path_factory):
 
 
 def program(*args):
-    done = subprocess.run([BINARY, *args], capture_output=True, text=True, timeout=120)
+    done = subprocess.run([BINARY, *args, "--threads", "1"], capture_output=True, text=True, timeout=120)
     assert done.returncode == 0, done.stderr
     return done.stdout
 
