@@ -11,9 +11,11 @@ import sys
 from pathlib import Path
 
 import pytest
+import requests
 from conftest import BINARY, MODELS
 
 TASKS = Path(__file__).resolve().parent / "tasks"
+NAMES = ["story_choices", "story_perplexity", "story_endings"]
 LM_EVAL = Path(sys.executable).with_name("lm_eval")
 
 # Whatever runs in the server does not touch a text that is given: so the ensemble is one with its default policy.
@@ -21,13 +23,13 @@ SYSTEMS = {"one": ("--model", str(MODELS / "stories-260k.gguf")), "ensemble": ("
 
 
 class Run:
-    """`lm_eval` on both tasks."""
+    """`lm_eval` on all tasks."""
 
     def __init__(self, server, folder):
-        self.folder = folder
+        self.folder, self.server = folder, server
         arguments = f"base_url={server.base_url}/completions,model=any,tokenizer_backend=remote,max_length=512"
         command = [LM_EVAL, "run", "--model", "local-completions", "--model_args", f"{arguments},num_concurrent=4"]
-        command += ["--tasks", "story_choices,story_perplexity", "--include_path", ".", "--log_samples"]
+        command += ["--tasks", ",".join(NAMES), "--include_path", ".", "--log_samples"]
         command += ["--output_path", folder / "out"]
         environment = {**os.environ, "HF_HOME": str(folder / "hf"), "HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
         self.process = subprocess.Popen(
@@ -93,3 +95,15 @@ def test_what_a_text_costs_is_what_score_says(runs, system, documents, tmp_path)
     nats = -sum(float(sample["filtered_resps"][0]) for sample in samples)
     size = sum(len(sample["doc"]["text"].encode()) for sample in samples)
     assert results["bits_per_byte,none"] == pytest.approx(nats / size / math.log(2))
+
+
+@pytest.mark.parametrize("system", SYSTEMS)
+def test_what_is_written_is_what_is_judged(runs, system):
+    run = runs[system]
+    samples = run.samples("story_endings")
+    assert len(samples) == 20
+    for sample in samples[:5]:
+        body = {"prompt": sample["doc"]["question"], "temperature": 0, "stop": [".", "\n"], "max_tokens": 24}
+        reply = requests.post(f"{run.server.base_url}/completions", json=body, timeout=60).json()
+        assert sample["resps"][0][0] == reply["choices"][0]["text"]
+    assert len({sample["resps"][0][0] for sample in samples}) > 10

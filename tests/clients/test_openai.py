@@ -3,11 +3,13 @@
 import asyncio
 import json
 import math
+import signal
 import time
 from typing import Annotated, Literal
 
 import openai
 import pytest
+from conftest import Server
 from openai import AsyncOpenAI, OpenAI
 from pydantic import BaseModel, Field
 
@@ -192,6 +194,22 @@ def test_a_client_that_goes_away_frees_its_line(narrow):
         except openai.RateLimitError:
             assert time.monotonic() < end
             time.sleep(0.05)
+
+
+def test_a_server_that_is_told_to_end_finishes_what_it_writes(tmp_path):
+    server = Server(tmp_path, ["--demo", "--policy", "none"])
+    client = client_of(server)
+    text = ""
+    with server.logged() as log:
+        with chat(client, stream=True, max_tokens=200) as stream:
+            for number, chunk in enumerate(stream):
+                text += chunk.choices[0].delta.content or ""
+                if number == 3:
+                    server.process.send_signal(signal.SIGTERM)
+    assert chunk.choices[0].finish_reason == "length" and text == log.record["response"]
+    server.stop()
+    with pytest.raises(openai.APIConnectionError):
+        chat(client)
 
 
 # Text that is taken back
