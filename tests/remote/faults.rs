@@ -2,11 +2,12 @@
 
 use super::between::Way;
 use super::{Between, Server, load, parameters, remote, reply};
+use crate::support::gguf::TensorType;
 use crate::support::program::Place;
-use crate::support::sessions::quantised;
+use crate::support::sessions::{quantised, requantised};
 use llama_selfmod::Engine;
 use llama_selfmod::events::{EndReason, Event};
-use llama_selfmod::settings::{DraftBy, Drafting, ModelSource, Prompt, RemoteSource, Settings};
+use llama_selfmod::settings::{Align, DraftBy, Drafting, ModelSource, Prompt, RemoteSource, Settings};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -129,6 +130,41 @@ fn a_server_that_is_killed_or_stands_still_is_waited_for_by_nobody() {
         Duration::from_millis(2500),
     );
     assert!(gone.contains("no answer within 0.5 s"), "{gone}");
+}
+
+/// With `align`, members of two vocabularies, the second of which is on a server that is away for ten tokens.
+fn two_vocabularies(align: Align) {
+    let folder = tempfile::tempdir().unwrap();
+    let (here, there) =
+        (quantised(folder.path()).remove(0), requantised(folder.path(), "970k-bytes", TensorType::Q8_0));
+    let server = Server::start(&there, 2);
+    let between = Between::before(&server.url(), Way::Honest);
+    let models = vec![ModelSource::new(&here), remote(&between.url(), &there)];
+    let mut engine = load(Settings { align, ..settings(models) });
+    let mut tokens = 0;
+    let (written, notices) = reply(&mut engine, "Once upon a time, there was a little girl", |event| {
+        if let Event::Token { .. } = event {
+            tokens += 1;
+            match tokens {
+                10 => between.set(Way::Refused),
+                30 => {
+                    between.set(Way::Honest);
+                    std::thread::sleep(Duration::from_millis(2500));
+                }
+                _ => {}
+            }
+        }
+    });
+    assert!(written.tokens > 40, "{align:?}: {written:?}");
+    let [gone, back] = &notices[..] else { panic!("{align:?}: {notices:#?}") };
+    assert!(gone.contains(" is away: ") && back.contains(" is back after "), "{align:?}: {notices:?}");
+    assert_eq!(engine.take_missed().unwrap().len(), 1, "{align:?}");
+}
+
+#[test]
+fn a_member_of_another_vocabulary_is_missed_and_comes_back() {
+    two_vocabularies(Align::Exact);
+    two_vocabularies(Align::Boundary);
 }
 
 #[test]

@@ -264,15 +264,28 @@ impl Link {
         Heard { times: locked(&self.state).times, is_away: false, is_another: false }
     }
 
-    /// Asks for rows after a text of which the server has to read `fresh` tokens.
-    pub(super) fn ask(&self, ask: &Ask, fresh: usize) -> Result<Answer, Fault> {
+    /// Asks for rows after a text of which the server has to read `fresh` tokens. Where a prompt is read it has to be the model that
+    /// was met: it may have been started anew since the reply before.
+    pub(super) fn ask(&self, ask: &Ask, fresh: usize, is_prompt: bool) -> Result<Answer, Fault> {
         let patience = self.patience(fresh, ask.rows());
         let (path, body) = self.protocol.request(ask);
         let body = body.to_string();
         let start = Instant::now();
         let again = || self.look(LOOK.min(patience)).and_then(|()| self.client.post(path, body.as_bytes(), patience));
-        let is_stale = locked(&self.trust).heard.elapsed() > STALE;
-        let answer = match if is_stale { again() } else { self.client.post(path, body.as_bytes(), patience) } {
+        let (is_stale, is_looked_at) = {
+            let trust = locked(&self.trust);
+            (trust.heard.elapsed() > STALE, trust.looked.elapsed() < FRESH)
+        };
+        let first = match is_prompt && !is_stale && !is_looked_at {
+            true => self.recognise(LOOK.min(patience)),
+            false => Ok(()),
+        };
+        let answer = match first {
+            Ok(()) if is_stale => again(),
+            Ok(()) => self.client.post(path, body.as_bytes(), patience),
+            Err(fault) => Err(fault),
+        };
+        let answer = match answer {
             // Servers close connections that were idle, and servers are started anew: that is no failure unless it is another.
             Err(Fault::Closed) => again(),
             answer => answer,
@@ -290,11 +303,7 @@ impl Link {
             }
         };
         self.check_memory(ask, fresh, &answer, patience)?;
-        if let Some(model) = answer.model.as_ref().filter(|model| **model != self.met.model) {
-            locked(&self.account).failed += 1;
-            let (before, now) = (in_short(&self.met.model), in_short(model));
-            return Err(Fault::AnotherModel(format!("it was `{before}`, it is `{now}`")));
-        }
+        self.check_name(&answer).inspect_err(|_| locked(&self.account).failed += 1)?;
         let mut account = locked(&self.account);
         account.requests += 1;
         account.bytes += bytes as u64;
@@ -390,6 +399,11 @@ impl Link {
         if let Some(difference) = self.met.difference(&met) {
             return Err(Fault::AnotherModel(difference));
         }
+        self.recognise(patience)
+    }
+
+    /// Whether its model is the one that was met, by its name and a row.
+    fn recognise(&self, patience: Duration) -> Result<(), Fault> {
         let row = self.canary_row(patience)?;
         let known = &self.canary.1;
         let of =
@@ -407,7 +421,19 @@ impl Link {
         let ask = Ask { slot: None, prompt: vec![self.canary.0], forced: Vec::new(), listed: CANARY };
         let (path, body) = self.protocol.request(&ask);
         let body = self.client.post(path, body.to_string().as_bytes(), patience)?;
-        Ok(self.protocol.answer(&ask, &body)?.rows.swap_remove(0))
+        let mut answer = self.protocol.answer(&ask, &body)?;
+        self.check_name(&answer)?;
+        Ok(answer.rows.swap_remove(0))
+    }
+
+    fn check_name(&self, answer: &Answer) -> Result<(), Fault> {
+        match answer.model.as_ref().filter(|model| **model != self.met.model) {
+            None => Ok(()),
+            Some(now) => {
+                let (before, now) = (in_short(&self.met.model), in_short(now));
+                Err(Fault::AnotherModel(format!("it was `{before}`, it is `{now}`")))
+            }
+        }
     }
 
     /// It was seen: it may be asked again.

@@ -272,9 +272,16 @@ impl Remote {
 type Brought = (usize, Result<Vec<Row>, Fault>);
 
 /// Asks a server on a thread of its own, so that whoever waits can be interrupted.
-fn send(link: Arc<Link>, ask: Ask, fresh: usize, tokens: usize, number: usize, to: Sender<Brought>) {
+fn send(
+    link: Arc<Link>,
+    ask: Ask,
+    (fresh, is_prompt): (usize, bool),
+    tokens: usize,
+    number: usize,
+    to: Sender<Brought>,
+) {
     let work = move || {
-        let rows = link.ask(&ask, fresh).and_then(|answer| {
+        let rows = link.ask(&ask, fresh, is_prompt).and_then(|answer| {
             let row = |listed: &Vec<_>| {
                 if listed.len() < ask.listed {
                     return Err(Fault::NoDistribution(format!("{} of {} tokens", listed.len(), ask.listed)));
@@ -317,7 +324,8 @@ impl Model for Remote {
         for (number, Asked { need, ask, .. }) in asked.iter().enumerate() {
             let known = self.read[needs[*need].sequence.id()].min(needs[*need].agreed);
             let fresh = ask.prompt.len().saturating_sub(known);
-            send(self.link.clone(), ask.clone(), fresh, self.tokens, number, sender.clone());
+            let is_prompt = needs[*need].rows <= needs[*need].prompt;
+            send(self.link.clone(), ask.clone(), (fresh, is_prompt), self.tokens, number, sender.clone());
             self.spent += batch_cost(ask.rows());
         }
         drop(sender);
