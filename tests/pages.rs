@@ -46,7 +46,7 @@ fn there_is_a_man_page_for_each_command_and_it_names_every_flag() {
     run(Command::new(example("pages")).args(["man", "."]).current_dir(place.path()));
     let mut pages = String::new();
     let first = ["", "-score", "-bench", "-vocab", "-replay", "-new", "-new-plugin", "-new-policy", "-check"];
-    let measuring = ["-eval", "-compare", "-team", "-team-search", "-team-pack", "-team-verify"];
+    let measuring = ["-serve", "-eval", "-compare", "-team", "-team-search", "-team-pack", "-team-verify"];
     for command in first.into_iter().chain(measuring) {
         pages.push_str(&place.read(&format!("llama_selfmod{command}.1")));
     }
