@@ -21,3 +21,4 @@ def test_node(restless):
         timeout=120,
     )
     assert done.returncode == 0, done.stdout[-8000:] + done.stderr[-2000:]
+    assert "# pass 8" in done.stdout

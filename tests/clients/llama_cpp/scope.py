@@ -51,7 +51,6 @@ OUT_OF_SCOPE = {
     "basic::test_server_props": "`/props`",
     "basic::test_server_slots": "`/slots`",
     "chat_completion::test_apply_chat_template": "`/apply-template`",
-    "chat_completion::test_chat_completion[[]None-Book-user_prompt*": "parts of a message are put together with nothing between them, not with a line break",
     "chat_completion::test_chat_completion_cached_tokens": "counts one token otherwise: the row behind a prompt that is known is known, too",
     "chat_completion::test_chat_completion_with_timings_per_token": "`timings`, llama-server's own field",
     "chat_completion::test_chat_completions_multiple_choices": "`id_slot`: no slot can be chosen",
