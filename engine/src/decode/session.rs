@@ -331,7 +331,7 @@ impl Session {
         let units = (0..).map_while(|ahead| self.given(ahead)).flatten().skip(known);
         // The row of the last one is for what comes next.
         let proposed: Vec<Unit> = units.copied().take(most.min(LEAST_ROWS - 2)).collect();
-        (!proposed.is_empty()).then(|| Plan { by: Drafter::Given, units: proposed.len(), proposed })
+        (!proposed.is_empty()).then_some(Plan { by: Drafter::Given, units: proposed.len(), proposed })
     }
 
     /// The members are to decode these units behind what stands.

@@ -9,6 +9,7 @@ mod writer;
 
 use crate::decode::Request;
 use crate::engine::Engine;
+use crate::error::Error;
 use crate::hooks::Origin;
 use crate::hooks::chain::HookInfo;
 use crate::registry;
@@ -52,8 +53,16 @@ impl Host {
         Ok((Self { engine, about, orders }, Decoding(thread)))
     }
 
-    fn script(&self, name: &str) -> Result<PathBuf, Refusal> {
-        let hooks = self.engine.hooks();
+    /// Does something between two steps, on the thread that decodes.
+    fn between_steps<R: Send + 'static>(&self, act: impl FnOnce(&Engine) -> R + Send + 'static) -> Result<R, Refusal> {
+        let (sender, receiver) = channel();
+        let act = move |engine: &Engine| drop(sender.send(act(engine)));
+        let _ = self.orders.send(Order::Do(Box::new(act)));
+        receiver.recv().map_err(|_| failure("the thread that decodes has ended; start the program again"))
+    }
+
+    fn script_file(&self, name: &str) -> Result<PathBuf, Refusal> {
+        let hooks = self.between_steps(Engine::hooks)?;
         let script = hooks.iter().rev().find_map(|hook| match &hook.origin {
             Origin::Script(path) if hook.name == name => Some(path.clone()),
             _ => None,
@@ -74,7 +83,7 @@ impl serve::Backend for Host {
     fn begin(&self, job: Job) {
         // Where nobody takes it the job is dropped, and its line tells that it is over.
         let begin =
-            |orders: &Sender<Order>, job, constraint| drop(orders.send(Order::Write(Box::new(job), constraint)));
+            |orders: &Sender<Order>, job, constraint| drop(orders.send(Order::Write(Box::new((job, constraint)))));
         let Some(constraint) = job.constraint.clone() else { return begin(&self.orders, job, None) };
         // A large grammar takes a while to compile, for which nobody else waits.
         let (engine, orders) = (self.engine.clone(), self.orders.clone());
@@ -104,29 +113,15 @@ impl serve::Backend for Host {
     }
 
     fn hooks(&self) -> Vec<Hook> {
-        self.engine.hooks().into_iter().map(hook).collect()
+        self.between_steps(Engine::hooks).unwrap_or_default().into_iter().map(hook).collect()
     }
 
     fn change(&self, change: Change) -> Result<Vec<String>, Refusal> {
-        let mut lines = Vec::new();
-        let mut apply = |chain: &mut crate::hooks::chain::Chain| {
-            match &change {
-                Change::Fusion(name) => registry::choose_fusion(chain, name),
-                Change::Policy(name, running) => registry::run_policy(chain, name, *running),
-                Change::Knob(name, knob, value) => {
-                    chain.set_knob(name, knob, *value).map_err(|error| crate::Error::Input(error.to_string()))
-                }
-            }?;
-            lines.extend(chain.take_notices());
-            Ok::<(), crate::Error>(())
-        };
-        self.engine.each_chain(&mut apply).map_err(|error| invalid(&error, None))?;
-        lines.dedup();
-        Ok(lines)
+        self.between_steps(move |engine| apply(engine, &change))?.map_err(|error| invalid(&error, None))
     }
 
     fn script(&self, name: &str) -> Result<String, Refusal> {
-        let path = Self::script(self, name)?;
+        let path = self.script_file(name)?;
         std::fs::read_to_string(&path)
             .map_err(|error| failure(&format!("`{}` cannot be read: {error}", path.display())))
     }
@@ -139,7 +134,7 @@ impl serve::Backend for Host {
     }
 
     fn save(&self, name: &str, text: &str) -> Result<Vec<String>, Refusal> {
-        let path = Self::script(self, name)?;
+        let path = self.script_file(name)?;
         let label = path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned();
         registry::check_script(&label, text, self.engine.settings()).map_err(|problem| Refusal {
             kind: RefusalKind::Invalid,
@@ -148,8 +143,26 @@ impl serve::Backend for Host {
         })?;
         crate::files::replace(&path, text.as_bytes())
             .map_err(|error| failure(&format!("`{}` cannot be written: {error}", path.display())))?;
-        Ok(self.engine.take_over_files())
+        self.between_steps(Engine::take_over_files)
     }
+}
+
+/// Changes what runs in all texts; lines for the person.
+fn apply(engine: &Engine, change: &Change) -> Result<Vec<String>, Error> {
+    let mut lines = Vec::new();
+    engine.each_chain(&mut |chain| {
+        match change {
+            Change::Fusion(name) => registry::choose_fusion(chain, name),
+            Change::Policy(name, running) => registry::run_policy(chain, name, *running),
+            Change::Knob(name, knob, value) => {
+                chain.set_knob(name, knob, *value).map_err(|error| Error::Input(error.to_string()))
+            }
+        }?;
+        lines.extend(chain.take_notices());
+        Ok(())
+    })?;
+    lines.dedup();
+    Ok(lines)
 }
 
 fn own(constraint: Constraint) -> constrain::Constraint {
@@ -184,10 +197,10 @@ fn hook(info: HookInfo) -> Hook {
     }
 }
 
-fn invalid(error: &crate::Error, param: Option<&'static str>) -> Refusal {
+fn invalid(error: &Error, param: Option<&'static str>) -> Refusal {
     let kind = match error {
-        crate::Error::Input(_) => RefusalKind::Invalid,
-        crate::Error::Failure(_) => RefusalKind::Failure,
+        Error::Input(_) => RefusalKind::Invalid,
+        Error::Failure(_) => RefusalKind::Failure,
     };
     Refusal { kind, message: error.to_string(), param }
 }

@@ -7,6 +7,7 @@ use crate::decode::Request;
 use crate::engine::Engine;
 use crate::events::{EndReason, Event};
 use crate::member::MemberError;
+use crate::panics::guarded;
 use crate::session::Session;
 use crate::trace::MOST_CANDIDATES;
 use constrain::State;
@@ -19,7 +20,10 @@ use std::time::Duration;
 
 /// What the server's threads ask for.
 pub(super) enum Order {
-    Write(Box<Job>, Option<State>),
+    /// A job, with its constraint.
+    Write(Box<(Job, Option<State>)>),
+    /// Something to be done between two steps.
+    Do(Box<dyn FnOnce(&Engine) + Send>),
 }
 
 /// How long it sleeps where every client is slow, and how often files of hooks are looked at where nobody writes.
@@ -97,7 +101,9 @@ impl Writer {
             };
             match order {
                 None => return false,
-                Some(Order::Write(job, constraint)) => self.begin(*job, constraint),
+                Some(Order::Write(order)) => self.begin(order.0, order.1),
+                // Who asked hears of a panic by hearing nothing.
+                Some(Order::Do(act)) => drop(guarded(|| act(&self.engine))),
             }
         }
     }
