@@ -14,13 +14,14 @@ export LLAMA_SELFMOD
 [ -x "$LLAMA_SELFMOD" ] || { echo "$LLAMA_SELFMOD is not there: cargo build --release, or set LLAMA_SELFMOD" >&2; exit 2; }
 mkdir -p "$folder"
 
-# install NAME LIST COMMAND…: runs the command if the list is another one than the last time.
+# install NAME LISTS COMMAND…: runs the command if the lists, a word each, are others than the last time.
 install() {
-  local stamp="$folder/$1.installed" list=$2
+  local stamp="$folder/$1.installed" sum
+  sum=$(cat $2 | sha256sum)
+  [ "$(cat "$stamp" 2> /dev/null)" = "$sum" ] && return
   shift 2
-  cmp -s "$list" "$stamp" && return
   "$@" > "$stamp.log" 2>&1 || { tail -20 "$stamp.log" >&2; exit 2; }
-  cp "$list" "$stamp"
+  echo "$sum" > "$stamp"
 }
 
 packages() {
@@ -28,9 +29,10 @@ packages() {
   "$1/bin/pip" install --quiet --disable-pip-version-check -r "$2"
 }
 
-install python requirements.txt packages "$folder/venv" requirements.txt
+install python "requirements.txt constraints.txt" packages "$folder/venv" requirements.txt
 # Its openai is an older one.
-install instructor requirements-instructor.txt packages "$folder/venv-instructor" requirements-instructor.txt
+install instructor "requirements-instructor.txt constraints-instructor.txt" \
+  packages "$folder/venv-instructor" requirements-instructor.txt
 install node package-lock.json npm ci --no-audit --no-fund
 
 client() {

@@ -24,7 +24,7 @@ OTHER_FILES = {
     "kv_keep_only_active": "asks `/completion`, slots",
     "lora": "LoRA adapters",
     "mcp_servers": "tools that the server runs itself",
-    "metrics": "names and timings of llama-server's own metrics; ours are in docs/serve.md",
+    "metrics": "names and timings of llama-server's own metrics, where ours are called otherwise",
     "proxy": "a proxy for MCP",
     "rerank": "reranking",
     "router": "a server of servers",
