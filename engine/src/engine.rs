@@ -3,7 +3,7 @@
 use crate::decode::{Decoder, Limits, Request, Shape};
 use crate::error::Error;
 use crate::events::Event;
-use crate::hooks::chain::{Chain, HookInfo};
+use crate::hooks::chain::HookInfo;
 use crate::member::{MemberError, Unit, load, remote};
 use crate::registry;
 use crate::reply::Reply;
@@ -18,7 +18,7 @@ use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, OnceLock, PoisonError, TryLockError};
 
 pub use crate::member::load::{
-    MemberInfo, SharedVocabulary, member_names, model_files, read_vocabulary, shared_vocabulary, try_model,
+    MemberInfo, SharedVocabulary, Speech, member_names, model_files, read_vocabulary, shared_vocabulary, try_model,
     without_debugger,
 };
 
@@ -223,7 +223,10 @@ impl Engine {
 
     /// Does something with the hooks of all texts, those to come and those that are open. The first error ends it.
     #[cfg(feature = "serve")]
-    pub(crate) fn each_chain(&self, act: &mut dyn FnMut(&mut Chain) -> Result<(), Error>) -> Result<(), Error> {
+    pub(crate) fn each_chain(
+        &self,
+        act: &mut dyn FnMut(&mut crate::hooks::chain::Chain) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         self.core().chains().try_for_each(act)
     }
 
@@ -240,20 +243,17 @@ impl Engine {
     }
 
     /// What units are, for who speaks them from outside.
-    #[cfg(feature = "serve")]
-    pub(crate) fn speech(&self) -> &load::Speech {
+    pub fn speech(&self) -> &Speech {
         &self.loaded.speech
     }
 
     /// A text in units. With `special`, control tokens that stand in it as text are control tokens.
-    #[cfg(feature = "serve")]
-    pub(crate) fn units_of_text(&self, text: &str, special: bool) -> Result<Vec<Unit>, Error> {
+    pub fn units_of_text(&self, text: &str, special: bool) -> Result<Vec<Unit>, Error> {
         if special { self.loaded.units_with_control(text) } else { self.loaded.units_of(text) }
     }
 
     /// A unit as text: its bytes, or the name of a control token. `None` where there is no such unit.
-    #[cfg(feature = "serve")]
-    pub(crate) fn text_of_unit(&self, unit: Unit) -> Option<Vec<u8>> {
+    pub fn text_of_unit(&self, unit: Unit) -> Option<Vec<u8>> {
         self.loaded.text_of_unit(unit)
     }
 

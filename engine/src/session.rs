@@ -4,7 +4,7 @@ use crate::decode::{Decoder, Parts, Progress, Request, Session as Writing};
 use crate::engine::Engine;
 use crate::error::Error;
 use crate::events::Event;
-use crate::hooks::chain::{Chain, Recorder};
+use crate::hooks::chain::Recorder;
 use crate::member::{MemberError, Text};
 use crate::reply::Reply;
 use crate::settings::Prompt;
@@ -182,7 +182,7 @@ impl Core {
 
     /// The hooks of all texts: those of the next ones first.
     #[cfg(feature = "serve")]
-    pub fn chains(&mut self) -> impl Iterator<Item = &mut Chain> {
+    pub fn chains(&mut self) -> impl Iterator<Item = &mut crate::hooks::chain::Chain> {
         let open = self.open.iter_mut().map(|open| open.writing.chain());
         std::iter::once(&mut self.decoder.chain).chain(open)
     }
@@ -236,6 +236,11 @@ impl Session {
         self.interrupted.clone()
     }
 
+    /// Tokens of the prompt, of the first member, and those of them that were not known.
+    pub fn prompt_tokens(&self) -> (u32, u32) {
+        self.prompt_tokens
+    }
+
     /// Writes to the end and returns the reply. An error means that the prompt could not be read.
     pub fn reply(mut self) -> Result<Reply, Error> {
         while self.next().is_some() {}
@@ -255,11 +260,6 @@ impl Session {
     /// What it came to, once it is over and all its events were taken.
     pub(crate) fn take_end(&self) -> Option<Result<Reply, MemberError>> {
         self.queue.waiting().end.take()
-    }
-
-    /// Tokens of the prompt, of the first member, and those of them that were not known.
-    pub(crate) fn prompt_tokens(&self) -> (u32, u32) {
-        self.prompt_tokens
     }
 
     /// The bytes of units.
