@@ -31,7 +31,7 @@ const LONGEST_WAIT: u64 = 30;
 /// After so long without an answer a server is looked at before it is asked: it may be another by now.
 const STALE: Duration = Duration::from_secs(3);
 /// For so long a look counts; no server is started anew in less.
-const FRESH: Duration = Duration::from_millis(500);
+const FRESH: Duration = Duration::from_millis(100);
 
 /// Answers after which a server that came back counts as steady.
 const STEADY: u32 = 8;
