@@ -10,7 +10,7 @@
 //!
 //! A request waits for `--delay` milliseconds, which is the round trip, and then for as many steps as it wants rows. All
 //! requests that are there when a step begins share it, up to `--batch` of them, as engines with continuous batching have it.
-//! Reading a prompt takes no time.
+//! Of a prompt, what the slot did not have before is read first, in `--read` milliseconds a token (0) and beside the steps.
 
 use axum::Json;
 use axum::Router;
@@ -46,6 +46,10 @@ struct Engine {
     delay: Duration,
     batch: usize,
     step: Duration,
+    /// What reading a token takes.
+    read: Duration,
+    /// The text that each slot has.
+    slots: Mutex<HashMap<u64, Vec<usize>>>,
     queue: Mutex<VecDeque<Waiting>>,
     arrived: Notify,
     /// Rows as JSON, by the newest token's remainder and how many tokens are listed.
@@ -74,9 +78,9 @@ struct Counts {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
-    let file = arguments.next().ok_or("far_engine FILE [--port N] [--delay MS] [--step MS] [--batch N] [--seed N]")?;
+    let file = arguments.next().ok_or("far_engine FILE [--port N] [--delay MS] [--step MS] [--batch N] [--read MS] [--seed N]")?;
     let mut settings = HashMap::from([("--port", 0.0), ("--delay", 1.0), ("--step", 10.0), ("--batch", 64.0)]);
-    settings.insert("--seed", 1.0);
+    settings.extend([("--seed", 1.0), ("--read", 0.0)]);
     while let Some(name) = arguments.next() {
         let place = settings.get_mut(name.as_str()).ok_or_else(|| format!("what is `{name}`?"))?;
         *place = arguments.next().ok_or_else(|| format!("`{name}` has a number"))?.parse()?;
@@ -94,6 +98,8 @@ async fn main() -> Result<(), Failure> {
         delay: milliseconds("--delay"),
         batch: settings["--batch"] as usize,
         step: milliseconds("--step"),
+        read: milliseconds("--read"),
+        slots: Mutex::default(),
         queue: Mutex::default(),
         arrived: Notify::new(),
         rows: Mutex::default(),
@@ -170,10 +176,12 @@ async fn counts(State(engine): State<Arc<Engine>>) -> Json<Value> {
 
 /// Rows along the tokens of a grammar; other requests are refused, so that the coordinator does without what they would tell.
 async fn complete(State(engine): State<Arc<Engine>>, body: String) -> Response {
-    let Some((prompt, newest, forced, listed)) = read(&body) else {
+    let Some(Asked { slot, prompt, forced, listed }) = read(&body) else {
         return (StatusCode::BAD_REQUEST, "a prompt and a grammar of tokens are wanted").into_response();
     };
-    tokio::time::sleep(engine.delay).await;
+    let (len, newest) = (prompt.len(), *prompt.last().expect("it was read with one"));
+    let fresh = engine.keep(slot, prompt, &forced);
+    tokio::time::sleep(engine.delay + engine.read * (fresh - 1) as u32).await;
     let (done, waiting) = oneshot::channel();
     engine.queue.lock().expect("nobody panics with it").push_back(Waiting { steps: forced.len(), done });
     engine.arrived.notify_one();
@@ -188,10 +196,10 @@ async fn complete(State(engine): State<Arc<Engine>>, body: String) -> Response {
         let row = engine.row(before, listed);
         let _ = write!(answer, "{comma}{{\"id\":{token},{spelled},\"logprob\":-1.0,\"top_logprobs\":{row}}}");
     }
-    let known = prompt.saturating_sub(1);
+    let known = len - fresh;
     let _ = write!(
         answer,
-        "],\"model\":{},\"timings\":{{\"cache_n\":{known},\"prompt_n\":1,\"prompt_per_token_ms\":{}}}}}",
+        "],\"model\":{},\"timings\":{{\"cache_n\":{known},\"prompt_n\":{fresh},\"prompt_per_token_ms\":{}}}}}",
         Value::from(engine.name.as_str()),
         engine.step.as_secs_f64() * 1e3
     );
@@ -202,18 +210,38 @@ async fn complete(State(engine): State<Arc<Engine>>, body: String) -> Response {
     ([(CONTENT_TYPE, "application/json")], answer).into_response()
 }
 
-/// Of a request: how long its prompt is, the last token of that, the tokens that follow, and how many are listed in a row.
-fn read(body: &str) -> Option<(usize, usize, Vec<usize>, usize)> {
+struct Asked {
+    slot: u64,
+    prompt: Vec<usize>,
+    /// Tokens that follow, with a row before each.
+    forced: Vec<usize>,
+    /// How many tokens of a row are listed.
+    listed: usize,
+}
+
+fn read(body: &str) -> Option<Asked> {
     let body: Value = serde_json::from_str(body).ok()?;
-    let prompt = body["prompt"].as_array()?;
-    let newest = prompt.last()?.as_u64()? as usize;
+    let token = |token: &Value| token.as_u64().map(|token| token as usize);
+    let prompt: Vec<usize> = body["prompt"].as_array()?.iter().map(token).collect::<Option<_>>()?;
     let literals = body["grammar"].as_str()?.split("<[").skip(1);
-    let forced: Option<Vec<usize>> = literals.map(|literal| literal.split(']').next()?.parse().ok()).collect();
-    let forced = forced.filter(|forced| !forced.is_empty())?;
-    Some((prompt.len(), newest, forced, body["n_probs"].as_u64()? as usize))
+    let forced: Vec<usize> = literals.map(|literal| literal.split(']').next()?.parse().ok()).collect::<Option<_>>()?;
+    let listed = token(&body["n_probs"])?;
+    let slot = body["id_slot"].as_u64().unwrap_or(u64::MAX);
+    (!prompt.is_empty() && !forced.is_empty()).then_some(Asked { slot, prompt, forced, listed })
 }
 
 impl Engine {
+    /// Puts a text into a slot; how many tokens of its prompt are new there, one at least.
+    fn keep(&self, slot: u64, mut prompt: Vec<usize>, forced: &[usize]) -> usize {
+        let mut slots = self.slots.lock().expect("nobody panics with it");
+        let before = slots.entry(slot).or_default();
+        let known = before.iter().zip(&prompt).take_while(|(before, now)| before == now).count();
+        let fresh = (prompt.len() - known).max(1);
+        prompt.extend(&forced[..forced.len() - 1]);
+        *before = prompt;
+        fresh
+    }
+
     /// The likeliest tokens behind a token, as JSON.
     fn row(&self, newest: usize, listed: usize) -> Arc<str> {
         let (newest, listed) = (newest % ROWS, listed.min(self.tokens.len()));

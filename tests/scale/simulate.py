@@ -29,16 +29,23 @@ STEP = 10  # Milliseconds.
 LINES = [1, 4, 16, 64]
 LARGE = 128_000
 
-# Name, delay in milliseconds, rows, tokens of the vocabulary, drafts, coordinators, clients.
+# At temperature 0 a text goes round in circles here, so that a draft from the text itself is nearly always right.
+DRAFTS = "ngram:length=4"
+
+# Milliseconds to read a token of a prompt, and who arrives with a long one: so many a second, of so many words.
+READ, ARRIVALS, WORDS = 0.1, 1, 1500
+
+# Name, delay in milliseconds, rows, tokens of the vocabulary, drafts, coordinators, clients; with arrivals or without.
 SETTINGS = [
     ("1 ms, 256 of 512", 1, "256", 512, "off", 1, LINES),
     ("1 ms, all of 512", 1, "full", 512, "off", 1, LINES),
     ("30 ms, 256 of 512", 30, "256", 512, "off", 1, LINES),
     ("30 ms, all of 512", 30, "full", 512, "off", 1, LINES),
     ("30 ms, 256 of 128,000", 30, "256", LARGE, "off", 1, LINES),
-    ("1 ms, 256 of 512, drafts", 1, "256", 512, "ngram:length=4", 1, LINES),
-    ("30 ms, 256 of 512, drafts", 30, "256", 512, "ngram:length=4", 1, LINES),
+    ("1 ms, 256 of 512, drafts that are right", 1, "256", 512, DRAFTS, 1, LINES),
+    ("30 ms, 256 of 512, drafts that are right", 30, "256", 512, DRAFTS, 1, LINES),
     ("30 ms, 256 of 512, 2 coordinators", 30, "256", 512, "off", 2, [2, 8, 32, 128]),
+    ("30 ms, 256 of 512, somebody arrives each second", 30, "256", 512, "off", 1, [16], True),
 ]
 
 
@@ -128,12 +135,12 @@ def spent(pid):
 
 
 def spent_by_thread(pid, name):
-    """CPU seconds of the threads of this name that are there."""
+    """CPU seconds of the threads that are there and have a name that begins so."""
     total = 0
     for task in Path(f"/proc/{pid}/task").iterdir():
         with contextlib.suppress(OSError):
             before, rest = (task / "stat").read_text().rsplit(")", 1)
-            if before.split("(", 1)[1] == name:
+            if before.split("(", 1)[1].startswith(name):
                 total += sum(map(int, rest.split()[11:13]))
     return total / TICKS
 
@@ -144,20 +151,47 @@ def memory(pid):
     return next(int(line.split()[1]) for line in lines if line.startswith("VmRSS")) / 1024
 
 
+class Arrivals:
+    """Long prompts, one after the other, of which a single token is wanted."""
+
+    def __init__(self, address):
+        self.over = threading.Event()
+        self.times = []
+        self.address = address
+        self.thread = threading.Thread(target=self.run)
+        self.thread.start()
+
+    def run(self):
+        number = 0
+        while not self.over.wait(1 / ARRIVALS):
+            number += 1
+            body = {"prompt": f"{number} " + "once upon a time " * (WORDS // 4), "max_tokens": 1}
+            request = urllib.request.Request(f"{self.address}/v1/completions", json.dumps(body).encode(),
+                                             {"Content-Type": "application/json"})
+            start = time.time()
+            with urllib.request.urlopen(request, timeout=30) as answer:
+                usage = json.loads(answer.read())["usage"]
+            self.times.append((time.time() - start, usage["prompt_tokens"]))
+
+    def stop(self):
+        self.over.set()
+        self.thread.join()
+
+
 class Clients:
     """Connections that each have a long text written to them, and read it away."""
 
-    def __init__(self, addresses, count):
+    def __init__(self, addresses, count, temperature):
         self.selector, self.heard, self.stopped = selectors.DefaultSelector(), set(), False
         self.sockets = []
         for number in range(count):
             host, port = addresses[number % len(addresses)].removeprefix("http://").split(":")
             connection = socket.create_connection((host, int(port)))
             body = json.dumps({
-                "model": "x", "prompt": "Once upon a time", "max_tokens": 4000, "seed": number, "stream": True,
-                "temperature": 0.7,
+                "prompt": "Once upon a time", "max_tokens": 4000, "seed": number, "stream": True,
+                "temperature": temperature,
             }).encode()
-            head = f"POST /v1/completions HTTP/1.1\r\nHost: x\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
+            head = f"POST /v1/completions HTTP/1.1\r\nHost: 127.0.0.1\r\nContent-Type: application/json\r\nContent-Length: {len(body)}"
             connection.sendall(head.encode() + b"\r\n\r\n" + body)
             connection.setblocking(False)
             self.selector.register(connection, selectors.EVENT_READ, number)
@@ -170,11 +204,10 @@ class Clients:
         while not self.stopped:
             for key, _ in self.selector.select(0.2):
                 data = key.fileobj.recv(1 << 16)
-                if b"200 OK" in data[:16] or key.data in self.heard:
-                    if b"data: {" in data:
-                        self.heard.add(key.data)
-                elif data and b"data" not in data:
+                if data.startswith(b"HTTP/1.1 ") and not data.startswith(b"HTTP/1.1 200"):
                     self.failed = data
+                elif b"data: {" in data:
+                    self.heard.add(key.data)
                 if not data:
                     self.selector.unregister(key.fileobj)
                     self.failed = self.failed or b"a reply ended"
@@ -195,17 +228,18 @@ def counter(address, name):
     raise SystemExit(f"no {name} in /metrics")
 
 
-def measure(coordinators, engines, count, seconds):
+def measure(coordinators, engines, count, drafts, seconds):
     addresses = [address for address, _ in coordinators]
     pids = [running.pid for _, running in coordinators]
-    clients = Clients(addresses, count)
+    clients = Clients(addresses, count, 0.7 if drafts == "off" else 0)
     until = time.time() + 30
     while len(clients.heard) < count and time.time() < until and not clients.failed:
         time.sleep(0.05)
     if clients.failed or len(clients.heard) < count:
         clients.stop()
         raise SystemExit(f"{len(clients.heard)} of {count} clients hear something: {clients.failed}")
-    time.sleep(0.5)
+    # Until the circles have closed, where there are any.
+    time.sleep(0.5 if drafts == "off" else 2.5)
 
     def look():
         counts = [json.loads(get(address, "/counts")) for address, _ in engines]
@@ -214,6 +248,8 @@ def measure(coordinators, engines, count, seconds):
             "tokens": sum(counter(address, "tokens_written_total") for address in addresses),
             "cpu": sum(map(spent, pids)),
             "decode": sum(spent_by_thread(pid, "decode") for pid in pids),
+            "model": sum(spent_by_thread(pid, "model") for pid in pids),
+            "http": sum(spent_by_thread(pid, "serve") for pid in pids),
             "others": sum(spent(running.pid) for _, running in engines) + time.process_time(),
             **{name: sum(count[name] for count in counts) for name in counts[0]},
         }
@@ -225,7 +261,8 @@ def measure(coordinators, engines, count, seconds):
     failed = clients.failed
     clients.stop()
     for address in addresses:
-        while counter(address, "jobs_running") > 0:
+        until = time.time() + 5
+        while counter(address, "jobs_running") > 0 and time.time() < until:
             time.sleep(0.05)
     if failed:
         raise SystemExit(f"a client lost its text: {failed}")
@@ -236,6 +273,8 @@ def measure(coordinators, engines, count, seconds):
         "rate": tokens / of["time"],
         "cpu": of["cpu"] / tokens,
         "decode": of["decode"] / tokens,
+        "http": of["http"] / tokens,
+        "requests": (of["cpu"] - of["decode"] - of["http"] - of["model"]) / tokens,
         "cores": of["cpu"] / of["time"],
         "others": of["others"] / of["time"],
         "rows": of["rows"] / tokens / MEMBERS,
@@ -247,7 +286,7 @@ def measure(coordinators, engines, count, seconds):
     }
 
 
-def simulate(options, folder, name, delay, rows, tokens, drafts, coordinators, clients):
+def simulate(options, folder, name, delay, rows, tokens, drafts, coordinators, clients, arrive=False):
     vocabulary = STORIES if tokens == 512 else folder / f"{tokens}.gguf"
     if not vocabulary.exists():
         padded(STORIES, tokens, vocabulary)
@@ -256,7 +295,7 @@ def simulate(options, folder, name, delay, rows, tokens, drafts, coordinators, c
         for seed in range(1, MEMBERS + 1):
             port, log = free_port(), folder / f"engine-{seed}.log"
             command = [options.engine, vocabulary, "--port", port, "--delay", delay, "--step", STEP, "--seed", seed]
-            engine = stack.enter_context(process([*command, "--batch", 64], log))
+            engine = stack.enter_context(process([*command, "--batch", 64, "--read", READ], log))
             engines.append((f"http://127.0.0.1:{port}", engine))
             wait_for(engines[-1][0], "/counts", engine, log)
         for number in range(coordinators):
@@ -267,18 +306,26 @@ def simulate(options, folder, name, delay, rows, tokens, drafts, coordinators, c
                 command += ["--model", f"remote:{address},vocab={vocabulary},rows={rows},name=far{index}"]
             running.append((f"http://127.0.0.1:{port}", stack.enter_context(process(command, log))))
             wait_for(running[-1][0], "/health", running[-1][1], log)
-        results = [measure(running, engines, count, options.seconds) for count in clients]
+        arrivals = Arrivals(running[0][0]) if arrive else None
+        seconds = options.seconds * (3 if arrive else 1)
+        results = [measure(running, engines, count, drafts, seconds) for count in clients]
+        if arrivals:
+            arrivals.stop()
         for number in range(coordinators):
             if "is away" in (text := (folder / f"coordinator-{number}.log").read_text()):
                 print(f"  (a member was away: {text.strip()[:200]})")
     print(f"\n{name}", flush=True)
-    print("clients | tokens/s | each | CPU µs/token | of these, one thread | cores | others | rows/request | rows/step "
+    if arrive:
+        longest, tokens = max(arrivals.times)
+        print(f"{len(arrivals.times)} prompts of {tokens} tokens; reading takes an engine {tokens * READ:.0f} ms, and the answer "
+              f"was there after {longest * 1e3:.0f} ms at most")
+    print("clients | tokens/s | each | CPU µs/token | decode | HTTP | requests | cores | others | rows/request | rows/step "
           "| kB/row | new connections | MiB")
     for result in results:
-        print("{clients:7} | {rate:8.0f} | {each:4.1f} | {cpu:12.0f} | {decode:20.0f} | {cores:5.2f} | {others:6.2f} | "
+        print("{clients:7} | {rate:8.0f} | {each:4.1f} | {cpu:12.0f} | {decode:6.0f} | {http:4.0f} | {requests:8.0f} | {cores:5.2f} | {others:6.2f} | "
               "{per_request:12.2f} | {batch:9.1f} | {kb:6.1f} | {new:14.0f}% | {memory:3.0f}".format(
                   each=result["rate"] / result["clients"], kb=result["bytes"] / 1e3, new=100 * result["connections"],
-                  **{**result, "cpu": result["cpu"] * 1e6, "decode": result["decode"] * 1e6}))
+                  **{**result, "cpu": result["cpu"] * 1e6, **{name: result[name] * 1e6 for name in ("decode", "http", "requests")}}))
     saturated = next((more["clients"] for less, more in zip(results, results[1:])
                       if more["rate"] / less["rate"] < 0.5 * more["clients"] / less["clients"]), None)
     last = results[-1]
