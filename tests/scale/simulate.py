@@ -274,6 +274,8 @@ def measure(coordinators, engines, count, drafts, seconds):
         "cpu": of["cpu"] / tokens,
         "decode": of["decode"] / tokens,
         "http": of["http"] / tokens,
+        "model": of["model"] / tokens,
+        "serial": (of["decode"] + of["model"] / MEMBERS) / tokens,
         "requests": (of["cpu"] - of["decode"] - of["http"] - of["model"]) / tokens,
         "cores": of["cpu"] / of["time"],
         "others": of["others"] / of["time"],
@@ -292,10 +294,12 @@ def simulate(options, folder, name, delay, rows, tokens, drafts, coordinators, c
         padded(STORIES, tokens, vocabulary)
     with contextlib.ExitStack() as stack:
         engines, running = [], []
+        # Two coordinators number slots alike. These engines find a text by its beginning, as vLLM does.
+        read = READ if coordinators == 1 else 0
         for seed in range(1, MEMBERS + 1):
             port, log = free_port(), folder / f"engine-{seed}.log"
             command = [options.engine, vocabulary, "--port", port, "--delay", delay, "--step", STEP, "--seed", seed]
-            engine = stack.enter_context(process([*command, "--batch", 64, "--read", READ], log))
+            engine = stack.enter_context(process([*command, "--batch", 64, "--read", read], log))
             engines.append((f"http://127.0.0.1:{port}", engine))
             wait_for(engines[-1][0], "/counts", engine, log)
         for number in range(coordinators):
@@ -319,18 +323,19 @@ def simulate(options, folder, name, delay, rows, tokens, drafts, coordinators, c
         longest, tokens = max(arrivals.times)
         print(f"{len(arrivals.times)} prompts of {tokens} tokens; reading takes an engine {tokens * READ:.0f} ms, and the answer "
               f"was there after {longest * 1e3:.0f} ms at most")
-    print("clients | tokens/s | each | CPU µs/token | decode | HTTP | requests | cores | others | rows/request | rows/step "
+    print("clients | tokens/s | each | CPU µs/token | decode | models | HTTP | requests | cores | others | rows/request | rows/step "
           "| kB/row | new connections | MiB")
     for result in results:
-        print("{clients:7} | {rate:8.0f} | {each:4.1f} | {cpu:12.0f} | {decode:6.0f} | {http:4.0f} | {requests:8.0f} | {cores:5.2f} | {others:6.2f} | "
+        print("{clients:7} | {rate:8.0f} | {each:4.1f} | {cpu:12.0f} | {decode:6.0f} | {model:6.0f} | {http:4.0f} | {requests:8.0f} | {cores:5.2f} | {others:6.2f} | "
               "{per_request:12.2f} | {batch:9.1f} | {kb:6.1f} | {new:14.0f}% | {memory:3.0f}".format(
                   each=result["rate"] / result["clients"], kb=result["bytes"] / 1e3, new=100 * result["connections"],
-                  **{**result, "cpu": result["cpu"] * 1e6, **{name: result[name] * 1e6 for name in ("decode", "http", "requests")}}))
+                  **{**result, "cpu": result["cpu"] * 1e6, **{name: result[name] * 1e6 for name in ("decode", "model", "http", "requests")}}))
     saturated = next((more["clients"] for less, more in zip(results, results[1:])
                       if more["rate"] / less["rate"] < 0.5 * more["clients"] / less["clients"]), None)
     last = results[-1]
+    # A coordinator's thread that decodes waits for those of the models, which run side by side.
     print(f"less than half of linear: {f'at {saturated} clients' if saturated else 'not up to here'}; "
-          f"bound of one core {1 / last['cpu']:.0f} tokens/s, of the thread that decodes {1 / max(last['decode'], 1e-9):.0f}")
+          f"bound of one core {1 / last['cpu']:.0f} tokens/s, and of what is done in turn {coordinators / max(last["serial"], 1e-9):.0f}")
     return {"name": name, "results": results, "saturated": saturated}
 
 
