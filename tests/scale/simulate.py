@@ -49,6 +49,26 @@ SETTINGS = [
 ]
 
 
+# Of the printed table: head, digits behind the point, value. What a token takes of the CPU is in microseconds.
+COLUMNS = [
+    ("clients", 0, lambda of: of["clients"]),
+    ("tokens/s", 0, lambda of: of["rate"]),
+    ("each", 1, lambda of: of["rate"] / of["clients"]),
+    ("µs/token", 0, lambda of: 1e6 * of["cpu"]),
+    ("requests", 0, lambda of: 1e6 * of["requests"]),
+    ("models", 0, lambda of: 1e6 * of["model"]),
+    ("decode", 0, lambda of: 1e6 * of["decode"]),
+    ("HTTP", 0, lambda of: 1e6 * of["http"]),
+    ("cores", 2, lambda of: of["cores"]),
+    ("others", 2, lambda of: of["others"]),
+    ("rows/request", 2, lambda of: of["per_request"]),
+    ("rows/step", 1, lambda of: of["batch"]),
+    ("kB/row", 1, lambda of: of["bytes"] / 1e3),
+    ("% new connections", 0, lambda of: 100 * of["connections"]),
+    ("MiB", 0, lambda of: of["memory"]),
+]
+
+
 def padded(source, tokens, target):
     """A GGUF file with the vocabulary of `source` and made-up words up to `tokens`, and without weights."""
     data = source.read_bytes()
@@ -323,19 +343,15 @@ def simulate(options, folder, name, delay, rows, tokens, drafts, coordinators, c
         longest, tokens = max(arrivals.times)
         print(f"{len(arrivals.times)} prompts of {tokens} tokens; reading takes an engine {tokens * READ:.0f} ms, and the answer "
               f"was there after {longest * 1e3:.0f} ms at most")
-    print("clients | tokens/s | each | CPU µs/token | decode | models | HTTP | requests | cores | others | rows/request | rows/step "
-          "| kB/row | new connections | MiB")
+    print(" | ".join(head for head, _, _ in COLUMNS))
     for result in results:
-        print("{clients:7} | {rate:8.0f} | {each:4.1f} | {cpu:12.0f} | {decode:6.0f} | {model:6.0f} | {http:4.0f} | {requests:8.0f} | {cores:5.2f} | {others:6.2f} | "
-              "{per_request:12.2f} | {batch:9.1f} | {kb:6.1f} | {new:14.0f}% | {memory:3.0f}".format(
-                  each=result["rate"] / result["clients"], kb=result["bytes"] / 1e3, new=100 * result["connections"],
-                  **{**result, "cpu": result["cpu"] * 1e6, **{name: result[name] * 1e6 for name in ("decode", "model", "http", "requests")}}))
+        print(" | ".join(f"{show(result):{len(head)}.{digits}f}" for head, digits, show in COLUMNS), flush=True)
     saturated = next((more["clients"] for less, more in zip(results, results[1:])
                       if more["rate"] / less["rate"] < 0.5 * more["clients"] / less["clients"]), None)
     last = results[-1]
     # A coordinator's thread that decodes waits for those of the models, which run side by side.
     print(f"less than half of linear: {f'at {saturated} clients' if saturated else 'not up to here'}; "
-          f"bound of one core {1 / last['cpu']:.0f} tokens/s, and of what is done in turn {coordinators / max(last["serial"], 1e-9):.0f}")
+          f"bound of one core {1 / last['cpu']:.0f} tokens/s, and of what is done in turn {coordinators / max(last['serial'], 1e-9):.0f}")
     return {"name": name, "results": results, "saturated": saturated}
 
 
