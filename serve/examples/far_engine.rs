@@ -78,7 +78,9 @@ struct Counts {
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> Result<(), Failure> {
     let mut arguments = std::env::args().skip(1);
-    let file = arguments.next().ok_or("far_engine FILE [--port N] [--delay MS] [--step MS] [--batch N] [--read MS] [--seed N]")?;
+    let file = arguments
+        .next()
+        .ok_or("far_engine FILE [--port N] [--delay MS] [--step MS] [--batch N] [--read MS] [--seed N]")?;
     let mut settings = HashMap::from([("--port", 0.0), ("--delay", 1.0), ("--step", 10.0), ("--batch", 64.0)]);
     settings.extend([("--seed", 1.0), ("--read", 0.0)]);
     while let Some(name) = arguments.next() {
