@@ -29,7 +29,8 @@ impl Client {
             .max_redirects_will_error(false)
             .proxy(None)
             .max_idle_age(IDLE)
-            .max_idle_connections_per_host(16)
+            .max_idle_connections(64)
+            .max_idle_connections_per_host(64)
             .max_response_header_size(64 << 10)
             .user_agent(concat!("llama_selfmod/", env!("CARGO_PKG_VERSION")))
             .build();
