@@ -127,3 +127,18 @@ fn a_text_that_goes_on_is_not_read_again() {
     let [all, cached] = [&second["usage"]["prompt_tokens"], &second["usage"]["prompt_tokens_details"]["cached_tokens"]];
     assert!(cached.as_u64().unwrap() * 10 >= all.as_u64().unwrap() * 6, "{cached} of {all}");
 }
+
+#[test]
+fn a_text_goes_on_when_the_context_is_full() {
+    // Of one vocabulary, and in bytes, of which more fit into a context than it has tokens.
+    for models in [None, Some("--demo")] {
+        let place = Place::new();
+        let models = models.map_or_else(|| pair(&place), String::from);
+        let words = [models.as_str(), "--threads", "1", "--ctx-size", "96", "--context-shift", "--policy", "none"];
+        let server = Server::start(place, &words);
+        let body = json!({"prompt": "Once upon a time", "max_tokens": 300, "seed": 1, "ignore_eos": true});
+        let answer = server.post("/v1/completions", &body).ok();
+        let [finish, tokens] = [&answer["choices"][0]["finish_reason"], &answer["usage"]["completion_tokens"]];
+        assert_eq!((finish.as_str(), tokens.as_u64()), (Some("length"), Some(300)), "{answer}");
+    }
+}

@@ -393,7 +393,12 @@ impl Session {
     }
 
     fn shift(&mut self, out: Observer) -> Flow {
-        let shifted = match shift::make_room(&mut self.text, &mut self.prompt, self.transcript.seen()) {
+        let shifted = match shift::make_room(
+            &mut self.text,
+            &mut self.prompt,
+            self.transcript.seen(),
+            self.vocabulary.is_bytes(),
+        ) {
             Ok(Some(shifted)) => shifted,
             Ok(None) => return Break(EndReason::Context),
             Err(error) => return self.fail(&error, out),

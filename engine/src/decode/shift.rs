@@ -31,16 +31,33 @@ pub(super) fn prime(text: &mut Text, prompt: &mut Prompt, shift: bool) -> Result
     }
 }
 
+/// Positions that units will take in the member that takes most. Where units are bytes it is not known in which of the ways to
+/// read them, some of which take more than a tokenizer's.
+fn positions(text: &Text, units: &[Unit], is_bytes: bool) -> usize {
+    if !is_bytes {
+        return units.len();
+    }
+    let bytes: Vec<u8> = units.iter().filter_map(|&unit| u8::try_from(unit).ok()).collect();
+    let tokens = text.tokens_in(&String::from_utf8_lossy(&bytes));
+    let most = tokens.and_then(|tokens| tokens.into_iter().max());
+    most.map_or(units.len(), |most| (most + most / 4).min(units.len()))
+}
+
 /// Makes room in the middle of a reply of `units`. `None` when there is nothing left to drop.
-pub(super) fn make_room(text: &mut Text, prompt: &mut Prompt, units: &[Unit]) -> Result<Option<Shifted>, MemberError> {
+pub(super) fn make_room(
+    text: &mut Text,
+    prompt: &mut Prompt,
+    units: &[Unit],
+    is_bytes: bool,
+) -> Result<Option<Shifted>, MemberError> {
     let mut messages = 0;
     loop {
         let dropped = drop_oldest_turn(prompt);
         messages += dropped;
         let keep = if dropped > 0 { units.len() } else { units.len() / 2 };
         text.prime(prompt)?;
-        if text.room() >= keep + LEAST_ROOM {
-            let hidden = units.len() - keep;
+        let hidden = units.len() - keep;
+        if text.room() >= positions(text, &units[hidden..], is_bytes) + LEAST_ROOM {
             text.extend(&units[hidden..], Wanted::Last);
             return Ok(Some(Shifted { messages, units: hidden }));
         }
