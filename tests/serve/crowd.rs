@@ -91,7 +91,7 @@ fn serving<R>(parallel: usize, act: impl FnOnce(SocketAddr) -> R) -> R {
     };
     let mut engine = Engine::load(settings, &|_, _| {}).unwrap();
     engine.decoder().chain.add(Box::new(Meddler { reached: 0 }), true);
-    let (host, decoding) = Host::start(Arc::new(engine), None, Box::new(|_, _, _| {})).unwrap();
+    let (host, decoding) = Host::start(Arc::new(engine), None, Box::new(|_| {})).unwrap();
     let options = serve::Options { port: 0, parallel, grace: Duration::ZERO, ..serve::Options::default() };
     let (stop, (ready, address)) = (serve::Stop::new(), channel());
     let ended = stop.clone();

@@ -1,7 +1,11 @@
 //! The server: what was typed becomes its options, and signals end it.
 
 use super::{args::ServeArgs, log::Log, progress, render::Look, trial::Admission};
-use crate::{Error, files, serve::Host, settings::Settings};
+use crate::{
+    Error, files,
+    serve::{Heard, Host},
+    settings::Settings,
+};
 use serve::{Options, Stop};
 use signal_hook::{
     consts::{SIGHUP, SIGINT, SIGTERM},
@@ -32,8 +36,9 @@ pub fn run(
     let engine = Arc::new(progress::load(settings, look, admission)?);
     engine.notes().iter().for_each(|note| look.remark(note));
     let mut log = memory.map(|memory| Log::new(memory, engine.settings()));
-    let record = Box::new(move |request: &_, reply: &_, engine: &_| {
-        if let Some(log) = &mut log {
+    let record = Box::new(move |heard: Heard| match (heard, &mut log) {
+        (Heard::Notice(text), _) => look.remark(text),
+        (Heard::Reply(request, reply, engine), Some(log)) => {
             // A log that fails takes no reply with it.
             if let Err(error) = log.append(request, reply, engine) {
                 look.remark(&error.to_string());
@@ -42,6 +47,7 @@ pub fn run(
                 look.remark(&notice);
             }
         }
+        (Heard::Reply(..), None) => {}
     });
     let (host, decoding) = Host::start(engine, args.alias.clone(), record)
         .map_err(|error| Error::Failure(format!("there is no thread to decode: {error}")))?;

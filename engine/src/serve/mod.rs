@@ -22,8 +22,16 @@ use std::sync::mpsc::{Sender, channel};
 use std::thread::JoinHandle;
 use writer::{Order, Writer};
 
-/// Hears of each reply that is over, to log it.
-pub type Log = Box<dyn FnMut(&Request, &Reply, &Engine) + Send>;
+/// What whoever runs the server should hear of.
+pub enum Heard<'a> {
+    /// A reply is over, and is to be logged.
+    Reply(&'a Request, &'a Reply, &'a Engine),
+    /// A sentence: a hook failed, a file was taken over or refused, a member is away.
+    Notice(&'a str),
+}
+
+/// Hears it.
+pub type Log = Box<dyn FnMut(Heard) + Send>;
 
 /// An ensemble that writes for a server.
 pub struct Host {

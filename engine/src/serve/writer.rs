@@ -1,8 +1,8 @@
 //! The thread that owns all that decodes: it begins jobs as sessions, makes their steps together, and tells what comes of them.
 
-use super::Log;
 use super::choices::{Choices, Wanted};
 use super::job::request;
+use super::{Heard, Log};
 use crate::decode::Request;
 use crate::engine::Engine;
 use crate::events::{EndReason, Event};
@@ -87,8 +87,7 @@ impl Writer {
             let order = if self.running.is_empty() {
                 match orders.recv_timeout(IDLE) {
                     Err(RecvTimeoutError::Timeout) => {
-                        // What the next text begins with.
-                        self.engine.take_over_files();
+                        self.take_over_files();
                         continue;
                     }
                     other => other.ok(),
@@ -112,7 +111,7 @@ impl Writer {
         if job.line.is_gone() {
             return;
         }
-        self.engine.take_over_files();
+        self.take_over_files();
         match self.open(&job, constraint) {
             Ok((session, request, choices)) => self.running.push(Running {
                 session,
@@ -128,6 +127,13 @@ impl Writer {
             }),
             // A line that has no room for its first word belongs to nobody.
             Err(refusal) => drop(job.line.tell(Told::Refused(refusal))),
+        }
+    }
+
+    /// The next text begins with hooks as their files are now.
+    fn take_over_files(&mut self) {
+        for line in self.engine.take_over_files() {
+            (self.log)(Heard::Notice(&line));
         }
     }
 
@@ -185,6 +191,9 @@ impl Running {
                 }
             }
             let event = self.session.take_event();
+            if let Some(Event::Notice { text }) = &event {
+                log(Heard::Notice(text));
+            }
             // What a client knows to be over is in the log.
             if event.as_ref().is_none_or(|event| matches!(event, Event::Done { .. }))
                 && let Some(end) = self.session.take_end()
@@ -192,7 +201,7 @@ impl Running {
                 self.is_over = true;
                 match end {
                     Ok(reply) => {
-                        log(&self.request, &reply, engine);
+                        log(Heard::Reply(&self.request, &reply, engine));
                         self.stopped_by = reply.stopped_by;
                     }
                     Err(error) => self.unsent.push_back(Told::Refused(refusal(engine, &self.request, error))),
