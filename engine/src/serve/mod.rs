@@ -1,6 +1,6 @@
 //! The ensemble as the backend of a server: requests become sessions, what becomes of them is told.
 //!
-//! One thread owns all that decodes ([`writer`]); the server's threads send it jobs and changes, and never wait for a model.
+//! One thread owns all that decodes (`writer`); the server's threads send it jobs and changes, and never wait for a model.
 
 mod about;
 mod choices;
