@@ -6,7 +6,7 @@ mod weights;
 
 use crate::support::gguf::{Architecture, RandomModel, Vocabulary};
 use crate::support::scripted::{self, Policy, Scripted};
-use crate::support::sessions::{Part, Told, alone, assert_same, at_once, quantised, random, request};
+use crate::support::sessions::{PROMPTS, Part, Told, alone, assert_same, at_once, quantised, random, request};
 use llama_selfmod::Engine;
 use llama_selfmod::decode::{Request, Scheduler};
 use llama_selfmod::events::EndReason;
@@ -16,17 +16,6 @@ use llama_selfmod::settings::{DraftBy, Drafting, ModelSource, Prompt, Settings};
 use plugin_api::Verdict;
 use serde_json::Value;
 use std::path::PathBuf;
-
-const PROMPTS: [&str; 8] = [
-    "Once upon a time there was a cat",
-    "Lily and Tom",
-    "The sun was hot. A little dog",
-    "\"Can I play?\" said Ben. \"Yes\"",
-    "One day",
-    "There was a big red ball in the park, and all the children wanted to",
-    "Mom said",
-    "Once upon a time, in a small house, there lived a girl. Her name was",
-];
 
 /// Which of the texts fare badly.
 const CANCELLED: usize = 2;

@@ -1,7 +1,7 @@
 //! Eight chats at once are each what they are alone, whatever becomes of the others.
 
 use crate::support::http::{Stream, post};
-use crate::support::sessions::quantised;
+use crate::support::sessions::{PROMPTS, quantised};
 use llama_selfmod::Engine;
 use llama_selfmod::hooks::{Hook, HookError, Origin};
 use llama_selfmod::member::sampler::seed_for;
@@ -13,17 +13,6 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 use std::sync::mpsc::channel;
 use std::time::Duration;
-
-const PROMPTS: [&str; 8] = [
-    "Once upon a time there was a cat",
-    "Lily and Tom",
-    "The sun was hot. A little dog",
-    "\"Can I play?\" said Ben. \"Yes\"",
-    "One day",
-    "There was a big red ball in the park, and all the children wanted to",
-    "Mom said",
-    "Once upon a time, in a small house, there lived a girl. Her name was",
-];
 
 /// Which of them fare badly.
 const CANCELLED: usize = 2;

@@ -144,6 +144,18 @@ pub fn request(prompt: &str, seed: u64, temperature: f32) -> Request {
     }
 }
 
+/// Beginnings of texts that are written at once.
+pub const PROMPTS: [&str; 8] = [
+    "Once upon a time there was a cat",
+    "Lily and Tom",
+    "The sun was hot. A little dog",
+    "\"Can I play?\" said Ben. \"Yes\"",
+    "One day",
+    "There was a big red ball in the park, and all the children wanted to",
+    "Mom said",
+    "Once upon a time, in a small house, there lived a girl. Her name was",
+];
+
 /// The models of the tests in Q8_0, whose rows do not depend on what else is in a batch: both of one vocabulary.
 pub fn quantised(folder: &Path) -> Vec<PathBuf> {
     ["260k", "280k"].map(|size| requantised(folder, size, TensorType::Q8_0)).to_vec()
