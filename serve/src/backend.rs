@@ -66,7 +66,8 @@ pub struct About {
 }
 
 /// What to write.
-pub struct Job {
+#[derive(Debug, Clone, PartialEq)]
+pub struct Ask {
     /// What is continued.
     pub prompt: Prompt,
     /// The reply begins with these pieces, each of one unit, or of the bytes of one piece where units are bytes. They are told
@@ -92,6 +93,12 @@ pub struct Job {
     pub hold: Option<u32>,
     /// The end of the text is not written: for measurements.
     pub ignore_end: bool,
+}
+
+/// What to write, and for whom.
+pub struct Job {
+    /// What to write.
+    pub ask: Ask,
     /// Where to tell what becomes of it.
     pub line: Line,
 }

@@ -6,14 +6,14 @@
 pub(crate) mod messages;
 pub(crate) mod responses;
 
-use crate::backend::Prompt;
+use crate::backend::{Ask, Prompt};
 use crate::convert::calls::Splitter;
 use crate::convert::neutral::{self, ChatRequest, Ending, Usage};
 use crate::events::{self, Encode, Format, Frame};
 use crate::failure::Failure;
 use crate::state::State;
 use crate::stream::{Delta, Reply, View};
-use crate::write::{Ask, Writing};
+use crate::write::Writing;
 use axum::response::{IntoResponse, Response};
 use serde_json::Value;
 use std::sync::Arc;

@@ -6,7 +6,7 @@
 mod chunks;
 mod messages;
 
-use crate::backend::{Message, Prompt};
+use crate::backend::{Ask, Message, Prompt};
 use crate::body::Body;
 use crate::convert::calls;
 use crate::events::{self, Format};
@@ -17,7 +17,7 @@ use crate::request::{Common, chat_logprobs};
 use crate::shape::Shape;
 use crate::state::{State, now};
 use crate::usage::{Usage, explain, finish_reason};
-use crate::write::{Ask, Writing, Written};
+use crate::write::{Writing, Written};
 use axum::response::{IntoResponse, Response};
 use chunks::Chunks;
 use serde_json::{Value, json};

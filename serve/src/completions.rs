@@ -4,7 +4,7 @@
 mod echo;
 mod prompts;
 
-use crate::backend::{Finish, MOST_ALTERNATIVES, Prompt};
+use crate::backend::{Ask, Finish, MOST_ALTERNATIVES, Prompt};
 use crate::body::Body;
 use crate::events::{self, Encode, Format, Frame};
 use crate::failure::Failure;
@@ -15,7 +15,7 @@ use crate::shape::Shape;
 use crate::state::{State, now};
 use crate::stream::Delta;
 use crate::usage::{Usage, explain, finish_reason};
-use crate::write::{Ask, MOST_JOBS, Writing, Written, failed};
+use crate::write::{MOST_JOBS, Writing, Written, failed};
 use axum::response::{IntoResponse, Response};
 pub(crate) use prompts::{Given, take as prompts};
 use serde_json::{Value, json};

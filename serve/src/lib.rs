@@ -4,7 +4,7 @@
 //! expects. It decides who gets in, who waits and what a client sees of text that can still be taken back.
 //!
 //! A request passes through these modules, in this order: [`server`] accepts the connection, `guard` checks who it is,
-//! `body` and [`fields`] read it, [`request`] and the endpoints make [`Ask`](write::Ask)s of it, [`mod@write`] waits for lines
+//! `body` and [`fields`] read it, [`request`] and the endpoints make [`Ask`](backend::Ask)s of it, [`mod@write`] waits for lines
 //! and begins jobs, [`stream`] turns what is told into [`Delta`](stream::Delta)s of text that is certain, and the endpoint,
 //! with [`events`] where it streams, gives them the client's form. Anthropic's interface and OpenAI's newer one are read and
 //! rendered by [`convert`], and share the rest through [`bridge`].

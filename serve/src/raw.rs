@@ -16,7 +16,7 @@
 //! Every `event` is that of the JSON stream (`docs/reference/json-stream.md`). Appending `text` of every `token` and taking
 //! `bytes` off the end at every `retract` gives the `text` of `done`.
 
-use crate::backend::{Alternative, MOST_ALTERNATIVES, Piece, Prompt};
+use crate::backend::{Alternative, Ask, MOST_ALTERNATIVES, Piece, Prompt};
 use crate::body::Body;
 use crate::chat::messages;
 use crate::completions::{self, Given};
@@ -28,7 +28,7 @@ use crate::shape::Shape;
 use crate::state::State;
 use crate::stream::{Delta, Reply, View};
 use crate::usage::finish;
-use crate::write::{Ask, Writing};
+use crate::write::Writing;
 use axum::http::{HeaderMap, header};
 use axum::response::Response;
 use serde_json::{Value, json};

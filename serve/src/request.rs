@@ -1,12 +1,11 @@
 //! Fields that all requests for text have in common.
 
-use crate::backend::{MOST_ALTERNATIVES, Prompt, Sampling};
+use crate::backend::{Ask, MOST_ALTERNATIVES, Prompt, Sampling};
 use crate::failure::Failure;
 use crate::fields::{Fields, wrong};
 use crate::shape::Shape;
 use crate::state::State;
 use crate::stream::View;
-use crate::write::Ask;
 use serde_json::{Value, json};
 
 /// Most texts that end a reply.

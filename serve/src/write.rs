@@ -3,7 +3,7 @@
 //! A request has a seat from its beginning to its last byte, and each of its jobs a line while the backend works at it. Who
 //! drops a [`Writing`] gives all of that back: the backend sees that nobody hears, and ends.
 
-use crate::backend::{Constraint, Finish, Job, Line, Piece, Prompt, Sampling, Told};
+use crate::backend::{Ask, Finish, Job, Line, Piece, Told};
 use crate::failure::Failure;
 use crate::gate::Held;
 use crate::state::State;
@@ -23,58 +23,6 @@ pub const MOST_JOBS: usize = 128;
 
 /// What the backend calls a job's prompt in a refusal.
 const PROMPT: &str = "prompt";
-
-/// A job without its line. Its fields are those of [`Job`].
-#[derive(Debug, Clone, PartialEq)]
-#[expect(missing_docs, reason = "the fields are described at `Job`")]
-pub struct Ask {
-    pub prompt: Prompt,
-    pub given: Vec<Vec<u32>>,
-    pub sampling: Sampling,
-    pub max_tokens: Option<u32>,
-    pub seed: Option<u64>,
-    pub stop: Vec<String>,
-    pub bias: Vec<(u32, f32)>,
-    pub constraint: Option<Constraint>,
-    pub alternatives: usize,
-    pub members: bool,
-    pub hold: Option<u32>,
-    pub ignore_end: bool,
-}
-
-impl Ask {
-    fn job(self, line: Line) -> Job {
-        let Self {
-            prompt,
-            given,
-            sampling,
-            max_tokens,
-            seed,
-            stop,
-            bias,
-            constraint,
-            alternatives,
-            members,
-            hold,
-            ignore_end,
-        } = self;
-        Job {
-            prompt,
-            given,
-            sampling,
-            max_tokens,
-            seed,
-            stop,
-            bias,
-            constraint,
-            alternatives,
-            members,
-            hold,
-            ignore_end,
-            line,
-        }
-    }
-}
 
 /// The replies of a request while they are written.
 pub struct Writing {
@@ -222,7 +170,7 @@ impl Course {
                     held = line => held,
                 };
                 let (line, receiver) = Line::new(ROOM, held);
-                let job = ask.as_ref().clone().job(line);
+                let job = Job { ask: ask.as_ref().clone(), line };
                 self.state.backend().begin(job);
                 self.phase = Phase::Running(receiver);
                 Some(Ok(()))

@@ -78,7 +78,7 @@ pub struct Speech {
     pub vocabulary: Arc<Vocabulary>,
     /// How many there are.
     pub units: u32,
-    /// They are bytes.
+    /// Whether units are bytes.
     pub is_bytes: bool,
     /// The unit that ends a text, and its text.
     pub end: (Unit, String),

@@ -5,30 +5,30 @@ use crate::engine::Engine;
 use crate::settings::{Message, Prompt, Speaker};
 use constrain::State;
 use plugin_api::Parameters;
-use serve::backend::{self, Job, Refusal, RefusalKind, Role, Sampling};
+use serve::backend::{self, Ask, Refusal, RefusalKind, Role, Sampling};
 
 /// What a job asks for, or what is wrong with it.
-pub(super) fn request(engine: &Engine, job: &Job, constraint: Option<State>) -> Result<Request, Refusal> {
+pub(super) fn request(engine: &Engine, ask: &Ask, constraint: Option<State>) -> Result<Request, Refusal> {
     let settings = engine.settings();
     let speech = engine.speech();
-    let prompt = prompt(engine, &job.prompt)?;
+    let prompt = prompt(engine, &ask.prompt)?;
     let mut request = engine.request(&prompt);
-    request.parameters = parameters(settings.parameters, &job.sampling)?;
+    request.parameters = parameters(settings.parameters, &ask.sampling)?;
     request.limits = Limits {
-        n_predict: job.max_tokens.unwrap_or(settings.n_predict),
-        horizon: job.hold.map_or(settings.horizon, |hold| hold.min(settings.horizon)),
+        n_predict: ask.max_tokens.unwrap_or(settings.n_predict),
+        horizon: ask.hold.map_or(settings.horizon, |hold| hold.min(settings.horizon)),
         max_retractions: settings.max_retractions,
     };
-    request.seed = job.seed.unwrap_or(settings.seed);
-    request.stop.extend(job.stop.iter().filter(|stop| !stop.is_empty()).cloned());
+    request.seed = ask.seed.unwrap_or(settings.seed);
+    request.stop.extend(ask.stop.iter().filter(|stop| !stop.is_empty()).cloned());
     request.context_shift = settings.context_shift;
-    request.shape = Shape { constraint, ..shape(engine, job, speech.end.0)? };
+    request.shape = Shape { constraint, ..shape(engine, ask, speech.end.0)? };
     Ok(request)
 }
 
-fn shape(engine: &Engine, job: &Job, end: u32) -> Result<Shape, Refusal> {
+fn shape(engine: &Engine, ask: &Ask, end: u32) -> Result<Shape, Refusal> {
     let speech = engine.speech();
-    let units = job.given.iter().flatten().chain(job.bias.iter().map(|(unit, _)| unit));
+    let units = ask.given.iter().flatten().chain(ask.bias.iter().map(|(unit, _)| unit));
     if let Some(unit) = units.into_iter().find(|&&unit| unit >= speech.units) {
         return Err(invalid(format!("there is no token {unit}; the last one is {}", speech.units - 1), "given"));
     }
@@ -36,19 +36,19 @@ fn shape(engine: &Engine, job: &Job, end: u32) -> Result<Shape, Refusal> {
         true => !piece.is_empty() && !piece.contains(&end),
         false => piece.len() == 1,
     };
-    if !job.given.iter().all(is_whole) {
+    if !ask.given.iter().all(is_whole) {
         return Err(invalid("a piece is one token, or some bytes where units are bytes".into(), "given"));
     }
-    if speech.is_bytes && !job.bias.is_empty() {
+    if speech.is_bytes && !ask.bias.is_empty() {
         let message = "the members have different vocabularies, so there are no tokens to bias; leave out `logit_bias`";
         return Err(invalid(message.into(), "logit_bias"));
     }
     let by = |by: f32| if by <= -100.0 { f32::NEG_INFINITY } else { by };
-    let mut bias: Vec<(u32, f32)> = job.bias.iter().map(|&(unit, value)| (unit, by(value))).collect();
-    if job.ignore_end {
+    let mut bias: Vec<(u32, f32)> = ask.bias.iter().map(|&(unit, value)| (unit, by(value))).collect();
+    if ask.ignore_end {
         bias.push((end, f32::NEG_INFINITY));
     }
-    Ok(Shape { given: job.given.clone(), bias, constraint: None })
+    Ok(Shape { given: ask.given.clone(), bias, constraint: None })
 }
 
 fn prompt(engine: &Engine, prompt: &backend::Prompt) -> Result<Prompt, Refusal> {

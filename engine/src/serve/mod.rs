@@ -92,7 +92,7 @@ impl serve::Backend for Host {
         // Where nobody takes it the job is dropped, and its line tells that it is over.
         let begin =
             |orders: &Sender<Order>, job, constraint| drop(orders.send(Order::Write(Box::new((job, constraint)))));
-        let Some(constraint) = job.constraint.clone() else { return begin(&self.orders, job, None) };
+        let Some(constraint) = job.ask.constraint.clone() else { return begin(&self.orders, job, None) };
         // A large grammar takes a while to compile, for which nobody else waits.
         let (engine, orders) = (self.engine.clone(), self.orders.clone());
         let compile = move || match engine.constraint(&own(constraint)) {

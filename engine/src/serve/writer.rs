@@ -9,10 +9,9 @@ use crate::events::{EndReason, Event};
 use crate::member::MemberError;
 use crate::panics::guarded;
 use crate::session::Session;
-use crate::trace::MOST_CANDIDATES;
 use constrain::State;
 use serde_json::Value;
-use serve::backend::{Finish, Job, Line, MOST_ALTERNATIVES, Piece, Refusal, RefusalKind, Told, Untold};
+use serve::backend::{Ask, Finish, Job, Line, MOST_ALTERNATIVES, Piece, Refusal, RefusalKind, Told, Untold};
 use std::collections::VecDeque;
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, RecvTimeoutError, TryRecvError};
@@ -112,7 +111,7 @@ impl Writer {
             return;
         }
         self.take_over_files();
-        match self.open(&job, constraint) {
+        match self.open(&job.ask, constraint) {
             Ok((session, request, choices)) => self.running.push(Running {
                 session,
                 request,
@@ -137,13 +136,13 @@ impl Writer {
         }
     }
 
-    fn open(&self, job: &Job, constraint: Option<State>) -> Result<(Session, Request, Option<Choices>), Refusal> {
-        let request = request(&self.engine, job, constraint)?;
+    fn open(&self, ask: &Ask, constraint: Option<State>) -> Result<(Session, Request, Option<Choices>), Refusal> {
+        let request = request(&self.engine, ask, constraint)?;
         let speech = self.engine.speech();
-        let is_wanted = job.alternatives > 0 || job.members;
+        let is_wanted = ask.alternatives > 0 || ask.members;
         let wanted = is_wanted.then(|| Wanted {
-            most: job.alternatives.clamp(1, MOST_ALTERNATIVES.max(MOST_CANDIDATES)),
-            members: job.members,
+            most: ask.alternatives.clamp(1, MOST_ALTERNATIVES),
+            members: ask.members,
             single_bytes: speech.is_bytes.then(|| {
                 let single = |piece: &&Vec<u32>| piece.len() == 1;
                 request.shape.given.iter().take_while(single).count() as u32

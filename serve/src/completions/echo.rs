@@ -6,13 +6,13 @@
 
 use super::prompts::Given;
 use super::{CompletionRequest, body};
-use crate::backend::{About, Prompt};
+use crate::backend::{About, Ask, Prompt};
 use crate::failure::Failure;
 use crate::logprobs::Columns;
 use crate::state::{State, now};
 use crate::stream::View;
 use crate::usage::{Usage, explain, finish_reason};
-use crate::write::{Ask, Writing, Written};
+use crate::write::{Writing, Written};
 use serde_json::{Value, json};
 use std::sync::Arc;
 

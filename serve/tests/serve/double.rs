@@ -118,14 +118,14 @@ impl Backend for Double {
     }
 
     fn begin(&self, job: Job) {
-        let said = match &job.prompt {
+        let said = match &job.ask.prompt {
             Prompt::Text(text) => text.clone(),
             Prompt::Units(units) => format!("{units:?}"),
             Prompt::Chat(messages) => messages.iter().map(|message| message.content.as_str()).collect(),
         };
         assert!(said != "panic", "a backend must not, but who knows");
-        self.seen.begun.lock().unwrap().push((said, job.seed));
-        self.seen.constrained.fetch_add(usize::from(job.constraint.is_some()), Ordering::SeqCst);
+        self.seen.begun.lock().unwrap().push((said, job.ask.seed));
+        self.seen.constrained.fetch_add(usize::from(job.ask.constraint.is_some()), Ordering::SeqCst);
         let running = self.seen.running.fetch_add(1, Ordering::SeqCst) + 1;
         self.seen.most.fetch_max(running, Ordering::SeqCst);
         self.jobs.lock().unwrap().send(job).unwrap();
@@ -245,7 +245,7 @@ fn text_of(units: &[u32]) -> String {
 
 impl Course {
     fn new(job: Job, manner: Manner, max: u32) -> Self {
-        let said = match &job.prompt {
+        let said = match &job.ask.prompt {
             Prompt::Text(text) => text.clone(),
             Prompt::Units(units) => text_of(units),
             Prompt::Chat(messages) => {
@@ -253,7 +253,7 @@ impl Course {
                 messages.last().unwrap().content.clone()
             }
         };
-        let mut acts: VecDeque<Act> = job.given.iter().flatten().map(|unit| Act::Write(*unit)).collect();
+        let mut acts: VecDeque<Act> = job.ask.given.iter().flatten().map(|unit| Act::Write(*unit)).collect();
         let mut finish = Finish::End;
         for word in said.split('|') {
             match word {
@@ -271,12 +271,12 @@ impl Course {
                 acts.extend([Act::Retract(2), Act::Retract(2)]);
             }
         }
-        if job.ignore_end {
+        if job.ask.ignore_end {
             acts.extend((0..max).map(|_| Act::Write(END)));
         }
         acts.push_back(Act::End(finish));
-        let most = job.max_tokens.unwrap_or(max) as usize;
-        let hold = job.hold.unwrap_or(manner.horizon) as usize;
+        let most = job.ask.max_tokens.unwrap_or(max) as usize;
+        let hold = job.ask.hold.unwrap_or(manner.horizon) as usize;
         let mut pending = VecDeque::new();
         if said.starts_with("refuse") {
             let long = refusal(RefusalKind::TooLong, "The prompt does not fit.", Some("prompt"));
@@ -362,7 +362,7 @@ impl Course {
         self.bytes.extend(bytes_of(unit));
         self.ends.push(self.bytes.len());
         let whole = self.text(self.units.len());
-        let stop = self.job.stop.iter().filter_map(|stop| Some((whole.find(stop.as_str())?, stop.clone()))).min();
+        let stop = self.job.ask.stop.iter().filter_map(|stop| Some((whole.find(stop.as_str())?, stop.clone()))).min();
         if let Some((at, stop)) = stop {
             let more = whole[self.told.len().min(at)..at].to_owned();
             self.tell(more, Some(unit));
@@ -382,7 +382,7 @@ impl Course {
     /// How much of a text is told: what could become a stop string is held back.
     fn shown(&self, whole: &str) -> usize {
         let mut shown = whole.len();
-        for stop in &self.job.stop {
+        for stop in &self.job.ask.stop {
             for length in (1..stop.len()).filter(|length| stop.is_char_boundary(*length)) {
                 if whole.ends_with(&stop[..length]) {
                     shown = shown.min(whole.len() - length);
@@ -394,12 +394,12 @@ impl Course {
 
     fn tell(&mut self, text: String, unit: Option<u32>) {
         self.told.push_str(&text);
-        let given = self.job.given.len().min(self.units.len());
+        let given = self.job.ask.given.len().min(self.units.len());
         self.certain = self.certain.max(self.units.len().saturating_sub(self.hold)).max(given);
         let shown = self.shown(self.text(self.certain));
         self.committed = self.committed.max(shown.min(self.told.len()));
         let index = self.units.len() as u32 - 1;
-        let piece = unit.map(|unit| piece(index, unit, self.job.alternatives, self.job.members));
+        let piece = unit.map(|unit| piece(index, unit, self.job.ask.alternatives, self.job.ask.members));
         let event = json!({"type": "token", "index": index, "text": text, "confidence": 0.5});
         self.pending.push_back(Told::Token { text, committed: self.committed, piece, event });
     }
