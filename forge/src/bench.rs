@@ -1,0 +1,151 @@
+//! What stages need of whoever can load models: the contract with the engine.
+//!
+//! Each call opens what it needs, holds it alone while it runs, and writes files of its own; nothing is kept between calls, so a
+//! stage is a function of files.
+
+use serde::{Deserialize, Serialize};
+use std::path::Path;
+
+/// Why a stage came to nothing, in a sentence or two that say what to do.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct Failure(pub String);
+
+impl Failure {
+    /// A failure in these words.
+    pub fn new(words: impl Into<String>) -> Self {
+        Self(words.into())
+    }
+}
+
+/// What a running stage is told and tells.
+pub trait Watch {
+    /// Tells how much of the stage is done, in units of its own ("layers", "tokens").
+    fn progress(&self, done: u64, total: u64, unit: &str);
+    /// Adds a line to the stage's `history.jsonl`, for its report.
+    fn history(&self, line: serde_json::Value);
+    /// Adds a line to the stage's log.
+    fn log(&self, line: &str);
+    /// Whether the person wants it to end; asked between tensors and between batches.
+    fn cancelled(&self) -> bool;
+}
+
+/// Who builds, for statements.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Builder {
+    /// "llama_selfmod 0.1.0, sha256:…" of the program's file.
+    pub id: String,
+    /// Version of llama.cpp.
+    pub llama_cpp: String,
+}
+
+/// A text in windows, as perplexity counts it: each window of `context` tokens is decoded from nothing, after the token
+/// that begins a text where the model has one.
+#[derive(Debug, Clone, Copy)]
+pub struct Text<'a> {
+    /// UTF-8; lines `{"text": …}` of a `.jsonl` file are joined by line ends.
+    pub file: &'a Path,
+    /// Tokens a window.
+    pub context: u32,
+    /// At most so many windows, from the one after `skip`; `None`: all that are full.
+    pub windows: Option<u32>,
+    /// Windows that are left out at the beginning.
+    pub skip: u32,
+}
+
+/// What one window of a text cost.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Window {
+    /// Nats of the tokens that count, which are those of its second half, as llama-perplexity does.
+    pub nats: f64,
+    /// How many these are.
+    pub tokens: u32,
+    /// Bytes of these tokens.
+    pub bytes: u32,
+}
+
+/// How much each expert of each layer does on some text.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Profile {
+    /// Tokens that were read.
+    pub tokens: u64,
+    /// Experts that a token goes through, a layer.
+    pub used: u32,
+    /// One for each layer that has experts.
+    pub layers: Vec<Layer>,
+}
+
+/// The experts of a layer.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Layer {
+    /// The layer's number in tensor names.
+    pub layer: u32,
+    /// How many tokens went through each expert.
+    pub counts: Vec<u64>,
+    /// For each expert the mean over its tokens of the gate's weight times the norm of its output (REAP, arXiv 2510.13999);
+    /// 0 for one that no token went through.
+    pub saliency: Vec<f64>,
+}
+
+/// An evaluation on a task.
+#[derive(Debug, Clone, Copy)]
+pub struct Eval<'a> {
+    /// The model.
+    pub model: &'a Path,
+    /// A built-in task's name, or a task file.
+    pub task: &'a str,
+    /// The first so many items; `None`: all.
+    pub limit: Option<u32>,
+    /// Where the result goes, one line an item, as `eval -o` writes it.
+    pub out: &'a Path,
+}
+
+/// Members that become a pack.
+#[derive(Debug, Clone, Copy)]
+pub struct Pack<'a> {
+    /// The files.
+    pub models: &'a [&'a Path],
+    /// Their weights; empty: equal.
+    pub weights: &'a [f32],
+    /// The fusion's name; `None`: the stock one.
+    pub fusion: Option<&'a str>,
+    /// Names or files of policies.
+    pub policies: &'a [String],
+    /// An empty folder that the pack is written into.
+    pub out: &'a Path,
+}
+
+/// Whoever can load models.
+pub trait Bench {
+    /// Who this is.
+    fn builder(&self) -> Builder;
+
+    /// The types that the tensors of a file with this header get, in its order, when it is quantised to `to` ("Q4_K_M").
+    /// Nothing is read but the header.
+    fn types(&self, header: &gguf::Header, to: &str, imatrix: bool) -> Result<Vec<gguf::Type>, Failure>;
+
+    /// Quantises `model` to `to` into `out`, with buffers bounded by a constant.
+    fn quantize(
+        &self,
+        model: &Path,
+        to: &str,
+        imatrix: Option<&Path>,
+        out: &Path,
+        watch: &dyn Watch,
+    ) -> Result<(), Failure>;
+
+    /// Writes the importance matrix of `model` on `text`, in llama.cpp's GGUF form.
+    fn imatrix(&self, model: &Path, text: Text, out: &Path, watch: &dyn Watch) -> Result<(), Failure>;
+
+    /// Counts and saliency of the experts of `model` on `text`.
+    fn profile(&self, model: &Path, text: Text, watch: &dyn Watch) -> Result<Profile, Failure>;
+
+    /// What `text` costs `model`, window by window. Two models of one vocabulary have the same windows.
+    fn losses(&self, model: &Path, text: Text, watch: &dyn Watch) -> Result<Vec<Window>, Failure>;
+
+    /// Has a task answered.
+    fn eval(&self, eval: Eval, watch: &dyn Watch) -> Result<(), Failure>;
+
+    /// Writes a pack.
+    fn pack(&self, pack: Pack, watch: &dyn Watch) -> Result<(), Failure>;
+}

@@ -1,0 +1,5 @@
+//! Recipes that make, shrink, check and publish models, stage by stage.
+//!
+//! This crate knows no model: whatever loads one is behind [`bench::Bench`].
+
+pub mod bench;

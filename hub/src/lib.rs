@@ -1,0 +1,1 @@
+//! Files of the Hugging Face hub: addresses, the cache that its other clients share, downloads that resume, and publishing.
