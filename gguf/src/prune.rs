@@ -33,12 +33,7 @@ pub fn plan(header: &Header, keep: &[Vec<u32>]) -> Result<Plan, PruneError> {
             ranges.push(Vec::from_iter((tensor.bytes() > 0).then_some(0..tensor.bytes())));
             continue;
         };
-        let mut dims = tensor.dims().to_vec();
-        if let Some(dim) = dims.get_mut(part.axis) {
-            *dim = kept.into();
-        }
-        let smaller = Tensor::new(tensor.name(), dims, tensor.kind()).map_err(HeaderError::from)?;
-        tensors.push(smaller);
+        tensors.push(tensor.with_dim(part.axis, kept.into()).map_err(HeaderError::from)?);
         ranges.push(runs(list).map(|run| run.start * part.bytes..run.end * part.bytes).collect());
     }
     let mut pruned = header.clone();

@@ -14,6 +14,8 @@ use std::io::Read;
 const LONGEST_HEADER: u64 = 256 << 20;
 /// Most metadata values and most tensors; large models have about 100 and 2,000.
 const MOST_ENTRIES: u64 = 1 << 16;
+/// Bytes that are allocated before any of them is read.
+const LARGEST_PIECE: u64 = 1 << 16;
 /// How deep arrays may lie in arrays. llama.cpp reads no nested ones at all.
 const DEEPEST_ARRAY: u32 = 4;
 
@@ -108,10 +110,14 @@ impl<R: Read> Reader<R> {
     /// Appends `count` bytes to `bytes`.
     fn append(&mut self, count: u64, bytes: &mut Vec<u8>) -> Result<(), HeaderError> {
         self.take(count)?;
-        let start = bytes.len();
-        // Not more than `LONGEST_HEADER`, which `take` has checked.
-        bytes.resize(start + count as usize, 0);
-        self.input.read_exact(&mut bytes[start..])?;
+        let mut left = count;
+        while left > 0 {
+            // Piece by piece, so that a length that lies costs no more than what is really there.
+            let (start, piece) = (bytes.len(), left.min(LARGEST_PIECE));
+            bytes.resize(start + piece as usize, 0);
+            self.input.read_exact(&mut bytes[start..])?;
+            left -= piece;
+        }
         Ok(())
     }
 

@@ -40,8 +40,8 @@ impl Header {
         let thin = |tensor: &Tensor| {
             let fits = |kind: &&Type| tensor.dim(0).is_multiple_of(kind.block()) && !avoid.contains(kind);
             match CANDIDATES.iter().find(fits) {
-                Some(&kind) if tensor.is_matrix() => Tensor::new(tensor.name(), tensor.dims().to_vec(), kind),
-                _ => Tensor::new(tensor.name(), tensor.dims().to_vec(), tensor.kind()),
+                Some(&kind) if tensor.is_matrix() => tensor.with_kind(kind),
+                _ => Ok(tensor.clone()),
             }
         };
         let mut header = self.clone();

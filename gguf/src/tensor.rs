@@ -68,6 +68,21 @@ impl Tensor {
         }
     }
 
+    /// The same tensor with elements of another type, without a place.
+    pub fn with_kind(&self, kind: Type) -> Result<Self, TensorError> {
+        Self::new(self.name.clone(), self.dims.clone(), kind)
+    }
+
+    /// The same tensor with another length of dimension `axis`, without a place.
+    pub(crate) fn with_dim(&self, axis: usize, length: u64) -> Result<Self, TensorError> {
+        let mut dims = self.dims.clone();
+        if dims.len() <= axis {
+            dims.resize(axis + 1, 1);
+        }
+        dims[axis] = length;
+        Self::new(self.name.clone(), dims, self.kind)
+    }
+
     /// The tensor's name, such as `blk.0.ffn_up_exps.weight`.
     pub fn name(&self) -> &str {
         &self.name

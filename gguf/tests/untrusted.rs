@@ -48,15 +48,15 @@ fn a_file_that_is_cut_anywhere_is_refused() {
 
 #[test]
 fn no_byte_that_is_changed_makes_a_panic() {
-    for bytes in files() {
+    for mut bytes in files() {
         let header = Header::from_reader(&bytes[..], bytes.len() as u64).unwrap().meta_size() as usize;
         for at in 0..header {
-            let flips = (0..8).map(|bit| bytes[at] ^ 1 << bit);
-            for byte in flips.chain([0, 0x7F, 0x80, 0xFF]) {
-                let mut bytes = bytes.clone();
+            let good = bytes[at];
+            for byte in (0..8).map(|bit| good ^ 1 << bit).chain([0, 0x7F, 0xFF]) {
                 bytes[at] = byte;
                 let _ = use_up(&bytes);
             }
+            bytes[at] = good;
         }
     }
 }
@@ -64,7 +64,8 @@ fn no_byte_that_is_changed_makes_a_panic() {
 #[test]
 fn no_eight_bytes_of_ones_make_a_panic() {
     for bytes in files() {
-        for at in 0..bytes.len() - 8 {
+        let header = Header::from_reader(&bytes[..], bytes.len() as u64).unwrap().meta_size() as usize;
+        for at in 0..header - 8 {
             for wrong in [u64::MAX, i64::MAX as u64, 1 << 40, 1 << 31] {
                 let mut bytes = bytes.clone();
                 bytes[at..at + 8].copy_from_slice(&wrong.to_le_bytes());
@@ -87,7 +88,7 @@ fn claimed_counts_take_no_memory() {
         bytes
     };
     for kind in [0, 4, 8, 9, 10] {
-        for count in [1 << 30, 1 << 60, u64::MAX] {
+        for count in [1 << 24, 1 << 30, 1 << 60, u64::MAX] {
             let bytes = claims(kind, count);
             let refused = Header::from_reader(&bytes[..], 1 << 60).unwrap_err();
             assert!(matches!(refused, HeaderError::Damaged(_) | HeaderError::Truncated), "{kind} {count} {refused}");
