@@ -18,7 +18,8 @@ pub enum Router {
     /// four of five layers, less than 0.2 % of the token embeddings (1.6 % in the first) do so, where a real expert
     /// is taken by 4 to 72 %. Where the router has a bias, a very negative one makes it never.
     Never,
-    /// The planted row is noise as loud as the real rows: the expert is taken about as often as a real one.
+    /// The planted row is noise as loud as the real rows, so the expert is taken like one of the rarer real ones: by 3 to
+    /// 23 % of the token embeddings in `moe.gguf`. Counts alone do not tell it from those; what it adds to the output does.
     Sometimes,
 }
 

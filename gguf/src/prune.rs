@@ -21,7 +21,8 @@ pub struct Plan {
 
 /// Plans a file that keeps the experts `keep`: a sorted list for each of [`Experts::layers`], all of the same length.
 ///
-/// Everything that would make llama.cpp refuse the file or end the process is refused here, before anything is written.
+/// Whatever is known to make llama.cpp refuse the file, end the process or build another model is refused here, before
+/// anything is written.
 pub fn plan(header: &Header, keep: &[Vec<u32>]) -> Result<Plan, PruneError> {
     let experts = Experts::of(header)?;
     experts.check(keep)?;
