@@ -13,6 +13,8 @@
 //! | take experts out of a mixture of experts | [`Experts`], [`plan`], [`Plan::write`] |
 //! | put useless experts in, to test a profiler | [`plant`] |
 
+#![forbid(unsafe_code)]
+
 mod error;
 mod experts;
 mod header;
