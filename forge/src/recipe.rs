@@ -17,6 +17,7 @@ mod read;
 mod reference;
 mod values;
 
+pub(crate) use input::address_file;
 pub use input::{Input, Source};
 pub use kinds::{
     Card, Convert, Eval, Fetch, Imatrix, Kind, Pack, Perplexity, Profile, Prune, Publish, Quantize, Run, Search,
@@ -24,6 +25,7 @@ pub use kinds::{
 pub use many::Many;
 pub(crate) use names::{did_you_mean, nearest};
 pub use outputs::Outputs;
+pub(crate) use outputs::{converted, pruned, quantized, stem};
 pub use problem::{Problem, RecipeError};
 pub use reference::{Need, Origin, Reference, Wants};
 pub use values::{Axes, By, Bytes, Keep, Percent, Strategy};

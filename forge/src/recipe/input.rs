@@ -43,7 +43,7 @@ pub(super) fn is_address(text: &str) -> bool {
 }
 
 /// The file's name in an address.
-pub(super) fn address_file(address: &str) -> &str {
+pub(crate) fn address_file(address: &str) -> &str {
     let path = address.split_once('@').map_or(address, |(path, _)| path);
     path.rsplit(['/', ':']).next().unwrap_or(path)
 }

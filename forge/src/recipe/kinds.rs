@@ -41,8 +41,19 @@ pub enum Kind {
 impl Kind {
     /// All kinds by name.
     pub const NAMES: [&'static str; 13] = [
-        "fetch", "convert", "quantize", "imatrix", "perplexity", "eval", "profile", "prune", "search", "pack", "card",
-        "publish", "run",
+        "fetch",
+        "convert",
+        "quantize",
+        "imatrix",
+        "perplexity",
+        "eval",
+        "profile",
+        "prune",
+        "search",
+        "pack",
+        "card",
+        "publish",
+        "run",
     ];
 
     /// Its name in recipes.

@@ -100,9 +100,9 @@ fn convert(value: &toml::Spanned<DeValue>, lines: &Lines) -> Result<Value, Probl
             .map_err(|_| Problem::at(line, format!("`{}` is no number", number.as_str())))?,
         DeValue::Datetime(time) => return Err(Problem::at(line, format!("`{time}` is a date, which no key takes"))),
         DeValue::Array(values) => {
-            let nodes = values.iter().map(|value| {
-                Ok(Node { line: lines.at(value.span().start), value: convert(value, lines)? })
-            });
+            let nodes = values
+                .iter()
+                .map(|value| Ok(Node { line: lines.at(value.span().start), value: convert(value, lines)? }));
             Value::List(nodes.collect::<Result<_, Problem>>()?)
         }
         DeValue::Table(table) => Value::Table(entries(table, lines)?),

@@ -50,15 +50,15 @@ impl Recipe {
                 };
                 Outputs { main, others: vec!["experts.json".into()] }
             }
-            Kind::Eval(_) => {
-                let needs = stage.needs.iter();
+            Kind::Eval(eval) => {
                 let mut main = Vec::new();
-                for need in needs {
+                for need in &stage.needs {
                     main.extend(self.files(need)?.iter().map(|file| format!("{}.jsonl", self::stem(file))));
                 }
                 main.sort();
                 main.dedup();
-                Outputs::main(main)
+                let others = (main.len() > 1 && eval.against.is_some()).then(|| "comparison.json".into());
+                Outputs { main, others: others.into_iter().collect() }
             }
             Kind::Card(_) => Outputs::main(["README.md".into()]),
             Kind::Publish(_) => Outputs::main(["published.json".into()]),

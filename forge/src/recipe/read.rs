@@ -27,7 +27,8 @@ pub(super) fn recipe(text: &str, path: &Path) -> Result<Recipe, Vec<Problem>> {
     for entry in entries.iter().filter(|entry| !KEYS.contains(&entry.key.as_str())) {
         let near = did_you_mean(nearest(&entry.key, KEYS));
         let known = listed(&KEYS);
-        problems.push(Problem::at(entry.line, format!("no recipe has the key `{}`{near}; keys are {known}", entry.key)));
+        problems
+            .push(Problem::at(entry.line, format!("no recipe has the key `{}`{near}; keys are {known}", entry.key)));
     }
     match node.get("recipe") {
         Some(Node { value: Value::Whole(VERSION), .. }) => {}
@@ -49,7 +50,9 @@ pub(super) fn recipe(text: &str, path: &Path) -> Result<Recipe, Vec<Problem>> {
                 }
             }
         }
-        Some(other) => problems.push(Problem::at(other.line, "`stage` is a list: write `[[stage]]`, with two brackets")),
+        Some(other) => {
+            problems.push(Problem::at(other.line, "`stage` is a list: write `[[stage]]`, with two brackets"))
+        }
     }
     problems.sort_by_key(|problem| problem.line);
     if problems.is_empty() { Ok(recipe) } else { Err(problems) }
@@ -66,7 +69,10 @@ fn inputs(node: Option<&Node>, folder: &Path, problems: &mut Vec<Problem>) -> Ve
         problems.extend(names::fault(key).map(|words| Problem::at(*line, words)));
         match node.text() {
             Some("") | None => {
-                problems.push(Problem::at(node.line, format!("the input `{key}` is a file: its path in quotes, or `hf:…`")));
+                problems.push(Problem::at(
+                    node.line,
+                    format!("the input `{key}` is a file: its path in quotes, or `hf:…`"),
+                ));
             }
             Some(text) => inputs.push(Input { name: key.clone(), source: Source::of(text, folder), line: *line }),
         }
@@ -87,7 +93,8 @@ fn stage(node: &Node, recipe: &Recipe) -> Result<(Stage, Vec<Problem>), Problem>
         None => (name_of_kind, kind_node.line),
         Some(name) => (name.text().ok_or_else(|| Problem::at(name.line, "a `name` is a text in quotes"))?, name.line),
     };
-    let mut problems: Vec<Problem> = names::fault(name).map(|words| Problem::at(name_line, words)).into_iter().collect();
+    let mut problems: Vec<Problem> =
+        names::fault(name).map(|words| Problem::at(name_line, words)).into_iter().collect();
     let taken = recipe.stages.iter().map(|stage| (&stage.name, stage.line));
     let taken = taken.chain(recipe.inputs.iter().map(|input| (&input.name, input.line)));
     if let Some((_, line)) = taken.into_iter().find(|(taken, _)| *taken == name) {
@@ -166,7 +173,9 @@ impl Kind {
                 Some(format!("`{}` is no address on the hub; `hf:owner/repo/file@revision` is", fetch.file))
             }
             Self::Quantize(quantize) if quantize.types.0.is_empty() => none("types"),
-            Self::Quantize(quantize) => twice(&quantize.types.0).map(|to| format!("the type `{to}` stands there twice")),
+            Self::Quantize(quantize) => {
+                twice(&quantize.types.0).map(|to| format!("the type `{to}` stands there twice"))
+            }
             Self::Perplexity(perplexity) if perplexity.models.0.is_empty() => none("models"),
             Self::Eval(eval) if eval.models.0.is_empty() => none("models"),
             Self::Pack(pack) if pack.models.0.is_empty() => none("models"),
@@ -244,5 +253,9 @@ fn is_inside(path: &str) -> bool {
 }
 
 fn twice<T: PartialEq>(values: &[T]) -> Option<&T> {
-    values.iter().enumerate().find(|(at, value)| values.iter().take(*at).any(|earlier| earlier == *value)).map(|(_, value)| value)
+    values
+        .iter()
+        .enumerate()
+        .find(|(at, value)| values.iter().take(*at).any(|earlier| earlier == *value))
+        .map(|(_, value)| value)
 }

@@ -105,8 +105,8 @@ impl Kind {
             Self::Publish(publish) => vec![("files", Wants::Any, publish.files.0.iter().collect())],
             Self::Run(run) => vec![("inputs", Wants::Any, run.inputs.0.iter().collect())],
         };
-        parts
-            .into_iter()
-            .flat_map(|(field, wants, references)| references.into_iter().map(move |reference| (field, wants, reference)))
+        parts.into_iter().flat_map(|(field, wants, references)| {
+            references.into_iter().map(move |reference| (field, wants, reference))
+        })
     }
 }
