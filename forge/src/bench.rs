@@ -4,17 +4,42 @@
 //! stage is a function of files.
 
 use serde::{Deserialize, Serialize};
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
-/// Why a stage came to nothing, in a sentence or two that say what to do.
+/// Why a stage came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("{0}")]
-pub struct Failure(pub String);
+pub enum Failure {
+    /// In a sentence or two that say what to do.
+    #[error("{0}")]
+    Words(String),
+    /// The person wanted it to end ([`Watch::cancelled`]).
+    #[error("it was stopped")]
+    Cancelled,
+    /// No space is left where it writes.
+    #[error("the disk of `{}` is full: make space there and run the same command again", .0.display())]
+    Full(PathBuf),
+}
 
 impl Failure {
     /// A failure in these words.
     pub fn new(words: impl Into<String>) -> Self {
-        Self(words.into())
+        Self::Words(words.into())
+    }
+
+    /// A failure to read this file or folder.
+    pub fn read(path: &Path, error: &io::Error) -> Self {
+        Self::Words(format!("cannot read `{}`: {error}", path.display()))
+    }
+
+    /// A failure to write this file or folder, which is [`Failure::Full`] if space is what lacks.
+    pub fn write(path: &Path, error: &io::Error) -> Self {
+        match error.kind() {
+            io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
+                Self::Full(path.parent().filter(|_| !path.is_dir()).unwrap_or(path).into())
+            }
+            _ => Self::Words(format!("cannot write `{}`: {error}", path.display())),
+        }
     }
 }
 

@@ -1,0 +1,49 @@
+//! Files that a recipe begins with.
+
+use std::path::{Path, PathBuf};
+
+/// A file or folder that a recipe begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Input {
+    /// Its name in the recipe.
+    pub name: String,
+    /// Where it is.
+    pub source: Source,
+    /// Its line, from 1.
+    pub line: usize,
+}
+
+/// Where an input is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Source {
+    /// On this machine.
+    Local(PathBuf),
+    /// On the hub: `hf:owner/repo/file@revision`.
+    Hub(String),
+}
+
+impl Source {
+    /// An input's value: an address on the hub, or a path from the recipe's folder.
+    pub(super) fn of(text: &str, folder: &Path) -> Self {
+        if is_address(text) { Self::Hub(text.into()) } else { Self::Local(folder.join(text)) }
+    }
+
+    /// The file's or folder's name.
+    pub fn file(&self) -> String {
+        match self {
+            Self::Local(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            Self::Hub(address) => address_file(address).into(),
+        }
+    }
+}
+
+/// Whether a text is an address on the hub.
+pub(super) fn is_address(text: &str) -> bool {
+    text.starts_with("hf:")
+}
+
+/// The file's name in an address.
+pub(crate) fn address_file(address: &str) -> &str {
+    let path = address.split_once('@').map_or(address, |(path, _)| path);
+    path.rsplit(['/', ':']).next().unwrap_or(path)
+}

@@ -1,0 +1,160 @@
+//! What a run would do.
+
+use super::resolve::resolve;
+use super::{Forge, ForgeError};
+use crate::bench::Failure;
+use crate::recipe::{Recipe, Source, Stage};
+use crate::stages;
+use crate::store::{Made, Statement};
+use std::fmt::Display;
+use std::path::PathBuf;
+
+/// What a run would do, stage by stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Plan {
+    /// The recipe's file name.
+    pub recipe: String,
+    /// One for each stage, in their order.
+    pub stages: Vec<Planned>,
+}
+
+/// What a run would do with one stage.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Planned {
+    /// The stage.
+    pub name: String,
+    /// Its kind.
+    pub kind: &'static str,
+    /// Whether it is done.
+    pub state: State,
+    /// What it makes or has made, with bytes as far as they are known. Empty: only its run tells.
+    pub outputs: Vec<(String, Option<u64>)>,
+}
+
+/// Where a stage stands.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// Made, in the folder with this name.
+    Done(String),
+    /// To be made, in the folder with this name.
+    Runs(String),
+    /// To be made; a stage before it has to be made first.
+    Waits,
+    /// It would be refused.
+    Refused(Failure),
+}
+
+impl Forge<'_> {
+    /// What a run would do. Reads and hashes inputs, and changes nothing.
+    pub fn plan(&self, from: Option<&str>) -> Result<Plan, ForgeError> {
+        let anew = from.map(|name| self.stage_named(name)).transpose()?;
+        let anew = anew.map(|stage| self.recipe.from(stage)).unwrap_or_default();
+        let mut made: Vec<Option<Made>> = Vec::new();
+        let mut stages = Vec::new();
+        for (place, stage) in self.recipe.stages.iter().enumerate() {
+            let (state, found) = self.state(place, stage, anew.contains(&place), &made);
+            let outputs = match &found {
+                Some(made) => sizes(made.folder.out(), &made.statement),
+                None => self.predicted(place, stage, &made),
+            };
+            stages.push(Planned { name: stage.name.clone(), kind: stage.kind.name(), state, outputs });
+            made.push(found);
+        }
+        self.store.remember();
+        let recipe = self.recipe.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        Ok(Plan { recipe, stages })
+    }
+
+    fn state(&self, place: usize, stage: &Stage, anew: bool, made: &[Option<Made>]) -> (State, Option<Made>) {
+        if self.recipe.before(place).iter().any(|before| made.get(*before).is_none_or(Option::is_none)) {
+            return (State::Waits, None);
+        }
+        let places = self.places();
+        let unfetched = stage.needs.iter().find_map(|need| match need.origin {
+            crate::recipe::Origin::Input(input) => places.get(input).is_none_or(Option::is_none).then_some(input),
+            crate::recipe::Origin::Stage { .. } => None,
+        });
+        if unfetched.is_some() {
+            return (State::Waits, None);
+        }
+        let resolved = resolve(self.recipe, place, &places, self.store, made);
+        let key = resolved.and_then(|resolved| resolved.definition.key());
+        let folder = match key {
+            Ok(key) => self.store.folder(&key, &stage.name),
+            Err(failure) => return (State::Refused(failure), None),
+        };
+        if anew || !folder.is_complete() {
+            return (State::Runs(folder.name()), None);
+        }
+        let checked = self.store.check(&folder, None);
+        match (checked.statement, checked.findings.as_slice()) {
+            (Some(statement), []) => (State::Done(folder.name()), Some(Made { folder, statement })),
+            (_, findings) => (State::Refused(super::damaged(stage, findings)), None),
+        }
+    }
+
+    /// Files of inputs that are on this machine.
+    pub(super) fn places(&self) -> Vec<Option<PathBuf>> {
+        places(self.recipe, |address| self.remote.have(address))
+    }
+
+    /// What a stage will have made, with sizes where a stage can say them before.
+    fn predicted(&self, place: usize, stage: &Stage, made: &[Option<Made>]) -> Vec<(String, Option<u64>)> {
+        let Some(outputs) = self.recipe.outputs(place) else { return Vec::new() };
+        let resolved = resolve(self.recipe, place, &self.places(), self.store, made).ok();
+        let sizes =
+            resolved.map(|resolved| stages::sizes(&stage.kind, &resolved.reads, self.bench)).unwrap_or_default();
+        let size = |name: &str| sizes.iter().find(|(of, _)| of == name).map(|(_, size)| *size);
+        outputs.all().map(|name| (name.to_owned(), size(name))).collect()
+    }
+}
+
+/// Files of inputs, those of the hub as far as they are here.
+pub(super) fn places(recipe: &Recipe, have: impl Fn(&str) -> Option<PathBuf>) -> Vec<Option<PathBuf>> {
+    let place = |source: &Source| match source {
+        Source::Local(path) => Some(path.clone()),
+        Source::Hub(address) => have(address),
+    };
+    recipe.inputs.iter().map(|input| place(&input.source)).collect()
+}
+
+fn sizes(out: PathBuf, statement: &Statement) -> Vec<(String, Option<u64>)> {
+    let size = |name: &str| std::fs::metadata(out.join(name)).ok().map(|metadata| metadata.len());
+    statement.subject.iter().map(|subject| (subject.name.clone(), size(&subject.name))).collect()
+}
+
+impl Display for Plan {
+    fn fmt(&self, formatter: &mut std::fmt::Formatter) -> std::fmt::Result {
+        let done = self.stages.iter().filter(|stage| matches!(stage.state, State::Done(_))).count();
+        let all = self.stages.len();
+        writeln!(formatter, "{}: {all} stages, {done} done, {} to run", self.recipe, all - done)?;
+        let width = self.stages.iter().map(|stage| stage.name.chars().count()).max().unwrap_or(0);
+        for stage in &self.stages {
+            let (word, folder) = match &stage.state {
+                State::Done(folder) => ("done", folder.as_str()),
+                State::Runs(folder) => ("run ", folder.as_str()),
+                State::Waits => ("wait", "after what it reads"),
+                State::Refused(_) => ("stop", ""),
+            };
+            writeln!(formatter, "  {word}  {:width$}  {folder}", stage.name)?;
+            if let State::Refused(failure) = &stage.state {
+                writeln!(formatter, "        {}", failure.to_string().replace('\n', "\n        "))?;
+                continue;
+            }
+            for (name, size) in &stage.outputs {
+                let size = size.map_or(String::new(), |size| format!("  {}", bytes(size)));
+                writeln!(formatter, "        {name}{size}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Bytes as people read them: "4.5 MB", in powers of ten like disks.
+pub(crate) fn bytes(size: u64) -> String {
+    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
+    match units.into_iter().find(|(unit, _)| size as f64 >= *unit) {
+        Some((unit, name)) => format!("{:.1} {name}", size as f64 / unit),
+        None => format!("{size} bytes"),
+    }
+}

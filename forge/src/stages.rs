@@ -1,0 +1,94 @@
+//! What each kind of stage does: from files that it reads to files in `out/`.
+//!
+//! A stage is a function of what [`Work`] gives it. It writes into `out/` alone, keeps nothing in memory that grows with a file,
+//! and puts no time, machine or path into its outputs, so that two runs give the same bytes.
+
+mod choice;
+mod command;
+mod convert;
+mod eval;
+mod experts;
+mod hub;
+mod models;
+mod perplexity;
+mod process;
+mod prune;
+
+pub use choice::{Ranking, covering};
+pub use perplexity::{Difference, Measured, Perplexities};
+pub use prune::Chosen;
+
+use crate::bench::{Bench, Failure, Watch};
+use crate::recipe::{Kind, Recipe};
+use crate::remote::Remote;
+use crate::run::Reads;
+use std::path::{Path, PathBuf};
+
+/// What a stage is given.
+pub(crate) struct Work<'a> {
+    pub(crate) recipe: &'a Recipe,
+    pub(crate) reads: &'a Reads,
+    pub(crate) bench: &'a dyn Bench,
+    pub(crate) remote: &'a dyn Remote,
+    pub(crate) watch: &'a dyn Watch,
+    /// An empty folder.
+    pub(crate) out: &'a Path,
+    /// The log, for child processes.
+    pub(crate) log: &'a Path,
+}
+
+/// The version of what a kind of stage does. One that does something else with the same parameters gets another, and what was
+/// made by the old one is made again.
+pub(crate) fn version(_: &Kind) -> u32 {
+    1
+}
+
+/// Files that a stage reads though no reference names them: the parameter, a name that is the same on all machines, and the
+/// file or folder.
+pub(crate) fn hidden(kind: &Kind, folder: &Path) -> Vec<(&'static str, String, PathBuf)> {
+    match kind {
+        Kind::Convert(convert) => convert::code(convert, folder),
+        Kind::Eval(eval) => eval::task_files(&eval.task, folder),
+        Kind::Pack(pack) => models::policy_files(&pack.policies, folder),
+        _ => Vec::new(),
+    }
+}
+
+/// Does a stage's work.
+pub(crate) fn work(kind: &Kind, work: &Work) -> Result<(), Failure> {
+    match kind {
+        Kind::Fetch(fetch) => hub::fetch(fetch, work),
+        Kind::Convert(convert) => convert::convert(convert, work),
+        Kind::Quantize(quantize) => models::quantize(quantize, work),
+        Kind::Imatrix(imatrix) => models::imatrix(imatrix, work),
+        Kind::Perplexity(perplexity) => perplexity::perplexity(perplexity, work),
+        Kind::Eval(eval) => eval::eval(eval, work),
+        Kind::Profile(profile) => models::profile(profile, work),
+        Kind::Prune(prune) => prune::prune(prune, work),
+        Kind::Search(_) => Err(Failure::new("`search` stages are not part of this program yet")),
+        Kind::Pack(pack) => models::pack(pack, work),
+        Kind::Card(_) => Err(Failure::new("`card` stages are not part of this program yet")),
+        Kind::Publish(publish) => hub::publish(publish, work),
+        Kind::Run(run) => command::run(run, work),
+    }
+}
+
+impl Work<'_> {
+    /// Ends the stage if the person wants it to end.
+    pub(crate) fn go_on(&self) -> Result<(), Failure> {
+        if self.watch.cancelled() { Err(Failure::Cancelled) } else { Ok(()) }
+    }
+
+    /// Writes a value as JSON that people read.
+    pub(crate) fn write_json(&self, name: &str, value: &impl serde::Serialize) -> Result<(), Failure> {
+        let path = self.out.join(name);
+        let mut text = serde_json::to_vec_pretty(value).map_err(|error| Failure::new(error.to_string()))?;
+        text.push(b'\n');
+        std::fs::write(&path, text).map_err(|error| Failure::write(&path, &error))
+    }
+}
+
+/// Sizes of what a stage will make, as far as it can say before it runs. (To be written when the crate `gguf` is.)
+pub(crate) fn sizes(_: &Kind, _: &Reads, _: &dyn Bench) -> Vec<(String, u64)> {
+    Vec::new()
+}
