@@ -3,3 +3,4 @@
 //! This crate knows no model: whatever loads one is behind [`bench::Bench`].
 
 pub mod bench;
+pub mod search;
