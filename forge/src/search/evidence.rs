@@ -97,7 +97,8 @@ mod tests {
 
     #[test]
     fn a_difference_is_nats_a_token_and_its_exponential_the_ratio_of_perplexities() {
-        let evidence = Evidence::against_base(&losses(64, |window| 0.04 + 0.01 * f64::from(window % 3)), 0.1, 4, 1).unwrap();
+        let evidence =
+            Evidence::against_base(&losses(64, |window| 0.04 + 0.01 * f64::from(window % 3)), 0.1, 4, 1).unwrap();
         assert!((evidence.difference - 0.05).abs() < 3e-4, "{evidence:?}");
         assert!((evidence.ratio() - 1.0513).abs() < 1e-3);
         assert!(evidence.interval.high < 0.06 && evidence.p < 0.01);
@@ -124,7 +125,8 @@ mod tests {
 
     #[test]
     fn no_number_of_windows_shows_what_is_not_so() {
-        let evidence = Evidence::against_base(&losses(64, |window| 0.04 + 0.1 * f64::from(window % 5)), 0.2, 1, 1).unwrap();
+        let evidence =
+            Evidence::against_base(&losses(64, |window| 0.04 + 0.1 * f64::from(window % 5)), 0.2, 1, 1).unwrap();
         assert_eq!(evidence.more_windows(0.2), None);
         assert!(evidence.more_windows(0.26).is_some_and(|more| more > 0));
         assert_eq!(evidence.more_windows(9.0), Some(0));

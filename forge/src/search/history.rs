@@ -123,7 +123,11 @@ impl History {
         let own = &mut self.candidates[candidate];
         own.standing = match (self.gate, own.evidence) {
             (Some(gate), Some(evidence)) if evidence.p < level => {
-                if evidence.difference < gate { Standing::Kept } else { Standing::Above }
+                if evidence.difference < gate {
+                    Standing::Kept
+                } else {
+                    Standing::Above
+                }
             }
             _ if is_last => Standing::Exhausted,
             _ => Standing::Open,

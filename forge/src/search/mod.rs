@@ -41,6 +41,8 @@ mod table;
 mod simulations;
 #[cfg(test)]
 mod synthetic;
+#[cfg(test)]
+mod tests;
 
 pub use evidence::Evidence;
 pub use history::{Candidate, History, Proposal, Standing};

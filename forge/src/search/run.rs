@@ -379,9 +379,7 @@ impl Search<'_> {
             }
             _ => match (winner.map(|winner| self.history.candidates[winner].size), ratio) {
                 (Some(size), _) if own.size >= size => (Step::Size, Fate::Larger { by: own.size - size }),
-                (None, Some(Ratio { high, .. })) if own.standing == Standing::Kept => {
-                    (step, Fate::Unchecked { high })
-                }
+                (None, Some(Ratio { high, .. })) if own.standing == Standing::Kept => (step, Fate::Unchecked { high }),
                 _ => reason(),
             },
         }
@@ -403,13 +401,10 @@ impl Search<'_> {
             let difference = evidence.map_or(guess, |evidence| evidence.difference);
             (at, evidence, more, difference)
         };
-        let (at, evidence, more_tokens, _) = (0..self.history.candidates.len())
-            .filter(|&at| !failed(at))
-            .map(near)
-            .min_by(|one, other| {
-                let rank = |near: &(usize, Option<Evidence>, Option<u64>, f64)| {
-                    (near.1.is_none(), near.2.unwrap_or(u64::MAX))
-                };
+        let (at, evidence, more_tokens, _) =
+            (0..self.history.candidates.len()).filter(|&at| !failed(at)).map(near).min_by(|one, other| {
+                let rank =
+                    |near: &(usize, Option<Evidence>, Option<u64>, f64)| (near.1.is_none(), near.2.unwrap_or(u64::MAX));
                 rank(one).cmp(&rank(other)).then(one.3.total_cmp(&other.3))
             })?;
         let point = self.history.candidates[at].point.clone();

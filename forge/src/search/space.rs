@@ -65,9 +65,7 @@ impl Space {
             let values = 0..axis.values.len();
             points
                 .iter()
-                .flat_map(|point| {
-                    values.clone().map(|value| Point(point.0.iter().copied().chain([value]).collect()))
-                })
+                .flat_map(|point| values.clone().map(|value| Point(point.0.iter().copied().chain([value]).collect())))
                 .collect()
         })
     }

@@ -70,6 +70,9 @@ impl Outcome {
     pub fn table(&self) -> String {
         let mut lines = vec![self.verdict()];
         let widest = self.listed.iter().map(|listed| listed.label.chars().count()).max().unwrap_or(0);
+        let (candidate, size, ratio, step) = ("candidate", "size", "perplexity", "step");
+        let widest = widest.max(candidate.len());
+        lines.push(format!("{candidate:widest$}  {size:>8}  {ratio:>34}  {step:8}  decided by"));
         for Listed { label, size, measured, step, fate, .. } in &self.listed {
             let size = size.map_or("?".into(), bytes);
             let measured = measured.as_ref().map_or("·".into(), interval);
@@ -117,9 +120,11 @@ impl Outcome {
                     format!("{} tokens more might show it", tokens(more))
                 });
                 let gate = self.gate.map_or("none".into(), percent);
-                format!("not shown: no candidate is below the gate of {gate}; nearest {}: {ratio}; {more}", nearest.label)
+                format!(
+                    "not shown: no candidate is below the gate of {gate}; nearest {}: {ratio}; {more}",
+                    nearest.label
+                )
             }
         }
     }
 }
-

@@ -10,8 +10,8 @@
 //! Losses grow steeply toward small files and the gate is in the flat part, so the process sees `gate·asinh(loss / gate)`.
 
 use super::Strategy;
-use super::gaussian::{Gaussian, Observation, normal_cdf, normal_density};
-use crate::search::{Fate, History, Proposal, Standing};
+use super::gaussian::{Observation, Posterior, normal_cdf, normal_density};
+use crate::search::{Candidate, Fate, History, Proposal, Standing};
 
 /// The process is fitted to so many candidates at most, since the work grows with the third power.
 const MOST_OBSERVED: usize = 200;
@@ -41,23 +41,20 @@ fn places(history: &History) -> Vec<Vec<f64>> {
     history.candidates.iter().map(|candidate| place(&candidate.point.0)).collect()
 }
 
-/// Mean and deviation for all candidates, in units; `None` before anything was measured.
-fn predictions(history: &History, unit: f64) -> Option<Vec<(f64, f64)>> {
-    let places = places(history);
-    let observe = |(candidate, at): (&crate::search::Candidate, &Vec<f64>)| {
+/// The process of what was measured, in units; `None` before anything was.
+fn process(history: &History, places: &[Vec<f64>], unit: f64) -> Option<Posterior> {
+    let observe = |(candidate, at): (&Candidate, &Vec<f64>)| {
         let evidence = candidate.evidence?;
         let value = evidence.difference / unit;
         let error = (evidence.error() / unit / (1.0 + value * value).sqrt()).max(1e-3);
         Some(Observation { at: at.clone(), value: value.asinh(), noise: error * error })
     };
-    let observations: Vec<Observation> =
-        history.candidates.iter().zip(&places).filter_map(observe).take(MOST_OBSERVED).collect();
-    let process = Gaussian::fit(&observations)?;
-    Some(places.iter().map(|at| process.predict(at)).collect())
+    let observed = history.candidates.iter().zip(places).filter_map(observe).take(MOST_OBSERVED);
+    Posterior::fit(&observed.collect::<Vec<_>>())
 }
 
 /// The expected improvement over `best` of what has this mean and deviation.
-fn expected_improvement(best: f64, (mean, deviation): (f64, f64)) -> f64 {
+fn expected_improvement(best: f64, mean: f64, deviation: f64) -> f64 {
     if deviation <= 0.0 {
         return (best - mean).max(0.0);
     }
@@ -68,14 +65,16 @@ fn expected_improvement(best: f64, (mean, deviation): (f64, f64)) -> f64 {
 impl Bayesian {
     fn under_gate(&mut self, history: &History, gate: f64) -> Option<usize> {
         let unit = gate.max(UNIT / 10.0);
-        let predictions = predictions(history, unit)?;
+        let places = places(history);
+        let process = process(history, &places, unit)?;
+        let limit = (gate / unit).asinh();
         let largest = history.candidates.last()?.size as f64 * 1.05;
         let to_beat = history.size_to_beat().map_or(largest, |size| size as f64);
         self.unlikely = vec![None; history.candidates.len()];
         let mut best = None;
         for at in (0..history.candidates.len()).filter(|&at| history.is_contested(at)) {
-            let (mean, deviation) = predictions[at];
-            let probability = normal_cdf(((gate / unit).asinh() - mean) / deviation.max(1e-9));
+            let below = |mean: f64, deviation: f64| normal_cdf((limit - mean) / deviation.max(1e-9));
+            let probability = process.expect(&places[at], below);
             if probability < UNLIKELY {
                 self.unlikely[at] = Some(probability);
                 continue;
@@ -89,17 +88,19 @@ impl Bayesian {
     }
 
     fn by_quality(history: &History) -> Option<usize> {
-        let predictions = predictions(history, UNIT)?;
+        let places = places(history);
+        let process = process(history, &places, UNIT)?;
+        let means: Vec<f64> = places.iter().map(|at| process.expect(at, |mean, _| mean)).collect();
         let live = |&at: &usize| history.candidates[at].standing != Standing::Out;
         let is_open = |&at: &usize| history.candidates[at].standing == Standing::Open;
         let all = || (0..history.candidates.len()).filter(live);
         let leader = all()
             .filter(|&at| history.candidates[at].evidence.is_some())
-            .min_by(|&one, &other| predictions[one].0.total_cmp(&predictions[other].0))?;
-        let best = predictions[leader].0;
-        let improvement = |at: usize| expected_improvement(best, predictions[at]);
-        let promising =
-            all().filter(is_open).max_by(|&one, &other| improvement(one).total_cmp(&improvement(other)));
+            .min_by(|&one, &other| means[one].total_cmp(&means[other]))?;
+        let best = means[leader];
+        let improvement =
+            |at: usize| process.expect(&places[at], |mean, deviation| expected_improvement(best, mean, deviation));
+        let promising = all().filter(is_open).max_by(|&one, &other| improvement(one).total_cmp(&improvement(other)));
         promising.filter(|&at| improvement(at) > SMALL).or(Some(leader).filter(is_open))
     }
 }

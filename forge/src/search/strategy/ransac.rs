@@ -83,8 +83,7 @@ impl Strategy for Ransac {
         };
         self.count(history, gate);
         let contested: Vec<usize> = all.filter(|&at| history.is_contested(at)).collect();
-        let consensus =
-            contested.iter().copied().find(|&at| self.votes(at).is_decided() && self.votes(at).pass());
+        let consensus = contested.iter().copied().find(|&at| self.votes(at).is_decided() && self.votes(at).pass());
         let before_consensus = |&at: &usize| consensus.is_none_or(|consensus| at < consensus);
         let voting: Vec<usize> =
             contested.into_iter().filter(|&at| before_consensus(&at) && !self.votes(at).is_decided()).collect();
@@ -94,8 +93,7 @@ impl Strategy for Ransac {
         let count = (history.plan.quick / 2).max(4);
         let windows = self.random.draw(history.plan.order.clone(), count);
         let drawn = self.random.draw(voting, DRAWN);
-        self.round =
-            drawn.into_iter().map(|candidate| Proposal { candidate, windows: windows.clone() }).collect();
+        self.round = drawn.into_iter().map(|candidate| Proposal { candidate, windows: windows.clone() }).collect();
         self.round.clone()
     }
 
