@@ -1,6 +1,6 @@
 //! The last step: the winner on windows that the search did not see.
 
-use super::run::Search;
+use super::run::{CONFIRMATIONS, Search};
 use super::{Confirmation, Event, Evidence, Fate, Ratio, Standing, Step, Versus, WindowLoss};
 use crate::bench::Failure;
 use measure::statistics::ALPHA;
@@ -31,7 +31,7 @@ pub(super) fn confirm_kept(search: &mut Search, at: usize, gate: f64) -> bool {
         search.set_aside(at, Step::Held, Fate::Failed { reason: "the held windows are too few".into() });
         return false;
     };
-    let shown = evidence.interval.high < gate && evidence.p < ALPHA;
+    let shown = evidence.interval.high < gate && evidence.p < ALPHA / CONFIRMATIONS as f64;
     let held = Ratio::from(evidence);
     let (point, label) = (search.history.candidates[at].point.clone(), search.label(at));
     let confirmation = Confirmation { point, label, held, against: None, shown };
@@ -39,7 +39,7 @@ pub(super) fn confirm_kept(search: &mut Search, at: usize, gate: f64) -> bool {
     search.confirmations.push(confirmation);
     if !shown {
         search.held[at] = Some(evidence);
-        search.set_aside(at, Step::Held, Fate::NotConfirmed { high: held.high, gate: gate.exp() });
+        search.set_aside(at, Step::Held, Fate::NotConfirmed { high: held.high, gate: gate.exp(), p: held.p });
     }
     shown
 }

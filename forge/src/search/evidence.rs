@@ -52,10 +52,14 @@ impl Evidence {
         let mut parts: Vec<_> = parts.into_iter().collect();
         // The bootstrap draws places, so their order must not depend on the order of measurements.
         parts.sort_by_key(|part| part.0);
-        let part = |(window, nats, tokens): (u32, f64, f64)| {
-            (window / stretch.max(1), Block { sum: nats - gate * tokens, of: tokens })
+        let blocks = |length: u32| {
+            let part = |&(window, nats, tokens): &(u32, f64, f64)| {
+                (window / length, Block { sum: nats - gate * tokens, of: tokens })
+            };
+            by_document(parts.iter().map(part))
         };
-        let above = bootstrap(&by_document(parts.into_iter().map(part)), seed)?;
+        let [half, whole] = [(stretch / 2).max(1), stretch.max(1)].map(blocks);
+        let above = bootstrap(&widened(&half, whole), seed)?;
         let interval = Interval { low: above.interval.low + gate, high: above.interval.high + gate };
         Some(Self { windows, difference: above.bits_per_byte + gate, interval, p: above.p })
     }
@@ -84,6 +88,34 @@ impl Evidence {
         let times = times_as_much(gate - self.difference, self.interval.high - self.interval.low)?;
         Some((self.windows as f64 * (times - 1.0)).max(0.0).ceil() as u64)
     }
+}
+
+/// The variance of the ratio of these blocks.
+fn variance(blocks: &[Block]) -> f64 {
+    let of: f64 = blocks.iter().map(|block| block.of).sum();
+    let ratio = blocks.iter().map(|block| block.sum).sum::<f64>() / of;
+    let squares: f64 = blocks.iter().map(|block| (block.sum - ratio * block.of).powi(2)).sum();
+    let count = blocks.len() as f64;
+    squares / (of * of) * count / (count - 1.0)
+}
+
+/// Blocks of the same ratio whose variance is 2·V − V½ for V that of the blocks and V½ that of the halves, but not below V.
+///
+/// What neighbouring blocks have in common is missing from V, to first order by a part that is inverse to their length, and so
+/// twice from V½: the difference takes it out. Vats and Flegal (2022), "Lugsail lag windows for estimating time-average
+/// covariance matrices", Biometrika 109:735–750. Without it 5 % of intervals ended below a truth that 2.5 % should miss.
+fn widened(halves: &[Block], mut blocks: Vec<Block>) -> Vec<Block> {
+    let (own, half) = (variance(&blocks), variance(halves));
+    let factor = (2.0 - half / own).max(1.0).sqrt();
+    if factor.is_finite() {
+        let of: f64 = blocks.iter().map(|block| block.of).sum();
+        let ratio = blocks.iter().map(|block| block.sum).sum::<f64>() / of;
+        for block in &mut blocks {
+            let middle = ratio * block.of;
+            block.sum = middle + (block.sum - middle) * factor;
+        }
+    }
+    blocks
 }
 
 #[cfg(test)]

@@ -18,9 +18,11 @@
 //! The loss is `Σ (nats − nats of the base) / Σ tokens`, its exponential the ratio of perplexities, and "+5%" the gate ln 1.05.
 //! Intervals are block bootstraps over stretches of the text ([`Evidence`]). What is claimed rests on the held windows alone: a
 //! selection of the best of many noisy candidates flatters it, and no adjustment of the search's own numbers is needed where
-//! they are not reported as the winner's. A candidate at the gate passes the upper end of a 95 % interval in 2.5 % of cases;
-//! at most two candidates come that far, so a false "kept" has a chance of 5 % at most, however many candidates and looks there
-//! were. A winner without a gate is "shown" to be better than the runner-up by one test on the held windows.
+//! they are not reported as the winner's. At most two candidates come that far, and "kept" needs the upper end of the 95 %
+//! interval below the gate and, by Bonferroni over the two, p below 2.5 %. A false "kept" then has a chance of 2.5 % by the
+//! formula, and of some 5 % on short texts whose neighbouring windows resemble each other, however many candidates and looks
+//! there were; of 100 searches among candidates at the gate the search alone would claim one in 30 to 70. A winner without a
+//! gate is "shown" to be better than the runner-up by one test on the held windows.
 //!
 //! Within the search errors cost only tokens or a better choice. All looks at a candidate together err with 5 % in each
 //! direction at most ([`History::level`]); p-values in the list are given by Holm over all that were measured, too.

@@ -84,6 +84,8 @@ pub enum Fate {
         high: f64,
         /// The gate.
         gate: f64,
+        /// The p-value of "it is exactly the gate" there, which had to be below 2.5 %.
+        p: f64,
     },
     /// It was not decided by measurement: it is presumed to be above the gate, as a candidate of better quality is.
     Presumed {

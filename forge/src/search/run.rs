@@ -16,8 +16,8 @@ const FAR: f64 = 3.0;
 /// And from so much above the gate on, in nats a token, where the gate is near 0.
 const FAR_NATS: f64 = 0.05;
 
-/// Candidates that are measured on the held windows at most. Each passes by chance in 2.5 %, both together in 5 %.
-const CONFIRMATIONS: usize = 2;
+/// Candidates that are measured on the held windows at most, each at this part of the level.
+pub(super) const CONFIRMATIONS: usize = 2;
 
 /// Proposals in a row without anything new, after which the strategy is taken to have ended.
 const IDLE: usize = 16;

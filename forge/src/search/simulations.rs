@@ -4,7 +4,10 @@
 
 use super::strategy::STRATEGIES;
 use super::synthetic::{Family, Guesses, KEEP, MONOTONE, Synthetic, TOKENS, WINDOWS};
-use super::{Coverage, Fate, History, Outcome, Proposal, Settings, Strategy, by_name, run};
+use super::{
+    Coverage, Evidence, Fate, History, Outcome, Plan, Point, Proposal, Settings, Strategy, Surface, Windows, by_name,
+    run,
+};
 
 /// A bootstrap takes 20 times as long without optimization.
 const SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 100 };
@@ -234,5 +237,29 @@ fn optima_are_everywhere() {
         let optimum = |seed| Synthetic::new(family, Guesses::None, 1.0, seed).smallest(None);
         let optima: std::collections::HashSet<_> = (0..100).map(optimum).collect();
         assert!(optima.len() >= 8, "{family:?}: {}", optima.len());
+    }
+}
+
+/// Nominal are 2.5 % on each side; what is left over is said in the module's documentation.
+#[test]
+fn intervals_miss_the_truth_about_as_often_as_they_say() {
+    for (windows, most) in [(16_u32, 0.065), (24, 0.06), (40, 0.055), (128, 0.045)] {
+        let plan = Plan::new(Windows { search: windows, held: windows, tokens: TOKENS }, &settings(0)).unwrap();
+        let (mut below, mut above, mut all) = (0, 0, 0.0);
+        for seed in 0..3 * SEEDS {
+            let mut surface = Synthetic::null(0.05, seed);
+            for at in 0..5 {
+                let losses = surface.measure(&Point(vec![at, 0]), &plan.order).unwrap();
+                let evidence = Evidence::against_base(&losses, 0.05, plan.stretch, seed).unwrap();
+                below += u32::from(evidence.interval.high < 0.05);
+                above += u32::from(evidence.interval.low > 0.05);
+                all += 1.0;
+            }
+        }
+        let [below, above] = [below, above].map(|count| f64::from(count) / all);
+        println!("{windows} windows: {below:.3} below the truth, {above:.3} above");
+        // Fewer seeds scatter more.
+        let most = if SEEDS < 100 { 1.5 * most } else { most };
+        assert!(below < most && above < most, "{windows} windows: {below}, {above}");
     }
 }

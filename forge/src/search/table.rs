@@ -45,8 +45,8 @@ impl Fate {
                 });
                 format!("not shown: up to {}, gate {}; {more}", percent(*high), percent(*gate))
             }
-            Self::NotConfirmed { high, gate } => {
-                format!("not confirmed: up to {} on held text, gate {}", percent(*high), percent(*gate))
+            Self::NotConfirmed { high, gate, p } => {
+                format!("not confirmed: up to {} on held text, gate {}, p {p:.3}", percent(*high), percent(*gate))
             }
             Self::Presumed { below, low } => {
                 format!("presumed above the gate: point {:?} is better and at least {}", below.0, percent(*low))

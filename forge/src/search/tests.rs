@@ -90,6 +90,14 @@ funnel: 25 k tokens, 8 % of a full evaluation of all that fit; 66 k on held text
     assert_eq!(
         outcome.table(),
         "\
+winner: experts 5, 30.0 GB; +0.00 % [+0.00 %, +0.00 %] perplexity on held text; better than experts 4: -1.00 % [-1.00 %, -1.00 %]
+candidate      size                          perplexity  step      decided by
+experts 1   15.7 GB       +34.99 % [+34.99 %, +34.99 %]  quick     at least +34.99 % against the winner
+experts 2   19.3 GB          +9.42 % [+9.42 %, +9.42 %]  quick     at least +9.42 % against the winner
+experts 3   22.8 GB          +2.02 % [+2.02 %, +2.02 %]  quick     at least +2.02 % against the winner
+experts 4   26.4 GB          +1.01 % [+1.01 %, +1.01 %]  quick     at least +1.01 % against the winner
+experts 5   30.0 GB          +0.00 % [+0.00 %, +0.00 %]  held      winner
+funnel: 41 k tokens, 12 % of a full evaluation of all that fit; 131 k on held text
 "
     );
 }

@@ -22,8 +22,8 @@ const UNLIKELY: f64 = 0.01;
 /// The unit of the losses where there is no gate, in nats a token.
 const UNIT: f64 = 0.05;
 
-/// An expected improvement that is not worth a look, in units: 0.05 % of perplexity without a gate.
-const SMALL: f64 = 0.01;
+/// An expected improvement that is not worth a look, in units: 0.01 % of perplexity.
+const SMALL: f64 = 0.002;
 
 /// Looks where the expected improvement is largest.
 #[derive(Debug, Clone, Default)]
