@@ -8,5 +8,6 @@ pub mod bench;
 pub mod recipe;
 pub mod remote;
 pub mod run;
+pub mod search;
 pub mod stages;
 pub mod store;

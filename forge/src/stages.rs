@@ -8,15 +8,19 @@ mod command;
 mod convert;
 mod eval;
 mod experts;
+mod guess;
 mod hub;
 mod models;
 mod perplexity;
 mod process;
 mod prune;
+mod search;
+mod sizes;
 
 pub use choice::{Ranking, covering};
 pub use perplexity::{Difference, Measured, Perplexities};
 pub use prune::Chosen;
+pub(crate) use sizes::headers;
 
 use crate::bench::{Bench, Failure, Watch};
 use crate::recipe::{Kind, Recipe};
@@ -65,7 +69,7 @@ pub(crate) fn work(kind: &Kind, work: &Work) -> Result<(), Failure> {
         Kind::Eval(eval) => eval::eval(eval, work),
         Kind::Profile(profile) => models::profile(profile, work),
         Kind::Prune(prune) => prune::prune(prune, work),
-        Kind::Search(_) => Err(Failure::new("`search` stages are not part of this program yet")),
+        Kind::Search(search) => search::search(search, work),
         Kind::Pack(pack) => models::pack(pack, work),
         Kind::Card(_) => Err(Failure::new("`card` stages are not part of this program yet")),
         Kind::Publish(publish) => hub::publish(publish, work),
@@ -86,9 +90,4 @@ impl Work<'_> {
         text.push(b'\n');
         std::fs::write(&path, text).map_err(|error| Failure::write(&path, &error))
     }
-}
-
-/// Sizes of what a stage will make, as far as it can say before it runs. (To be written when the crate `gguf` is.)
-pub(crate) fn sizes(_: &Kind, _: &Reads, _: &dyn Bench) -> Vec<(String, u64)> {
-    Vec::new()
 }

@@ -63,7 +63,8 @@ impl Recipe {
             Kind::Card(_) => Outputs::main(["README.md".into()]),
             Kind::Publish(_) => Outputs::main(["published.json".into()]),
             Kind::Run(run) if !run.outputs.is_empty() => Outputs::main(run.outputs.iter().cloned()),
-            Kind::Search(_) | Kind::Pack(_) | Kind::Run(_) => return None,
+            Kind::Search(_) => Outputs { main: vec![searched(&stem("model")?)], others: vec!["search.json".into()] },
+            Kind::Pack(_) | Kind::Run(_) => return None,
         })
     }
 
@@ -91,6 +92,11 @@ pub(crate) fn converted(stem: &str, to: &str) -> String {
 /// The name of a quantised model.
 pub(crate) fn quantized(stem: &str, to: &str) -> String {
     format!("{stem}-{to}.gguf")
+}
+
+/// The name of what a search has found.
+pub(crate) fn searched(stem: &str) -> String {
+    format!("{stem}-search.gguf")
 }
 
 /// The name of a model with fewer experts.

@@ -2,9 +2,10 @@
 
 use super::choice::{Ranking, covering};
 use super::{Work, experts};
-use crate::bench::{Failure, Profile};
+use crate::bench::{Failure, Layer, Profile};
 use crate::recipe::{By, Prune, pruned, stem};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What `experts.json` says of one model.
@@ -28,9 +29,9 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     let has = experts::of(&model.path)?;
     let ranking = match (&profile, stage.by) {
         (Some(profile), By::Saliency | By::Count) => {
-            let fits = profile.layers.len() == has.layers
-                && profile.layers.iter().all(|layer| layer.counts.len() == has.experts as usize);
-            if !fits {
+            let is_own =
+                |layer: &Layer| has.layers.contains(&layer.layer) && layer.counts.len() == has.experts as usize;
+            if !profile.layers.iter().all(is_own) {
                 return Err(Failure::new(format!(
                     "the profile is not one of `{}`: profile the same model",
                     model.file
@@ -38,7 +39,7 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
             }
             Ranking::of_profile(profile, stage.by)?
         }
-        _ => Ranking::without_profile(has.layers, has.experts, stage.by, stage.seed),
+        _ => Ranking::without_profile(has.layers.len(), has.experts, stage.by, stage.seed),
     };
     let numbers = match (stage.coverage, &profile) {
         (Some(part), Some(profile)) => {
@@ -55,7 +56,10 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     let mut chosen = Vec::new();
     for (number, name) in numbers {
         work.go_on()?;
-        let kept = ranking.keep(number)?;
+        let mut kept = ranking.keep(number)?;
+        if let (Some(profile), By::Saliency | By::Count) = (&profile, stage.by) {
+            kept = expand(kept, profile, &has.layers, number)?;
+        }
         work.watch.log(&format!("{number} of {} experts: {name}", has.experts));
         experts::write(&model.path, &kept, &work.out.join(&name), work.watch)?;
         chosen.push(Chosen { model: name, experts: number, of: has.experts, by: stage.by, kept });
@@ -63,7 +67,25 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     work.write_json("experts.json", &chosen)
 }
 
-fn read_profile(path: &Path) -> Result<Profile, Failure> {
+/// The experts that stay in each layer that has some, from those of the layers of a profile. Layers that predict further tokens
+/// are not run with a text, so no profile has them: there the first ones stay.
+pub(super) fn expand(
+    kept: Vec<Vec<u32>>,
+    profile: &Profile,
+    layers: &[u32],
+    number: u32,
+) -> Result<Vec<Vec<u32>>, Failure> {
+    let mut known: BTreeMap<u32, Vec<u32>> = profile.layers.iter().map(|layer| layer.layer).zip(kept).collect();
+    let all = layers.iter().map(|layer| known.remove(layer).unwrap_or_else(|| (0..number).collect())).collect();
+    match known.into_keys().next() {
+        None => Ok(all),
+        Some(layer) => {
+            Err(Failure::new(format!("the profile has a layer {layer}, and the model has no experts there")))
+        }
+    }
+}
+
+pub(super) fn read_profile(path: &Path) -> Result<Profile, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::read(path, &error))?;
     serde_json::from_slice(&bytes).map_err(|error| Failure::new(format!("`{}` is no profile: {error}", path.display())))
 }
