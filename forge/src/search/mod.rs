@@ -30,6 +30,7 @@
 mod confirm;
 mod evidence;
 mod history;
+mod listing;
 mod outcome;
 mod plan;
 mod random;

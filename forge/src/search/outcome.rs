@@ -94,6 +94,11 @@ pub enum Fate {
         /// Lower end of that one's interval.
         low: f64,
     },
+    /// It was not measured: a candidate that fits is better on every axis.
+    Below {
+        /// That candidate.
+        better: Point,
+    },
     /// It was not decided by measurement: measurements of others make it unlikely to be below the gate.
     Unlikely {
         /// How likely it is.

@@ -51,6 +51,7 @@ impl Fate {
             Self::Presumed { below, low } => {
                 format!("presumed above the gate: point {:?} is better and at least {}", below.0, percent(*low))
             }
+            Self::Below { better } => format!("not measured: point {:?} fits and is better on every axis", better.0),
             Self::Unlikely { probability } => format!("below the gate with probability {probability:.4}"),
             Self::Outvoted { passed, votes } => format!("below the gate in {passed} of {votes} subsamples"),
             Self::Larger { by } => format!("{} larger than the winner", bytes(*by)),

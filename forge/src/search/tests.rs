@@ -103,6 +103,16 @@ funnel: 41 k tokens, 12 % of a full evaluation of all that fit; 131 k on held te
 }
 
 #[test]
+fn of_an_ordered_axis_only_the_best_that_fits_is_measured_by_bisection() {
+    let mut surface = line(&[0.0, 0.01, 0.02]);
+    let space = surface.space.clone();
+    let settings = Settings { keep: None, fits: Some(surface.sizes[&Point(vec![1])]), ..settings() };
+    let outcome = search("binary", &mut surface, &space, &settings);
+    assert_eq!(outcome.winner, Some(Point(vec![1])));
+    assert_eq!(fate(&outcome, 2), &Fate::Below { better: Point(vec![1]) });
+}
+
+#[test]
 fn guesses_far_above_the_gate_are_never_measured() {
     let truth = [0.0, 0.01, 0.02, 0.5, 0.9].into_iter().enumerate().map(|(at, loss)| (Point(vec![at]), loss));
     let mut surface = Synthetic::with(space(&[5]), truth.collect(), Guesses::Good, &mut Random(5));

@@ -11,7 +11,7 @@
 
 use super::{Strategy, race};
 use crate::search::random::Random;
-use crate::search::{Fate, History, Proposal, Standing};
+use crate::search::{Candidate, Fate, History, Proposal, Standing};
 
 /// Presumptions that are checked by measurement.
 const CHECKS: usize = 2;
@@ -80,6 +80,12 @@ impl Binary {
     }
 }
 
+/// A candidate that is better than this one on every axis.
+fn better(history: &History, candidate: usize) -> Option<&Candidate> {
+    let point = &history.candidates[candidate].point;
+    history.candidates.iter().find(|other| other.standing != Standing::Out && point.is_below(&other.point))
+}
+
 impl Strategy for Binary {
     fn name(&self) -> &'static str {
         "binary"
@@ -89,14 +95,8 @@ impl Strategy for Binary {
         let all = 0..history.candidates.len();
         if history.gate.is_none() {
             // The best quality is on top of the order.
-            let is_top = |&at: &usize| {
-                let top = |other: usize| {
-                    let other = &history.candidates[other];
-                    other.standing != Standing::Out && history.candidates[at].point.is_below(&other.point)
-                };
-                !all.clone().any(top)
-            };
-            return race::propose(history, &all.clone().filter(is_top).collect::<Vec<_>>());
+            let tops: Vec<usize> = all.filter(|&at| better(history, at).is_none()).collect();
+            return race::propose(history, &tops);
         }
         self.notice(history);
         let undecided = self.undecided(history);
@@ -128,6 +128,9 @@ impl Strategy for Binary {
     }
 
     fn reason(&self, history: &History, candidate: usize) -> Option<Fate> {
+        if history.gate.is_none() {
+            return better(history, candidate).map(|other| Fate::Below { better: other.point.clone() });
+        }
         let presumer = &history.candidates[self.presumer(history, candidate)?];
         let low = presumer.evidence?.ratio_interval().low;
         Some(Fate::Presumed { below: presumer.point.clone(), low })
