@@ -138,7 +138,7 @@ mod tests {
         let settings = Settings::default();
         for (search, held, words) in [(15, 50, "15 windows for the search"), (50, 0, "held back")] {
             let failure = Plan::new(Windows { search, held, tokens: 512 }, &settings).unwrap_err();
-            assert!(failure.0.contains(words), "{failure}");
+            assert!(failure.to_string().contains(words), "{failure}");
         }
     }
 }

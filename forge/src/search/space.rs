@@ -113,10 +113,10 @@ mod tests {
             (vec![axis("type", &[])], "`type` has no values"),
             (vec![axis("type", &["a", "b", "a"])], "names `a` twice"),
         ] {
-            assert!(Space::new(axes).unwrap_err().0.contains(words));
+            assert!(Space::new(axes).unwrap_err().to_string().contains(words));
         }
         let many: Vec<String> = (0..101).map(|value| value.to_string()).collect();
         let axes = ["a", "b"].map(|name| Axis { name: name.into(), values: many.clone() });
-        assert!(Space::new(axes.to_vec()).unwrap_err().0.contains("10000"));
+        assert!(Space::new(axes.to_vec()).unwrap_err().to_string().contains("10000"));
     }
 }

@@ -91,8 +91,8 @@ impl Bench for Double {
         Builder { id: "double".into(), llama_cpp: "none".into() }
     }
 
-    fn types(&self, _: &gguf::Header, _: &str, _: bool) -> Result<Vec<gguf::Type>, Failure> {
-        Err(Failure::new("a double has no types"))
+    fn quantized(&self, _: &gguf::Header, _: &str, _: bool) -> Result<gguf::Header, Failure> {
+        Err(Failure::new("a double has no headers"))
     }
 
     fn quantize(
@@ -138,11 +138,22 @@ impl Bench for Double {
         Ok(Profile { tokens: 1000, used: 2, layers })
     }
 
-    fn losses(&self, model: &Path, text: Text, watch: &dyn Watch) -> Result<Vec<Window>, Failure> {
+    fn windows(&self, _: &Path, text: Text) -> Result<u32, Failure> {
+        Ok((read(text.file)?.len() / text.context as usize) as u32)
+    }
+
+    fn losses(
+        &self,
+        model: &Path,
+        text: Text,
+        chosen: Option<&[u32]>,
+        watch: &dyn Watch,
+    ) -> Result<Vec<Window>, Failure> {
         let (model, bytes) = (read(model)?, read(text.file)?);
         let worse = 100.0 / model.len() as f64;
         let mut windows = Vec::new();
-        for window in bytes.chunks_exact(text.context as usize).skip(text.skip as usize) {
+        let all = bytes.chunks_exact(text.context as usize).skip(text.skip as usize);
+        for (_, window) in (0..).zip(all).filter(|(at, _)| chosen.is_none_or(|chosen| chosen.contains(at))) {
             if text.windows.is_some_and(|most| windows.len() >= most as usize) {
                 break;
             }
