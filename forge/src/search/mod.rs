@@ -21,11 +21,27 @@
 //! they are not reported as the winner's. At most two candidates come that far, and "kept" needs the upper end of the 95 %
 //! interval below the gate and, by Bonferroni over the two, p below 2.5 %. A false "kept" then has a chance of 2.5 % by the
 //! formula, and of some 5 % on short texts whose neighbouring windows resemble each other, however many candidates and looks
-//! there were; of 100 searches among candidates at the gate the search alone would claim one in 30 to 70. A winner without a
+//! there were; of 100 searches among candidates at the gate the search alone would claim one in 27 to 54. A winner without a
 //! gate is "shown" to be better than the runner-up by one test on the held windows.
 //!
 //! Within the search errors cost only tokens or a better choice. All looks at a candidate together err with 5 % in each
 //! direction at most ([`History::level`]); p-values in the list are given by Holm over all that were measured, too.
+//!
+//! # Strategies
+//!
+//! On 100 seeds of each of five families of monotone surfaces every strategy finds the optimum in 98 to 100 cases, where no
+//! candidate is nearer to the gate than five standard errors of a full evaluation. "Exhaustive" is a full evaluation of all that
+//! fit; [`Bayesian`], [`Binary`] and [`Adaptive`] presume that neighbours resemble each other or that losses grow along axes,
+//! and miss the optimum where losses are drawn at random; what they presumed is in the list.
+//!
+//! | strategy | tokens, mean by family | most | losses at random: found |
+//! |---|---|---|---|
+//! | [`Exhaustive`] | 0.83–0.95 (guesses drop the rest) | 1.00 | 99 |
+//! | [`Funnel`] | 0.06–0.10 | 0.36 | 99 |
+//! | [`Binary`] | 0.06–0.08 | 0.30 | 86, of 100 it notices 78 |
+//! | [`Ransac`] | 0.06–0.07 | 0.16 | 99 |
+//! | [`Bayesian`] | 0.04–0.07 | 0.28 | 85 |
+//! | [`Adaptive`] | 0.05–0.08 | 0.26 | 48 |
 
 mod confirm;
 mod evidence;

@@ -1,6 +1,7 @@
 //! What searches find in the long run: 100 seeds of each family of surfaces, for each strategy.
 //!
-//! Each seed has other losses, another optimum, another kind of guess and another loudness.
+//! Each seed has other losses, another optimum, another kind of guess and another loudness. Without optimization they
+//! take twenty times as long, so they are left out there.
 
 use super::strategy::STRATEGIES;
 use super::synthetic::{Family, Guesses, KEEP, MONOTONE, Synthetic, TOKENS, WINDOWS};
@@ -9,11 +10,10 @@ use super::{
     run,
 };
 
-/// A bootstrap takes 20 times as long without optimization.
-const SEEDS: u64 = if cfg!(debug_assertions) { 20 } else { 100 };
+const SEEDS: u64 = 100;
 
 /// The most false claims of 5 % that 97 of 100 runs of so many seeds have.
-const FALSE_CLAIMS: usize = if cfg!(debug_assertions) { 3 } else { 9 };
+const FALSE_CLAIMS: usize = 9;
 
 /// Where the walk of `adaptive` begins: in one of three cases near where most optima are.
 fn coverage(surface: &Synthetic, seed: u64) -> Coverage {
@@ -85,31 +85,37 @@ fn find_all(name: &str, budget: f64) {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn exhaustive_search_finds_the_smallest_kept_candidate() {
     find_all("exhaustive", 1.0);
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn the_funnel_finds_the_smallest_kept_candidate_with_a_quarter_of_the_tokens() {
     find_all("funnel", 0.25);
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn bisection_finds_the_smallest_kept_candidate_with_a_quarter_of_the_tokens() {
     find_all("binary", 0.25);
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn votes_find_the_smallest_kept_candidate_with_a_quarter_of_the_tokens() {
     find_all("ransac", 0.25);
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn expected_improvement_finds_the_smallest_kept_candidate_with_a_quarter_of_the_tokens() {
     find_all("bayesian", 0.25);
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn the_walk_from_a_profile_finds_the_smallest_kept_candidate_with_a_quarter_of_the_tokens() {
     find_all("adaptive", 0.25);
 }
@@ -130,6 +136,7 @@ impl Strategy for Careless {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn a_careless_strategy_fails_these_tests() {
     for family in MONOTONE {
         let found = find(family, 1.0, |surface, settings| {
@@ -142,6 +149,7 @@ fn a_careless_strategy_fails_these_tests() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn strategies_that_presume_nothing_find_the_optimum_of_any_surface() {
     for name in ["exhaustive", "funnel", "ransac"] {
         let Found { right, tokens, .. } =
@@ -152,6 +160,7 @@ fn strategies_that_presume_nothing_find_the_optimum_of_any_surface() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn strategies_that_presume_say_so_where_they_are_wrong() {
     for name in ["binary", "bayesian", "adaptive"] {
         let (mut right, mut noticed, mut wrong) = (0, 0, 0);
@@ -177,6 +186,7 @@ fn strategies_that_presume_say_so_where_they_are_wrong() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn nothing_is_kept_where_every_candidate_is_at_the_gate() {
     for name in STRATEGIES {
         let (mut claims, mut tempted) = (0, 0);
@@ -195,6 +205,7 @@ fn nothing_is_kept_where_every_candidate_is_at_the_gate() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn no_candidate_is_better_where_all_are_equal() {
     for name in STRATEGIES {
         let mut claims = 0;
@@ -210,10 +221,10 @@ fn no_candidate_is_better_where_all_are_equal() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn without_a_gate_the_best_quality_that_fits_is_found() {
-    for (name, most_tokens) in
-        [("exhaustive", 1.0), ("funnel", 0.4), ("binary", 0.4), ("ransac", 0.4), ("bayesian", 0.4), ("adaptive", 0.4)]
-    {
+    // The others race like the funnel.
+    for (name, most_tokens) in [("exhaustive", 1.0), ("funnel", 0.4), ("binary", 0.4), ("bayesian", 0.4)] {
         for family in MONOTONE {
             let (mut right, mut shown, mut tokens) = (0, 0, 0.0);
             for seed in 0..SEEDS {
@@ -236,6 +247,7 @@ fn without_a_gate_the_best_quality_that_fits_is_found() {
 }
 
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn optima_are_everywhere() {
     for family in MONOTONE.into_iter().chain([Family::Rugged]) {
         let optimum = |seed| Synthetic::new(family, Guesses::None, 1.0, seed).smallest(None);
@@ -246,6 +258,7 @@ fn optima_are_everywhere() {
 
 /// Nominal are 2.5 % on each side; what is left over is said in the module's documentation.
 #[test]
+#[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn intervals_miss_the_truth_about_as_often_as_they_say() {
     for (windows, most) in [(16_u32, 0.065), (24, 0.06), (40, 0.055), (128, 0.045)] {
         let plan = Plan::new(Windows { search: windows, held: windows, tokens: TOKENS }, &settings(0)).unwrap();
@@ -262,8 +275,6 @@ fn intervals_miss_the_truth_about_as_often_as_they_say() {
         }
         let [below, above] = [below, above].map(|count| f64::from(count) / all);
         println!("{windows} windows: {below:.3} below the truth, {above:.3} above");
-        // Fewer seeds scatter more.
-        let most = if SEEDS < 100 { 1.5 * most } else { most };
         assert!(below < most && above < most, "{windows} windows: {below}, {above}");
     }
 }

@@ -106,7 +106,7 @@ impl Outcome {
                     let shown = if confirmation.shown { "better" } else { "not shown to be better" };
                     format!("{shown} than {}: {}", versus.label, interval(&versus.ratio))
                 }
-                (None, None) => "the only candidate".into(),
+                (None, None) => "not compared: no other candidate was measured".into(),
             };
             return format!("winner: {name}, {size}; {held} perplexity on held text; {rest}");
         }

@@ -21,6 +21,8 @@ const CHECKS: usize = 2;
 pub struct Binary {
     random: Random,
     checks: Vec<usize>,
+    /// Windows of each candidate when the order was last checked.
+    seen: Vec<usize>,
     /// The pair that contradicts the presumption: the one of lower quality is better.
     contradiction: Option<String>,
 }
@@ -28,7 +30,7 @@ pub struct Binary {
 impl Binary {
     /// The strategy with this seed, which chooses what is checked.
     pub fn new(seed: u64) -> Self {
-        Self { random: Random(seed), checks: Vec::new(), contradiction: None }
+        Self { random: Random(seed), checks: Vec::new(), seen: Vec::new(), contradiction: None }
     }
 
     /// The measured candidate above the gate that this one stands below.
@@ -63,20 +65,27 @@ impl Binary {
             .flat_map(|&one| measured.iter().map(move |&other| (one, other)))
             .filter(|&(one, other)| below(one, other))
             .collect();
+        let windows: Vec<usize> = history.candidates.iter().map(|candidate| candidate.losses.len()).collect();
+        let seen = std::mem::replace(&mut self.seen, windows);
+        let is_new = |at: usize| seen.get(at).is_none_or(|&seen| seen != self.seen[at]);
         let alpha = history.alpha / (pairs.len().max(1) * history.plan.looks()) as f64;
         let contradicts = |&(one, other): &(usize, usize)| {
             let standing = |at: usize| history.candidates[at].standing;
             let by_gate = standing(one) == Standing::Kept && standing(other) == Standing::Above;
             by_gate || history.difference(one, other).is_some_and(|found| found.difference < 0.0 && found.p < alpha)
         };
-        self.contradiction = pairs.iter().find(|pair| contradicts(pair)).map(|&(one, other)| {
-            let difference = history.difference(one, other).map_or(f64::NAN, |found| found.ratio());
-            let [one, other] = [one, other].map(|at| format!("{:?}", history.candidates[at].point.0));
-            format!(
-                "not monotone: point {one} is of lower quality than {other} on every axis and has {difference:.4} \
+        self.contradiction = pairs
+            .iter()
+            .filter(|pair| is_new(pair.0) || is_new(pair.1))
+            .find(|pair| contradicts(pair))
+            .map(|&(one, other)| {
+                let difference = history.difference(one, other).map_or(f64::NAN, |found| found.ratio());
+                let [one, other] = [one, other].map(|at| format!("{:?}", history.candidates[at].point.0));
+                format!(
+                    "not monotone: point {one} is of lower quality than {other} on every axis and has {difference:.4} \
                  times its perplexity; nothing was presumed from then on"
-            )
-        });
+                )
+            });
     }
 }
 

@@ -4,6 +4,9 @@
 //! candidate that most of its subsamples pass is the consensus; it alone is then measured on all windows. A handful of windows
 //! with wild losses spoils the votes that hold them and no others, as outliers spoil single samples in Fischler and Bolles
 //! (1981), "Random sample consensus", Communications of the ACM 24:381–395.
+//!
+//! Each vote is a look as well, so that a candidate gets a few looks more than [`History::level`] counts; a vote that decides by
+//! its interval ends the voting about it.
 
 use super::{Strategy, race};
 use crate::search::random::Random;
