@@ -48,12 +48,14 @@ impl Download<'_> {
         }
         let mut total = self.metadata.size;
         let mut failures = 0;
+        // A gain is one over all that was ever there: a server that makes it start anew does not get tries without end.
+        let mut furthest = partial.done;
         while total.is_none_or(|total| partial.done < total) {
-            let before = partial.done;
             match self.attempt(&mut partial, &mut total, watch) {
                 Ok(()) => break,
                 Err(trouble) => {
-                    failures = if partial.done >= before.saturating_add(GAIN) { 1 } else { failures + 1 };
+                    failures = if partial.done >= furthest.saturating_add(GAIN) { 1 } else { failures + 1 };
+                    furthest = furthest.max(partial.done);
                     let waited = self.patience.wait(failures, trouble, watch);
                     waited.map_err(|trouble| self.give_up(trouble, partial.done, total))?;
                 }
@@ -108,7 +110,7 @@ impl Download<'_> {
                 partial.restart().map_err(Trouble::Final)?;
                 return Err(broken("it has no such part of the file"));
             }
-            200..=399 => return Err(broken("it gave no content")),
+            201..=399 => return Err(broken("it gave no content")),
             _ => return answer.success().map(|_| ()),
         }
         let mut body = answer.reader().take(total.map_or(u64::MAX, |total| total.saturating_sub(partial.done)));

@@ -129,6 +129,10 @@ pub enum HubError {
     #[error("`{}` cannot be published under its name: {why}. Rename it.", path.display())]
     #[allow(missing_docs, reason = "the sentence names the fields")]
     Name { path: PathBuf, why: String },
+    /// A commit whose answer was lost.
+    #[error("`{repo}` did not confirm the commit. See `{page}`; to publish again does no harm if it was made.")]
+    #[allow(missing_docs, reason = "the sentence names the fields")]
+    Unconfirmed { repo: String, page: String },
     /// A file that did not arrive at the hub.
     #[error("`{file}` did not arrive: {why}. Publish again; what has arrived is not sent again.")]
     #[allow(missing_docs, reason = "the sentence names the fields")]

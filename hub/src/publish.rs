@@ -250,12 +250,19 @@ impl Target<'_> {
         let url = api_url(&self.hub.client, self.repo, "commit", self.branch);
         let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let ask = Ask { body: Some(("application/x-ndjson", body.as_bytes())), ..Ask::default() };
+        // Once it was sent, a connection that breaks off leaves open whether it was made.
+        let lost = |trouble| match trouble {
+            Trouble::Broken { .. } => {
+                let page = format!("{}/{}/commits/{}", self.hub.client.endpoint, self.repo, self.branch);
+                Trouble::Final(HubError::Unconfirmed { repo: self.repo.into(), page })
+            }
+            trouble => Trouble::Final(self.error(trouble)),
+        };
         let committed = self.hub.settings.patience.retry(watch, |_| {
-            let answer = self.hub.client.post(&url, ask).map_err(|trouble| Trouble::Final(self.error(trouble)))?;
-            match answer.success() {
-                Ok(answer) => answer.json::<Committed>(),
+            match self.hub.client.post(&url, ask).map_err(lost)?.success() {
+                Ok(answer) => answer.json::<Committed>().map_err(lost),
                 Err(trouble) if matches!(trouble.status(), Some(429 | 503)) => Err(trouble),
-                Err(trouble) => Err(Trouble::Final(self.error(trouble))),
+                Err(trouble) => Err(lost(trouble)),
             }
         });
         committed.map(|committed| committed.commit_oid).map_err(|trouble| self.error(trouble))
