@@ -1,10 +1,11 @@
 //! The content of one file, from the hub into a blob of the cache. It goes on where an earlier try ended.
 
 use crate::cache::{Cache, make_folder_of};
-use crate::client::{Answer, Client, Trouble};
+use crate::client::{Answer, Client};
 use crate::digest::{Digest, Hasher, PIECE, git_blob};
 use crate::error::About;
 use crate::metadata::Metadata;
+use crate::trouble::Trouble;
 use crate::{HubError, Notice, Patience, Watch};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};

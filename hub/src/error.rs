@@ -1,6 +1,7 @@
 //! What can go wrong, each with a sentence that says what to do.
 
-use crate::client::{Client, Refusal, Trouble};
+use crate::client::Client;
+use crate::trouble::{Refusal, Trouble};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;

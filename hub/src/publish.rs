@@ -7,10 +7,11 @@ mod folder;
 mod upload;
 
 use crate::address::{check_repo, check_revision};
-use crate::client::{Ask, Trouble};
+use crate::client::{Answer, Ask};
 use crate::digest::{git_blob, sha256};
 use crate::error::About;
 use crate::metadata::api_url;
+use crate::trouble::{Refusal, Trouble};
 use crate::{Hub, HubError, Watch};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -138,7 +139,7 @@ impl Hub {
         }
         let target = Target { hub: self, repo, branch };
         if self.client.token().is_none() {
-            let refusal = crate::client::Refusal {
+            let refusal = Refusal {
                 status: 401,
                 host: self.client.host(),
                 code: String::new(),
@@ -194,7 +195,7 @@ impl Target<'_> {
         url: &str,
         value: &serde_json::Value,
         watch: &mut dyn Watch,
-        mut read: impl FnMut(crate::client::Answer) -> Result<T, Trouble>,
+        mut read: impl FnMut(Answer) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let body = value.to_string();
         let ask = Ask { body: Some((JSON, body.as_bytes())), ..Ask::default() };
@@ -211,7 +212,7 @@ impl Target<'_> {
             // A token that may write and not make repositories will do if there is one.
             Err(trouble) if matches!(trouble.status(), Some(401..=403)) => {
                 let url = format!("{}/api/models/{}", self.hub.client.endpoint, self.repo);
-                let exists = self.hub.client.get(&url, None).and_then(crate::client::Answer::success);
+                let exists = self.hub.client.get(&url, None).and_then(Answer::success);
                 exists.map(|_| ()).map_err(|_| self.error(trouble))
             }
             Err(trouble) => Err(self.error(trouble)),
@@ -238,7 +239,7 @@ impl Target<'_> {
                 let sample = local.sample().map_err(HubError::file("read", &local.path))?;
                 asked.push(json!({"path": local.name, "size": local.size, "sample": STANDARD.encode(sample)}));
             }
-            let answer = self.post(&url, &json!({ "files": asked }), watch, crate::client::Answer::json::<Modes>);
+            let answer = self.post(&url, &json!({ "files": asked }), watch, Answer::json::<Modes>);
             let answer = answer.map_err(|trouble| self.error(trouble))?;
             modes.extend(answer.files.into_iter().map(|mode| (mode.path.clone(), mode)));
         }
