@@ -1,8 +1,9 @@
 //! Requests to the hub and to where it leads. The only code that names ureq, and the only code that sends the token.
 
-use crate::{HubError, Settings, Token};
+use crate::trouble::{Refusal, Trouble};
+use crate::{HubError, Patience, Settings, Token};
 use std::fmt::{Display, Formatter};
-use std::io::{self, ErrorKind, Read};
+use std::io::Read;
 use std::time::Duration;
 use ureq::http::{HeaderMap, Method, Uri};
 use ureq::{Agent, Body, Proxy, SendBody};
@@ -12,6 +13,13 @@ const REDIRECTS: usize = 10;
 
 /// Bytes of an answer that is read as a whole: a listing of a large repository has a few MB.
 const LARGEST: u64 = 64 << 20;
+
+/// Connections that are kept open are closed by most servers after five seconds; one that was idle for longer is not tried.
+const IDLE: Duration = Duration::from_secs(4);
+
+/// How many times as long as for a byte of a file is waited for the answer to what was sent: parts of a large file are put
+/// together before it.
+const SLOWER: u32 = 10;
 
 /// What is sent to where, besides the method.
 #[derive(Clone, Copy, Default)]
@@ -37,6 +45,7 @@ pub(crate) struct Answer {
 #[derive(Debug)]
 pub(crate) struct Client {
     agent: Agent,
+    patience: Patience,
     pub endpoint: String,
     origin: Origin,
     token: Option<Token>,
@@ -56,10 +65,18 @@ impl Client {
             .timeout_connect(Some(settings.patience.silence))
             .timeout_per_read(Some(settings.patience.silence))
             .timeout_per_write(Some(settings.patience.silence))
+            .max_idle_age(IDLE)
             .max_response_header_size(64 << 10)
             .user_agent(concat!("llama_selfmod/", env!("CARGO_PKG_VERSION")))
             .build();
-        Ok(Self { agent: config.into(), endpoint: settings.endpoint.clone(), origin, token: settings.token.clone() })
+        let patience = settings.patience.clone();
+        Ok(Self {
+            agent: config.into(),
+            patience,
+            endpoint: settings.endpoint.clone(),
+            origin,
+            token: settings.token.clone(),
+        })
     }
 
     /// The endpoint's host, for messages.
@@ -95,6 +112,7 @@ impl Client {
         let uri = self.uri(url)?;
         let origin = Origin::of(url).ok_or_else(|| Trouble::Redirect(url.into()))?;
         let request = self.agent.put(uri).header("Content-Length", length.to_string());
+        let request = request.config().timeout_per_read(Some(self.patience.silence * SLOWER)).build();
         answer(request.send(SendBody::from_reader(&mut body)), origin)
     }
 
@@ -121,7 +139,10 @@ impl Client {
             let response = match ask.body {
                 Some((kind, body)) => {
                     request = request.header("Content-Type", kind).header("Accept", kind);
-                    request.body(body).map_err(ureq::Error::from).and_then(|request| self.agent.run(request))
+                    request.body(body).map_err(ureq::Error::from).and_then(|request| {
+                        let request = self.agent.configure_request(request);
+                        self.agent.run(request.timeout_per_read(Some(self.patience.silence * SLOWER)).build())
+                    })
                 }
                 None => request.body(()).map_err(ureq::Error::from).and_then(|request| self.agent.run(request)),
             };
@@ -158,23 +179,8 @@ impl Answer {
 
     /// The address that a redirect names, made whole.
     fn redirect(&self, from: &str) -> Option<String> {
-        if !matches!(self.status, 301 | 302 | 303 | 307 | 308) {
-            return None;
-        }
-        let target = self.header("Location")?;
-        if target.starts_with("https://") || target.starts_with("http://") {
-            return Some(target.into());
-        }
-        let scheme_end = from.find("://")? + 3;
-        let path_start = from[scheme_end..].find('/').map_or(from.len(), |at| scheme_end + at);
-        if let Some(rest) = target.strip_prefix("//") {
-            Some(format!("{}{rest}", &from[..scheme_end]))
-        } else if target.starts_with('/') {
-            Some(format!("{}{target}", &from[..path_start]))
-        } else {
-            let path = from.split(['?', '#']).next()?;
-            Some(format!("{}/{target}", path.get(..path.rfind('/')?.max(path_start))?))
-        }
+        let is_redirect = matches!(self.status, 301 | 302 | 303 | 307 | 308);
+        self.header("Location").filter(|_| is_redirect).and_then(|target| absolute(from, target))
     }
 
     /// Itself, unless its status tells of a failure.
@@ -207,6 +213,24 @@ impl Answer {
     pub fn reader(self) -> impl Read {
         self.body.into_reader()
     }
+}
+
+/// `target` as it is meant at the address `from`.
+fn absolute(from: &str, target: &str) -> Option<String> {
+    if target.starts_with("https://") || target.starts_with("http://") {
+        return Some(target.into());
+    }
+    let scheme_end = from.find("://")? + 3;
+    let path_start = from[scheme_end..].find('/').map_or(from.len(), |at| scheme_end + at);
+    if let Some(rest) = target.strip_prefix("//") {
+        return Some(format!("{}{rest}", &from[..scheme_end]));
+    }
+    if target.starts_with('/') {
+        return Some(format!("{}{target}", &from[..path_start]));
+    }
+    let path = from.split(['?', '#']).next()?;
+    let folder = path.rfind('/').filter(|at| *at >= path_start).unwrap_or(path_start);
+    Some(format!("{}/{target}", path.get(..folder)?))
 }
 
 /// A server's message: the `error` in its JSON, or its beginning.
@@ -270,88 +294,6 @@ impl Display for Origin {
     }
 }
 
-/// A status of 400 or more, and what the server said with it.
-#[derive(Clone, Debug)]
-pub(crate) struct Refusal {
-    pub status: u16,
-    pub host: String,
-    /// The hub's name for the error, or nothing.
-    pub code: String,
-    pub said: String,
-    pub retry_after: Option<Duration>,
-}
-
-/// Why one request came to nothing.
-#[derive(Debug)]
-pub(crate) enum Trouble {
-    /// No machine has the name.
-    NoHost(String),
-    /// There was no connection, or it broke off.
-    Broken { host: String, why: String },
-    /// The server refused.
-    Status(Refusal),
-    /// A redirect that is not followed.
-    Redirect(String),
-    /// Something that another try does not change.
-    Final(HubError),
-}
-
-impl Trouble {
-    /// An error of a connection.
-    pub fn from_io(error: &io::Error, host: String) -> Self {
-        let why = match error.kind() {
-            ErrorKind::TimedOut | ErrorKind::WouldBlock => "it did not answer in time".into(),
-            ErrorKind::ConnectionRefused => "nothing listens there".into(),
-            ErrorKind::ConnectionReset
-            | ErrorKind::ConnectionAborted
-            | ErrorKind::BrokenPipe
-            | ErrorKind::UnexpectedEof => "the connection broke off".into(),
-            _ => error.to_string(),
-        };
-        Self::Broken { host, why }
-    }
-
-    /// Whether another try may do better.
-    pub fn is_transient(&self) -> bool {
-        match self {
-            Self::Broken { .. } => true,
-            Self::Status(refusal) => matches!(refusal.status, 408 | 429 | 500..=599),
-            Self::NoHost(_) | Self::Redirect(_) | Self::Final(_) => false,
-        }
-    }
-
-    /// Whether the server could not do its work, so that what the cache has is the best there is.
-    pub fn is_outage(&self) -> bool {
-        self.is_transient() || matches!(self, Self::NoHost(_) | Self::Final(HubError::Unreachable { .. }))
-    }
-
-    pub fn retry_after(&self) -> Option<Duration> {
-        match self {
-            Self::Status(refusal) => refusal.retry_after,
-            _ => None,
-        }
-    }
-
-    pub fn status(&self) -> Option<u16> {
-        match self {
-            Self::Status(refusal) => Some(refusal.status),
-            _ => None,
-        }
-    }
-}
-
-impl Display for Trouble {
-    fn fmt(&self, out: &mut Formatter<'_>) -> std::fmt::Result {
-        match self {
-            Self::NoHost(host) => write!(out, "`{host}` cannot be reached: no machine has this name"),
-            Self::Broken { host, why } => write!(out, "`{host}` cannot be reached: {why}"),
-            Self::Status(Refusal { status, host, .. }) => write!(out, "`{host}` answered with status {status}"),
-            Self::Redirect(url) => write!(out, "the server leads to `{url}`, which is not followed"),
-            Self::Final(error) => write!(out, "{error}"),
-        }
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -378,5 +320,27 @@ mod tests {
         ] {
             assert_eq!(Origin::of(url).unwrap().is_private(), is_private, "{url}");
         }
+    }
+
+    #[test]
+    fn redirects_are_meant_where_they_are_given() {
+        let from = "https://hub.example/a/b?c=/d";
+        for (target, whole) in [
+            ("http://cdn.example/x", "http://cdn.example/x"),
+            ("//cdn.example/x", "https://cdn.example/x"),
+            ("/x?y", "https://hub.example/x?y"),
+            ("x", "https://hub.example/a/x"),
+        ] {
+            assert_eq!(absolute(from, target).as_deref(), Some(whole), "{target}");
+        }
+        assert_eq!(absolute("https://hub.example", "x").as_deref(), Some("https://hub.example/x"));
+    }
+
+    #[test]
+    fn what_came_over_tls_does_not_go_on_without() {
+        let settings = Settings::read(&|name| (name == "HOME").then(|| "/nowhere".into())).unwrap();
+        let client = Client::new(&settings).unwrap();
+        assert!(client.uri("https://cdn.example/x").is_ok());
+        assert!(matches!(client.uri("http://cdn.example/x"), Err(Trouble::Redirect(_))));
     }
 }

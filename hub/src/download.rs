@@ -1,10 +1,11 @@
 //! The content of one file, from the hub into a blob of the cache. It goes on where an earlier try ended.
 
 use crate::cache::{Cache, make_folder_of};
-use crate::client::{Answer, Client, Trouble};
+use crate::client::{Answer, Client};
 use crate::digest::{Digest, Hasher, PIECE, git_blob};
 use crate::error::About;
 use crate::metadata::Metadata;
+use crate::trouble::Trouble;
 use crate::{HubError, Notice, Patience, Watch};
 use std::fs::{self, File, OpenOptions};
 use std::io::{ErrorKind, Read, Seek, SeekFrom, Write};
@@ -48,12 +49,14 @@ impl Download<'_> {
         }
         let mut total = self.metadata.size;
         let mut failures = 0;
+        // A gain is one over all that was ever there: a server that makes it start anew does not get tries without end.
+        let mut furthest = partial.done;
         while total.is_none_or(|total| partial.done < total) {
-            let before = partial.done;
             match self.attempt(&mut partial, &mut total, watch) {
                 Ok(()) => break,
                 Err(trouble) => {
-                    failures = if partial.done >= before.saturating_add(GAIN) { 1 } else { failures + 1 };
+                    failures = if partial.done >= furthest.saturating_add(GAIN) { 1 } else { failures + 1 };
+                    furthest = furthest.max(partial.done);
                     let waited = self.patience.wait(failures, trouble, watch);
                     waited.map_err(|trouble| self.give_up(trouble, partial.done, total))?;
                 }
@@ -108,7 +111,7 @@ impl Download<'_> {
                 partial.restart().map_err(Trouble::Final)?;
                 return Err(broken("it has no such part of the file"));
             }
-            200..=399 => return Err(broken("it gave no content")),
+            201..=399 => return Err(broken("it gave no content")),
             _ => return answer.success().map(|_| ()),
         }
         let mut body = answer.reader().take(total.map_or(u64::MAX, |total| total.saturating_sub(partial.done)));

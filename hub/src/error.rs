@@ -1,6 +1,7 @@
 //! What can go wrong, each with a sentence that says what to do.
 
-use crate::client::{Client, Refusal, Trouble};
+use crate::client::Client;
+use crate::trouble::{Refusal, Trouble};
 use std::io::{self, ErrorKind};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -129,6 +130,10 @@ pub enum HubError {
     #[error("`{}` cannot be published under its name: {why}. Rename it.", path.display())]
     #[allow(missing_docs, reason = "the sentence names the fields")]
     Name { path: PathBuf, why: String },
+    /// A commit whose answer was lost.
+    #[error("`{repo}` did not confirm the commit. See `{page}`; to publish again does no harm if it was made.")]
+    #[allow(missing_docs, reason = "the sentence names the fields")]
+    Unconfirmed { repo: String, page: String },
     /// A file that did not arrive at the hub.
     #[error("`{file}` did not arrive: {why}. Publish again; what has arrived is not sent again.")]
     #[allow(missing_docs, reason = "the sentence names the fields")]

@@ -2,12 +2,12 @@
 
 use crate::cache::{Cache, Entry, is_commit};
 use crate::choice::{choose, parts};
-use crate::client::Trouble;
 use crate::digest::{Digest, sha256};
 use crate::download::Download;
 use crate::error::About;
 use crate::lock::lock;
 use crate::metadata::{Metadata, content_url, metadata};
+use crate::trouble::Trouble;
 use crate::{Address, Hub, HubError, Notice, Selection, Watch};
 use std::path::PathBuf;
 

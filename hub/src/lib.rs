@@ -28,6 +28,7 @@ mod patience;
 mod publish;
 mod settings;
 mod token;
+mod trouble;
 mod watch;
 
 pub use address::{Address, Selection};

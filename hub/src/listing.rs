@@ -2,9 +2,9 @@
 
 use crate::address::{check_repo, check_revision};
 use crate::cache::is_commit;
-use crate::client::Trouble;
 use crate::error::About;
 use crate::metadata::api_url;
+use crate::trouble::Trouble;
 use crate::{Hub, HubError, Watch};
 use serde::Deserialize;
 

@@ -2,8 +2,9 @@
 
 use crate::HubError;
 use crate::cache::is_commit;
-use crate::client::{Answer, Client, Trouble};
+use crate::client::{Answer, Client};
 use crate::digest::Digest;
+use crate::trouble::Trouble;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 
 /// What stands unescaped in a path.

@@ -1,6 +1,6 @@
 //! How often a request is tried again, and how long is waited in between.
 
-use crate::client::Trouble;
+use crate::trouble::Trouble;
 use crate::{HubError, Notice, Watch};
 use std::time::{Duration, Instant};
 

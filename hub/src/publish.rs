@@ -7,10 +7,11 @@ mod folder;
 mod upload;
 
 use crate::address::{check_repo, check_revision};
-use crate::client::{Ask, Trouble};
+use crate::client::{Answer, Ask};
 use crate::digest::{git_blob, sha256};
 use crate::error::About;
 use crate::metadata::api_url;
+use crate::trouble::{Refusal, Trouble};
 use crate::{Hub, HubError, Watch};
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
@@ -158,7 +159,7 @@ impl Hub {
         }
         let target = Target { hub: self, repo, branch };
         if self.client.token().is_none() {
-            let refusal = crate::client::Refusal {
+            let refusal = Refusal {
                 status: 401,
                 host: self.client.host(),
                 code: String::new(),
@@ -214,7 +215,7 @@ impl Target<'_> {
         url: &str,
         value: &serde_json::Value,
         watch: &mut dyn Watch,
-        mut read: impl FnMut(crate::client::Answer) -> Result<T, Trouble>,
+        mut read: impl FnMut(Answer) -> Result<T, Trouble>,
     ) -> Result<T, Trouble> {
         let body = value.to_string();
         let ask = Ask { body: Some((JSON, body.as_bytes())), ..Ask::default() };
@@ -231,7 +232,7 @@ impl Target<'_> {
             // A token that may write and not make repositories will do if there is one.
             Err(trouble) if matches!(trouble.status(), Some(401..=403)) => {
                 let url = format!("{}/api/models/{}", self.hub.client.endpoint, self.repo);
-                let exists = self.hub.client.get(&url, None).and_then(crate::client::Answer::success);
+                let exists = self.hub.client.get(&url, None).and_then(Answer::success);
                 exists.map(|_| ()).map_err(|_| self.error(trouble))
             }
             Err(trouble) => Err(self.error(trouble)),
@@ -258,7 +259,7 @@ impl Target<'_> {
                 let sample = local.sample().map_err(HubError::file("read", &local.path))?;
                 asked.push(json!({"path": local.name, "size": local.size, "sample": STANDARD.encode(sample)}));
             }
-            let answer = self.post(&url, &json!({ "files": asked }), watch, crate::client::Answer::json::<Modes>);
+            let answer = self.post(&url, &json!({ "files": asked }), watch, Answer::json::<Modes>);
             let answer = answer.map_err(|trouble| self.error(trouble))?;
             modes.extend(answer.files.into_iter().map(|mode| (mode.path.clone(), mode)));
         }
@@ -270,12 +271,19 @@ impl Target<'_> {
         let url = api_url(&self.hub.client, self.repo, "commit", self.branch);
         let body: String = lines.iter().map(|line| format!("{line}\n")).collect();
         let ask = Ask { body: Some(("application/x-ndjson", body.as_bytes())), ..Ask::default() };
+        // Once it was sent, a connection that breaks off leaves open whether it was made.
+        let lost = |trouble| match trouble {
+            Trouble::Broken { .. } => {
+                let page = format!("{}/{}/commits/{}", self.hub.client.endpoint, self.repo, self.branch);
+                Trouble::Final(HubError::Unconfirmed { repo: self.repo.into(), page })
+            }
+            trouble => Trouble::Final(self.error(trouble)),
+        };
         let committed = self.hub.settings.patience.retry(watch, |_| {
-            let answer = self.hub.client.post(&url, ask).map_err(|trouble| Trouble::Final(self.error(trouble)))?;
-            match answer.success() {
-                Ok(answer) => answer.json::<Committed>(),
+            match self.hub.client.post(&url, ask).map_err(lost)?.success() {
+                Ok(answer) => answer.json::<Committed>().map_err(lost),
                 Err(trouble) if matches!(trouble.status(), Some(429 | 503)) => Err(trouble),
-                Err(trouble) => Err(Trouble::Final(self.error(trouble))),
+                Err(trouble) => Err(lost(trouble)),
             }
         });
         committed.map(|committed| committed.commit_oid).map_err(|trouble| self.error(trouble))

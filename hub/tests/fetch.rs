@@ -173,6 +173,18 @@ fn a_download_that_keeps_gaining_is_not_given_up() {
 }
 
 #[test]
+fn a_server_that_makes_it_start_anew_does_not_get_tries_without_end() {
+    let world = World::new();
+    for _ in 0..20 {
+        world.mock.fault(Place::Storage, "model.gguf", Fault::CutAfter(2 << 20), 1);
+        world.mock.fault(Place::Storage, "model.gguf", Fault::Status(416, None), 1);
+    }
+    let error = world.error(MODEL);
+    assert!(error.contains("broke off"), "{error}");
+    assert_eq!(world.ranges().len(), 3);
+}
+
+#[test]
 fn a_broken_download_is_kept_and_the_next_fetch_goes_on() {
     let world = World::new();
     world.mock.fault(Place::Storage, "model.gguf", Fault::CutAfter(1000), 3);
@@ -454,6 +466,17 @@ fn a_server_that_says_nothing_is_given_up() {
     settings.patience.silence = Duration::from_millis(100);
     let error = Hub::new(settings).unwrap().fetch(&MODEL.parse().unwrap(), &mut ()).unwrap_err().to_string();
     assert!(error.contains("it did not answer in time"), "{error}");
+}
+
+#[test]
+fn a_copy_in_place_of_a_link_is_used_too() {
+    let world = World::new();
+    let fetched = world.fetch(MODEL).unwrap();
+    fs::remove_file(&fetched.path).unwrap();
+    fs::rename(world.folder().join("blobs").join(&fetched.sha256), &fetched.path).unwrap();
+    world.mock.take_seen();
+    assert_eq!(world.fetch(MODEL).unwrap(), fetched);
+    assert!(world.ranges().is_empty());
 }
 
 #[cfg(target_os = "linux")]

@@ -2,7 +2,8 @@
 
 use super::folder::Local;
 use super::{BATCH, State, Target};
-use crate::client::{Answer, Ask, Trouble};
+use crate::client::{Answer, Ask};
+use crate::trouble::Trouble;
 use crate::{HubError, Watch};
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
