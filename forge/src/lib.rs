@@ -5,6 +5,7 @@
 //! network behind [`remote::Remote`].
 
 pub mod bench;
+mod card;
 pub mod recipe;
 pub mod remote;
 pub mod run;
