@@ -34,7 +34,7 @@ pub(super) fn section(origin: &Origin, all: &[Results], facts: &Facts) -> String
         for stranger in strangers.filter(|member| facts.models.iter().all(|model| model.sha256 != member.sha256)) {
             let file = stranger.file.rsplit(['/', '\\']).next().unwrap_or_default();
             text.push_str(&format!(
-                "\n{} is not among the files here: SHA-256 {}.\n",
+                "\nThe model {} is not among the files here: SHA-256 {}.\n",
                 name(file),
                 name(&stranger.sha256)
             ));

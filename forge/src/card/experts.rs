@@ -30,7 +30,7 @@ fn pruned(origin: &Origin, all: &[Chosen]) -> String {
             By::First => "because they came first",
         };
         text.push_str(&format!(
-            "\n{}: {} of {} experts of each layer were kept, {by}. Stage {}.\n",
+            "\nIn {}, {} of {} experts of each layer were kept, {by}. Stage {}.\n",
             name(&chosen.model),
             count(chosen.experts.into()),
             count(chosen.of.into()),

@@ -1,6 +1,6 @@
 //! The files of a card, and how they are run.
 
-use super::text::{count, name, table};
+use super::text::{count, line, name, table};
 use super::{Facts, Model};
 
 /// The file of a pack that names its members; models that decode together are run by their folder.
@@ -45,12 +45,12 @@ fn command(facts: &Facts) -> Option<String> {
     if let Some(repo) = facts.repo.as_ref().filter(|repo| super::model::is_repository(repo)) {
         return Some(format!("llama_selfmod -hf {repo}:{}", selection(first, &models)?));
     }
-    let file = super::text::line(&first.file).replace('\'', "'\\''");
-    Some(if is_plain(&file) {
-        format!("llama_selfmod --models {file}")
-    } else {
-        format!("llama_selfmod --models './{file}'")
-    })
+    if is_plain(&first.file) {
+        return Some(format!("llama_selfmod --models {}", first.file));
+    }
+    // A name that is not shown as it is cannot be typed.
+    let quoted = first.file.replace('\'', "'\\''");
+    (line(&first.file) == first.file).then(|| format!("llama_selfmod --models './{quoted}'"))
 }
 
 /// What selects a model in its repository: its type if that stands in its name alone, else its name.

@@ -31,7 +31,7 @@ pub(super) fn section(origin: &Origin, found: &Perplexities, facts: &Facts) -> S
     let strangers = found.models.iter().filter(|own| facts.models.iter().all(|model| model.sha256 != own.sha256));
     for stranger in strangers {
         text.push_str(&format!(
-            "\n{} is not among the files here: {} bytes, SHA-256 {}.\n",
+            "\nThe model {} is not among the files here: {} bytes, SHA-256 {}.\n",
             name(&stranger.model),
             count(stranger.size),
             name(&stranger.sha256)

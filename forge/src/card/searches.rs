@@ -60,7 +60,7 @@ fn one(origin: &Origin, search: &Search) -> String {
         format!("perplexity could be at most {gate:.4} times that of the base, by the upper end of the interval")
     });
     let mut sentences = vec![format!(
-        "{} looked at {}, {} of them measured, by the strategy {}; {gate}.",
+        "The stage {} looked at {}, {} of them measured, by the strategy {}; {gate}.",
         name(&origin.name),
         some(search.listed.len() as u64, "candidate"),
         count(measured.len() as u64),
@@ -90,7 +90,7 @@ fn one(origin: &Origin, search: &Search) -> String {
         let more = nearest.more_tokens.map_or("no number of tokens would show it".into(), |tokens| {
             format!("about {} more would show it, if it is real", some(tokens, "token"))
         });
-        sentences.push(format!("{} came nearest; {}.", name(&nearest.label), words(&more)));
+        sentences.push(format!("Nearest came {}; {}.", name(&nearest.label), words(&more)));
     }
     sentences.join("\n") + "\n"
 }
