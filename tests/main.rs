@@ -10,6 +10,7 @@ mod cli;
 mod drafts;
 mod evaluate;
 mod fixtures_load;
+mod forge;
 mod header;
 mod kernels;
 mod library;

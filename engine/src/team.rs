@@ -55,7 +55,8 @@ pub struct Team {
 pub struct Member {
     /// Its name.
     pub name: String,
-    /// Its GGUF file; a path that is not absolute starts at the folder of `team.toml`.
+    /// Its GGUF file; a path that is not absolute starts at the folder of `team.toml`. `hf:OWNER/REPO/FILE@REVISION` is one on the
+    /// Hugging Face hub, see [`Pack::localize`].
     pub file: PathBuf,
     /// SHA-256 of the file, in hexadecimal.
     pub sha256: String,
@@ -149,6 +150,14 @@ impl Pack {
         }
         let folder = file.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         Ok(Self { folder: folder.to_path_buf(), team })
+    }
+
+    /// Puts a file on this machine in the place of each member's, as `local` answers for what the file says.
+    pub fn localize(&mut self, local: &mut dyn FnMut(&Path) -> Result<PathBuf, Error>) -> Result<(), Error> {
+        self.team.member.iter_mut().try_for_each(|member| {
+            member.file = local(&member.file)?;
+            Ok(())
+        })
     }
 
     /// Where a member's file is.

@@ -145,9 +145,9 @@ pub trait Bench {
     /// Who this is.
     fn builder(&self) -> Builder;
 
-    /// The types that the tensors of a file with this header get, in its order, when it is quantised to `to` ("Q4_K_M").
-    /// Nothing is read but the header.
-    fn types(&self, header: &gguf::Header, to: &str, imatrix: bool) -> Result<Vec<gguf::Type>, Failure>;
+    /// The header that a file with this header has once it is quantised to `to` ("Q4_K_M"): its size is that of the file, to the
+    /// byte. Nothing is read but the header.
+    fn quantized(&self, header: &gguf::Header, to: &str, imatrix: bool) -> Result<gguf::Header, Failure>;
 
     /// Quantises `model` to `to` into `out`, with buffers bounded by a constant.
     fn quantize(

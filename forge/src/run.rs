@@ -1,6 +1,5 @@
 //! Runs recipes: what is done stays, what is not is made, one stage after the other.
 
-mod clock;
 mod error;
 mod observer;
 mod plan;
@@ -10,11 +9,13 @@ mod verify;
 
 pub use error::{ForgeError, StageError};
 pub use observer::{Event, Observer, Silent};
+pub(crate) use plan::bytes;
 pub use plan::{Plan, Planned, State};
 pub(crate) use resolve::{Read, Reads};
 pub use verify::{Verification, verify};
 
 use crate::bench::{Bench, Failure};
+use crate::clock;
 use crate::recipe::{Recipe, Source, Stage, did_you_mean, nearest};
 use crate::remote::Remote;
 use crate::stages::{self, Work};

@@ -32,6 +32,7 @@ use digest::Digests;
 use std::cell::RefCell;
 use std::fs::{self, File, TryLockError};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 /// What a folder in the making has in its name.
 const PARTIAL: &str = ".partial-";
@@ -54,7 +55,7 @@ impl Store {
         let path = root.join("lock");
         let lock = File::options().create(true).truncate(false).write(true).open(&path);
         let lock = lock.map_err(|error| Failure::write(&path, &error))?;
-        match lock.try_lock() {
+        match patiently(&lock) {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => {
                 return Err(Failure::new(format!(
@@ -118,6 +119,8 @@ impl Store {
             let is_partial = name.contains(PARTIAL);
             if is_partial || (folder::is_stage(&name) && !path.join(folder::STATEMENT).exists()) {
                 scratch::remove(&path)?;
+            } else if name.starts_with(json::NEW) {
+                fs::remove_file(&path).map_err(|error| Failure::write(&path, &error))?;
             }
         }
         Ok(())
@@ -173,6 +176,17 @@ impl Store {
         folder.undo()?;
         scratch::remove(folder.path())
     }
+}
+
+/// Takes a lock. A child process holds it from its birth until it becomes another program, so one look is not enough.
+fn patiently(lock: &File) -> Result<(), TryLockError> {
+    for _ in 0..20 {
+        match lock.try_lock() {
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+            other => return other,
+        }
+    }
+    lock.try_lock()
 }
 
 /// All files below a folder, by their paths from there, in order.

@@ -1,7 +1,7 @@
 //! Rows that are no numbers: what made them must not spoil what comes after.
 
 use super::*;
-use gguf::Gguf;
+use crate::support::gguf::Gguf;
 use llama_selfmod::settings::Prompt;
 
 /// A token whose embedding is not a number; no text of [`units`] has it.

@@ -1,7 +1,7 @@
 //! From messages to what a member decodes.
 
 use super::*;
-use gguf::{Gguf, PieceType, Value};
+use crate::support::gguf::{Gguf, PieceType, Value};
 use llama_selfmod::settings::{Message, Prompt, Speaker};
 use std::sync::Arc;
 

@@ -1,7 +1,7 @@
 //! Odd texts and odd tokenizers: llama.cpp must never end the process.
 
 use super::*;
-use gguf::{PieceType, Value};
+use crate::support::gguf::{PieceType, Value};
 use llama_selfmod::Error;
 use llama_selfmod::settings::Prompt;
 use std::sync::Arc;

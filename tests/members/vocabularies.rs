@@ -1,7 +1,7 @@
 //! Members go together when their tokens are the same bytes; what is never emitted may differ.
 
 use super::*;
-use gguf::{PieceType, Value};
+use crate::support::gguf::{PieceType, Value};
 use llama_selfmod::events::{EndReason, Event};
 use llama_selfmod::settings::{Align, Heads, Prompt};
 use std::sync::Arc;

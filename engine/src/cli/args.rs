@@ -1,8 +1,12 @@
 //! What was typed. What it means is worked out in [`super::meaning`].
 
 mod evaluate;
+mod forge;
+mod named;
 
 pub use evaluate::{CompareArgs, EvalArgs, PackArgs, SearchArgs, TeamArgs, TeamCommand, VerifyArgs};
+pub use forge::{ForgeArgs, PublishArgs};
+pub use named::Named;
 
 use super::ranges;
 use clap::{Args, Parser, Subcommand};
@@ -55,6 +59,7 @@ Examples:
 
 Environment:
   LLAMA_SELFMOD_LOG=info   what llama.cpp and scripts say, on standard error
+  HF_TOKEN, HF_HOME        for files on the Hugging Face hub, as its other clients know them
   NO_COLOR=1               no colours
 
 Exit codes: 0 for a reply, 2 when something given cannot be used, 1 for anything else; 130 after Ctrl-C, 143 after SIGTERM,
@@ -80,6 +85,15 @@ pub enum Command {
     Compare(CompareArgs),
     /// Find, pack and check teams: models that belong together
     Team(TeamArgs),
+    /// Make, shrink, check and publish models, stage by stage, as a recipe says
+    ///
+    /// Each stage has a folder that says what it was made of. What is done stays done: after an interruption the next call goes on
+    /// there, and a stage runs again only when its recipe, its inputs or the stages before it have changed.
+    Forge(ForgeArgs),
+    /// Send a folder to a repository on the Hugging Face hub
+    ///
+    /// The token is that of `hf auth login`, or HF_TOKEN. What the hub has already is not sent again.
+    Publish(PublishArgs),
     /// Answer the clients that people already use: OpenAI's and Anthropic's interfaces over HTTP, and a page in a browser
     ///
     /// A client is pointed at `http://127.0.0.1:8080/v1`; the page is at `http://127.0.0.1:8080`. Requests are answered side by side. A client
@@ -119,6 +133,14 @@ pub struct EnsembleArgs {
     /// `--member`. A server that is away has no say until it is back.
     #[arg(short, long, value_name = "FILE")]
     pub model: Vec<PathBuf>,
+    /// A repository on the Hugging Face hub, and which of its files; also `-hf`; repeat it for several
+    ///
+    /// `-hf OWNER/REPO:Q8_0` takes the file of that type, `-hf OWNER/REPO:FILE.gguf` the file, and without either it is Q4_K_M if it is
+    /// there. Wherever a file is expected, `hf:OWNER/REPO/FILE@REVISION` can stand, too. Files go into the hub's cache, which its
+    /// other clients share (HF_HOME, HF_HUB_CACHE); HF_TOKEN is for what is not public, HF_HUB_OFFLINE=1 for the cache alone. These
+    /// members come after those of `--model`.
+    #[arg(long, value_name = "OWNER/REPO[:FILE]")]
+    pub hf_repo: Vec<String>,
     /// GGUF files, separated by commas
     ///
     /// They come after those of `--model`. The first leads in the fusion `blend`. All must have the same vocabulary,
@@ -137,13 +159,13 @@ pub struct EnsembleArgs {
     ///
     /// They continue a text, as with --raw, and in a chat you write a story together. They see 512 tokens, and old text is
     /// dropped, as with --context-shift.
-    #[arg(long, conflicts_with_all = ["model", "models", "member"])]
+    #[arg(long, conflicts_with_all = ["model", "hf_repo", "models", "member"])]
     pub demo: bool,
     /// A pack: a folder with `team.toml`, written by `team pack` or `team search`
     ///
     /// It says members, weights, fusion, policies and context; what else is given here takes the place of what it says. Each file
     /// has to be the one that was packed.
-    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "models", "member", "demo"])]
+    #[arg(long, value_name = "DIR", conflicts_with_all = ["model", "hf_repo", "models", "member", "demo"])]
     pub team: Option<PathBuf>,
     /// Load model files that are new here without trying them first
     ///

@@ -6,8 +6,9 @@ mod tests;
 
 use super::{
     args::{
-        BenchArgs, CheckArgs, Command, CommandLine, CompareArgs, EnsembleArgs, EvalArgs, NewArgs, NewCommand, PackArgs,
-        ReplayArgs, ReplyArgs, ScoreArgs, SearchArgs, TeamCommand, TryArgs, VerifyArgs, VocabArgs, WritingArgs,
+        BenchArgs, CheckArgs, Command, CommandLine, CompareArgs, EnsembleArgs, EvalArgs, ForgeArgs, NewArgs,
+        NewCommand, PackArgs, PublishArgs, ReplayArgs, ReplyArgs, ScoreArgs, SearchArgs, TeamCommand, TryArgs,
+        VerifyArgs, VocabArgs, WritingArgs,
     },
     drafting, folders, members, output,
     render::{Detail, Look},
@@ -63,6 +64,10 @@ pub enum Mode {
     TeamPack(Box<PackArgs>),
     /// The files of a pack.
     TeamVerify(PathBuf),
+    /// A recipe.
+    Forge(ForgeArgs),
+    /// A folder that goes to the hub.
+    Publish(PublishArgs),
     /// Clients over HTTP.
     #[cfg(feature = "serve")]
     Serve(Box<super::args::ServeArgs>),
@@ -125,6 +130,8 @@ impl Task {
                 Ok(Self::without_ensemble(Mode::Compare(args)))
             }
             Some(Command::Team(args)) => Self::team(args.what),
+            Some(Command::Forge(args)) => Ok(Self::without_ensemble(Mode::Forge(args))),
+            Some(Command::Publish(args)) => Ok(Self::without_ensemble(Mode::Publish(args))),
             #[cfg(feature = "serve")]
             Some(Command::Serve(args)) => Self::serve(*args),
             Some(Command::Vocab(VocabArgs { files, json })) => {

@@ -2,9 +2,10 @@
 
 use super::{
     args::EnsembleArgs,
-    demo, folders,
+    demo, folders, hub,
     meaning::readable,
     ranges,
+    render::{Detail, Look},
     spec::{REMOTE, Spec},
 };
 use crate::{
@@ -88,7 +89,8 @@ pub fn members(args: &EnsembleArgs) -> Result<Vec<ModelSource>, Error> {
 
 /// The members of a pack, whose files are those that were packed. Weights of the command line take the place of theirs.
 fn of_team(team: &Path, has_weights: bool) -> Result<Vec<Given>, Error> {
-    let pack = Pack::read(team)?;
+    let mut pack = Pack::read(team)?;
+    pack.localize(&mut |file| hub::local(file, Look { detail: Detail::Normal, color: true }))?;
     pack.verify(folders::cache().as_deref())?;
     let given = |source: ModelSource| {
         let weight = (!has_weights).then_some(source.weight);

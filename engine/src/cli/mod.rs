@@ -10,7 +10,9 @@ mod drafting;
 mod evaluate;
 mod explain;
 mod folders;
+mod forge;
 mod hooks;
+mod hub;
 mod interrupt;
 mod log;
 mod meaning;
@@ -59,14 +61,14 @@ pub fn run() -> ExitCode {
     // First of all, while there are no threads: a process that is to run a model's program becomes that.
     ::measure::sandbox::enter_if_asked();
     crate::engine::without_debugger();
-    let line = match CommandLine::try_parse() {
+    let mut line = match CommandLine::try_parse_from(words()) {
         Ok(line) => line,
         Err(error) => return refused(error),
     };
     log_to_stderr();
     let color = !line.reply.no_color;
-    perform(line).unwrap_or_else(|error| {
-        let look = Look { detail: Detail::Normal, color };
+    let look = Look { detail: Detail::Normal, color };
+    hub::fetch(&mut line, look).and_then(|()| perform(line)).unwrap_or_else(|error| {
         look.error_line(&error.to_string());
         ExitCode::from(error.exit_code())
     })
@@ -76,12 +78,18 @@ pub fn run() -> ExitCode {
 const WHAT_NEXT: [&str; 3] =
     ["next: `llama_selfmod --demo` to chat", "`score --demo FILE` to measure", "`new policy calm` for a policy"];
 
+/// The command line, with `-hf` as llama.cpp's users know it: clap has short flags of one letter.
+fn words() -> impl Iterator<Item = std::ffi::OsString> {
+    let long = |word: std::ffi::OsString| if word == "-hf" || word == "-hfr" { "--hf-repo".into() } else { word };
+    std::env::args_os().map(long)
+}
+
 /// Says what is wrong with the command line, or shows the help or the version, which come this way, too.
 fn refused(error: clap::Error) -> ExitCode {
     let mut output = if error.use_stderr() { output::stderr() } else { output::stdout() };
     let paint = Look { detail: Detail::Normal, color: true }.paint(&output);
     // What was typed stands in the message, among clap's colours: the same mistake, typed in plain characters.
-    let typed = std::env::args_os().map(|word| visible(&word.to_string_lossy()));
+    let typed = words().map(|word| visible(&word.to_string_lossy()));
     let shown = if output.is_terminal() { CommandLine::try_parse_from(typed).err() } else { None };
     let message = shown.as_ref().unwrap_or(&error).render();
     let message = if paint.on { message.ansi().to_string() } else { message.to_string() };
@@ -136,6 +144,8 @@ fn perform(line: CommandLine) -> Result<ExitCode, Error> {
         Mode::TeamSearch(args) => team::search(&settings, look, tried(Admission::All), &args),
         Mode::TeamPack(args) => team::pack(&settings, &args),
         Mode::TeamVerify(folder) => team::verify(&folder),
+        Mode::Forge(args) => forge::run(&args, look),
+        Mode::Publish(args) => forge::publish(&args, look),
         #[cfg(feature = "serve")]
         Mode::Serve(args) => serve::run(settings, look, memory, tried(Admission::All), &args),
         Mode::Vocab { files, json } => {

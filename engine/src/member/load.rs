@@ -1,14 +1,16 @@
 //! From files to an ensemble.
 
+mod alone;
 mod attention;
 mod devices;
 mod files;
 mod language;
 mod remote;
-mod said;
+pub(super) mod said;
 mod shared;
 mod trial;
 
+pub(super) use alone::load_alone;
 pub use devices::{Device, devices};
 pub use shared::{SharedVocabulary, read_vocabulary, shared_vocabulary};
 pub use trial::{model_files, try_model, without_debugger};
@@ -17,8 +19,9 @@ use super::ensemble::Member;
 use super::inspect::GgufSummary;
 use super::mapped::Mapped;
 use super::model::Model;
-use super::model::context::{Context, Shape};
+use super::model::context::{Context, MOST_ROWS, Shape};
 use super::model::llama::Llama;
+use super::model::tap::Tap;
 use super::reader::tokens::{begins_texts, text_of, tokenise_control, tokenise_text};
 use super::reader::{LlamaTokenizer, Plain, PromptForm, Tongue};
 use super::remote::Address;
@@ -237,7 +240,7 @@ pub(crate) fn load(settings: &Settings, progress: &(dyn Fn(usize, f32) + Sync)) 
         let readers = (0..sources.len()).filter(|&index| files.places[index] == place);
         let is_recurrent = model.is_recurrent() || model.is_hybrid();
         let branches = readers.map(|index| language.branches(index, is_recurrent)).max().unwrap_or(0);
-        let room = Room { context, texts, branches, threads };
+        let room = Room { context, texts, branches, rows: MOST_ROWS, threads };
         let mut llama = new_context(model, name, &room, settings.cache_type, Layers::of(layers, on_gpu))?;
         llama.rely_on(Mapped::of(&files.sources[place].path));
         computing.push(Box::new(Llama::new(llama, horizon)));
@@ -315,6 +318,7 @@ struct Room {
     context: u32,
     texts: usize,
     branches: usize,
+    rows: usize,
     threads: usize,
 }
 
@@ -326,11 +330,23 @@ fn new_context(
     cache: CacheType,
     layers: Layers,
 ) -> Result<Context, Error> {
-    let &Room { context: size, texts, branches, threads } = room;
+    tapped_context(model, name, room, cache, layers, None)
+}
+
+/// [`new_context`], where somebody sees the tensors that are computed.
+fn tapped_context(
+    model: &Arc<LlamaModel>,
+    name: &str,
+    room: &Room,
+    cache: CacheType,
+    layers: Layers,
+    tap: Option<Arc<Tap>>,
+) -> Result<Context, Error> {
+    let &Room { context: size, texts, branches, rows, threads } = room;
     let (batch, micro_batch) = attention::batches(layers);
     let attention = attention::attention(cache, layers);
-    let make = || Context::new(model.clone(), Shape { size, texts, branches, batch, micro_batch, attention, threads });
-    let (context, reason) = said::listen(make);
+    let shape = Shape { size, texts, branches, batch, micro_batch, rows, attention, threads };
+    let (context, reason) = said::listen(|| Context::new(model.clone(), shape, tap));
     context.ok_or_else(|| {
         let reason = reason.map(|reason| format!(" ({reason})")).unwrap_or_default();
         let cure =

@@ -4,11 +4,13 @@
 //! [`reader::Reader`] is one member's view of one text, and says what it needs computed. [`ensemble`] brings the two
 //! together.
 
+pub mod alone;
 pub mod ensemble;
 pub mod inspect;
 pub(crate) mod load;
 mod mapped;
 pub mod model;
+pub mod quantize;
 pub mod reader;
 pub mod remote;
 pub mod sampler;

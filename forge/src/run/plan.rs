@@ -7,7 +7,7 @@ use crate::recipe::{Recipe, Source, Stage};
 use crate::stages;
 use crate::store::{Made, Statement};
 use std::fmt::Display;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// What a run would do, stage by stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,6 +47,11 @@ pub enum State {
 impl Forge<'_> {
     /// What a run would do. Reads and hashes inputs, and changes nothing.
     pub fn plan(&self, from: Option<&str>) -> Result<Plan, ForgeError> {
+        self.stand(from).map(|(plan, _)| plan)
+    }
+
+    /// What a run would do, and what is made.
+    pub(crate) fn stand(&self, from: Option<&str>) -> Result<(Plan, Vec<Option<Made>>), ForgeError> {
         let anew = from.map(|name| self.stage_named(name)).transpose()?;
         let anew = anew.map(|stage| self.recipe.from(stage)).unwrap_or_default();
         let mut made: Vec<Option<Made>> = Vec::new();
@@ -54,7 +59,7 @@ impl Forge<'_> {
         for (place, stage) in self.recipe.stages.iter().enumerate() {
             let (state, found) = self.state(place, stage, anew.contains(&place), &made);
             let outputs = match &found {
-                Some(made) => sizes(made.folder.out(), &made.statement),
+                Some(made) => sizes(&made.folder.out(), &made.statement),
                 None => self.predicted(place, stage, &made),
             };
             stages.push(Planned { name: stage.name.clone(), kind: stage.kind.name(), state, outputs });
@@ -62,7 +67,7 @@ impl Forge<'_> {
         }
         self.store.remember();
         let recipe = self.recipe.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        Ok(Plan { recipe, stages })
+        Ok((Plan { recipe, stages }, made))
     }
 
     fn state(&self, place: usize, stage: &Stage, anew: bool, made: &[Option<Made>]) -> (State, Option<Made>) {
@@ -118,7 +123,7 @@ pub(super) fn places(recipe: &Recipe, have: impl Fn(&str) -> Option<PathBuf>) ->
     recipe.inputs.iter().map(|input| place(&input.source)).collect()
 }
 
-fn sizes(out: PathBuf, statement: &Statement) -> Vec<(String, Option<u64>)> {
+fn sizes(out: &Path, statement: &Statement) -> Vec<(String, Option<u64>)> {
     let size = |name: &str| std::fs::metadata(out.join(name)).ok().map(|metadata| metadata.len());
     statement.subject.iter().map(|subject| (subject.name.clone(), size(&subject.name))).collect()
 }
@@ -136,7 +141,7 @@ impl Display for Plan {
                 State::Waits => ("wait", "after what it reads"),
                 State::Refused(_) => ("stop", ""),
             };
-            writeln!(formatter, "  {word}  {:width$}  {folder}", stage.name)?;
+            writeln!(formatter, "{}", format!("  {word}  {:width$}  {folder}", stage.name).trim_end())?;
             if let State::Refused(failure) = &stage.state {
                 writeln!(formatter, "        {}", failure.to_string().replace('\n', "\n        "))?;
                 continue;

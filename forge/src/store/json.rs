@@ -6,6 +6,9 @@ use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
 
+/// What the names of files begin with that are not whole yet.
+pub(super) const NEW: &str = ".new-";
+
 /// The one text of a value (RFC 8785).
 pub(crate) fn canonical(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
     serde_json_canonicalizer::to_vec(value)
@@ -16,7 +19,7 @@ pub(crate) fn canonical(value: &impl Serialize) -> Result<Vec<u8>, Failure> {
 pub(crate) fn write_whole(path: &Path, bytes: &[u8]) -> Result<(), Failure> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let write = |error| Failure::write(path, &error);
-    let mut file = tempfile::Builder::new().prefix(".new-").tempfile_in(folder).map_err(write)?;
+    let mut file = tempfile::Builder::new().prefix(NEW).tempfile_in(folder).map_err(write)?;
     file.write_all(bytes).map_err(write)?;
     file.as_file().sync_all().map_err(write)?;
     readable(file.path()).map_err(write)?;

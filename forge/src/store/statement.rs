@@ -122,6 +122,13 @@ pub struct Metadata {
     pub finished_on: String,
 }
 
+impl Metadata {
+    /// Seconds from beginning to end; `None` where the times are none.
+    pub(crate) fn seconds(&self) -> Option<u64> {
+        crate::clock::seconds(&self.finished_on)?.checked_sub(crate::clock::seconds(&self.started_on)?)
+    }
+}
+
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 struct Predicate {

@@ -13,6 +13,8 @@ struct Said {
     level: sys::ggml_log_level,
     /// The first error since somebody [listens](listen): those after it only say what failed because of it.
     reason: Option<String>,
+    /// Everything, while somebody [reads along](transcript).
+    transcript: Option<String>,
 }
 
 thread_local! {
@@ -32,6 +34,13 @@ pub(super) fn listen<T>(work: impl FnOnce() -> T) -> (T, Option<String>) {
     (answer, SAID.with_borrow_mut(|said| said.reason.take()))
 }
 
+/// [`listen`], with everything that llama.cpp said on this thread, word for word.
+pub(in crate::member) fn transcript<T>(work: impl FnOnce() -> T) -> (T, Option<String>, String) {
+    SAID.with_borrow_mut(|said| said.transcript = Some(String::new()));
+    let (answer, reason) = listen(work);
+    (answer, reason, SAID.with_borrow_mut(|said| said.transcript.take()).unwrap_or_default())
+}
+
 unsafe extern "C" fn hear(level: sys::ggml_log_level, text: *const c_char, _data: *mut c_void) {
     if text.is_null() {
         return;
@@ -48,6 +57,9 @@ unsafe extern "C" fn hear(level: sys::ggml_log_level, text: *const c_char, _data
 
 impl Said {
     fn add(&mut self, level: sys::ggml_log_level, text: &str) {
+        if let Some(transcript) = &mut self.transcript {
+            transcript.push_str(text);
+        }
         if level != sys::GGML_LOG_LEVEL_CONT {
             self.level = level;
             self.line.clear();
@@ -119,5 +131,20 @@ mod tests {
         assert_eq!(heard.as_deref(), Some("near"));
         error(c"here: nobody listens\n");
         assert_eq!(listen(|| ()).1, None);
+    }
+
+    #[test]
+    fn a_transcript_has_every_word_and_ends_with_its_work() {
+        let say = |line: &CStr| {
+            // SAFETY: a string that lives for the call.
+            unsafe { hear(sys::GGML_LOG_LEVEL_INFO, line.as_ptr(), std::ptr::null_mut()) }
+        };
+        let ((), _, words) = transcript(|| {
+            say(c"[1/2] a, ");
+            say(c"size = 3\n");
+        });
+        assert_eq!(words, "[1/2] a, size = 3\n");
+        say(c"unheard\n");
+        assert_eq!(transcript(|| ()).2, "");
     }
 }

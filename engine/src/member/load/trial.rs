@@ -7,6 +7,7 @@ use super::{Room, Vocabulary, backend, default_threads, devices, layers, member_
 use crate::error::Error;
 use crate::member::Token;
 use crate::member::inspect;
+use crate::member::model::context::MOST_ROWS;
 use crate::member::model::llama::Llama;
 use crate::member::model::{Model, Need, Sequence, Tail};
 use crate::member::reader::tokens::tokenise_text;
@@ -32,7 +33,7 @@ pub fn try_model(source: &ModelSource, context: u32, threads: Option<usize>, oth
     let branches = if others { super::language::MOST_BRANCHES } else { 0 };
     let name = member_names(std::slice::from_ref(source)).remove(0);
     let (layers, on_gpu) = layers(source, &model, &files.summaries[0], devices().len());
-    let room = Room { context, texts: 1, branches, threads };
+    let room = Room { context, texts: 1, branches, rows: MOST_ROWS, threads };
     let llama = new_context(&model, &name, &room, CacheType::F16, Layers::of(layers, on_gpu))?;
     let vocabulary = Vocabulary::of(&model);
     let text: String =

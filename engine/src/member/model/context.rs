@@ -1,5 +1,6 @@
 //! A llama.cpp context: its sequences, a batch, rows. All calls that llama-cpp-2 does not pass on are here.
 
+use super::tap::{self, Tap};
 use super::{DecodeError, Work};
 use crate::member::Token;
 use crate::member::mapped::Mapped;
@@ -9,9 +10,9 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Instant;
 
-/// Rows of a batch at most. With a vocabulary of 152,000 one is 0.6 MB in llama.cpp's buffers, and as much in its compute
-/// graph.
-const MOST_ROWS: usize = 32;
+/// Rows of a member's batch at most. With a vocabulary of 152,000 one is 0.6 MB in llama.cpp's buffers, and as much in its
+/// compute graph.
+pub(crate) const MOST_ROWS: usize = 32;
 
 /// Tokens of a tail for which there is room beside the texts.
 const TAIL: usize = 32;
@@ -29,6 +30,8 @@ pub(crate) struct Shape {
     pub batch: u32,
     /// Of these llama.cpp computes so many at once.
     pub micro_batch: u32,
+    /// Rows of a batch at most.
+    pub rows: usize,
     /// How attention is computed, and what keys and values are kept as.
     pub attention: Attention,
     /// CPU threads.
@@ -91,16 +94,19 @@ pub(crate) struct Context {
     interrupted: Arc<AtomicBool>,
     file: Mapped,
     work: Work,
+    /// llama.cpp has its address.
+    _tap: Option<Arc<Tap>>,
 }
 
-// SAFETY: a context is not bound to a thread; `&mut self` on every call that changes it, and the type is not Sync.
+// SAFETY: a context is not bound to a thread; `&mut self` on every call that changes it, and the type is not Sync. What sees
+// its tensors is behind a lock and is `Send`.
 unsafe impl Send for Context {}
 
 impl Context {
     /// `None` when llama.cpp refuses; its log says why. Contexts of one model are made one after the other: llama.cpp writes
-    /// to the model meanwhile.
-    pub fn new(model: Arc<LlamaModel>, shape: Shape) -> Option<Self> {
-        let Shape { size, texts, branches, batch, micro_batch, attention, threads } = shape;
+    /// to the model meanwhile. Through `tap` somebody sees the tensors that are computed.
+    pub fn new(model: Arc<LlamaModel>, shape: Shape, tap: Option<Arc<Tap>>) -> Option<Self> {
+        let Shape { size, texts, branches, batch, micro_batch, rows, attention, threads } = shape;
         // SAFETY: returns a plain struct.
         let mut parameters = unsafe { sys::llama_context_default_params() };
         // Tails share the cells of the text that they go off from, so all sequences are in one buffer. Without tails each
@@ -112,13 +118,17 @@ impl Context {
         parameters.n_ubatch = micro_batch;
         parameters.n_seq_max = (texts + branches) as u32;
         // llama.cpp wants one for each sequence at least, and ends the process otherwise.
-        parameters.n_outputs_max = MOST_ROWS.max(texts + branches) as u32;
+        parameters.n_outputs_max = rows.max(texts + branches) as u32;
         parameters.n_threads = threads as i32;
         parameters.n_threads_batch = threads as i32;
         parameters.flash_attn_type = attention.flash;
         parameters.type_k = attention.keys;
         parameters.type_v = attention.values;
         parameters.no_perf = true;
+        if let Some(tap) = &tap {
+            parameters.cb_eval = Some(tap::pass_on);
+            parameters.cb_eval_user_data = Arc::as_ptr(tap).cast_mut().cast();
+        }
         // SAFETY: `LlamaModel` is `repr(transparent)` over a `repr(transparent)` non-null pointer to the llama.cpp model,
         // so reading it as that pointer is sound; the model lives as long as `self.model`, longer than the context.
         let raw = unsafe {
@@ -128,7 +138,7 @@ impl Context {
         };
         let raw = std::ptr::NonNull::new(raw)?;
         let (interrupted, file) = (Arc::default(), Mapped::default());
-        Some(Self { raw, model, shape, interrupted, file, work: Work::default() })
+        Some(Self { raw, model, shape, interrupted, file, work: Work::default(), _tap: tap })
     }
 
     /// Decodes nothing while `interrupted` is true, and stops what is being decoded on the CPU when it becomes true.
@@ -161,7 +171,7 @@ impl Context {
 
     /// Rows of a batch at most.
     pub fn most_rows(&self) -> usize {
-        MOST_ROWS.max(self.shape.texts + self.shape.branches)
+        self.shape.rows.max(self.shape.texts + self.shape.branches)
     }
 
     /// What was decoded so far.

@@ -2,6 +2,7 @@
 
 pub(crate) mod context;
 pub(crate) mod llama;
+pub(crate) mod tap;
 
 use super::Token;
 use super::remote::Link;

@@ -12,7 +12,7 @@ use llama_cpp_2::token_type::LlamaTokenAttr;
 const LONGEST_RUN: usize = 2000;
 
 /// The token that this model begins every text with.
-pub(super) fn beginning(model: &LlamaModel) -> Option<i32> {
+pub(in crate::member) fn beginning(model: &LlamaModel) -> Option<i32> {
     let vocabulary = model.vocab();
     Some(vocabulary.bos().0).filter(|&token| token >= 0 && vocabulary.should_add_bos())
 }

@@ -5,7 +5,7 @@ use crate::recipe::Recipe;
 use crate::remote::Offline;
 use crate::run::{Forge, Silent, verify};
 use crate::store::Store;
-use gguf::{Header, Type, Value, Writer};
+use gguf::{Header, Value, Writer};
 use std::path::Path;
 
 const RECIPE: &str = r#"
@@ -47,8 +47,8 @@ impl Bench for Double {
         Builder { id: format!("double 1, sha256:{:064}", 0), llama_cpp: "b1".into() }
     }
 
-    fn types(&self, _: &Header, _: &str, _: bool) -> Result<Vec<Type>, Failure> {
-        Ok(Vec::new())
+    fn quantized(&self, header: &Header, _: &str, _: bool) -> Result<Header, Failure> {
+        Ok(header.clone())
     }
 
     fn quantize(&self, model: &Path, to: &str, _: Option<&Path>, out: &Path, _: &dyn Watch) -> Result<(), Failure> {

@@ -1,0 +1,3 @@
+//! What the forge does with models, on models that were really trained.
+
+mod models;
