@@ -66,7 +66,13 @@ impl Forge<'_> {
                 Err((reason, log)) => {
                     let left = self.recipe.stages.iter().skip(place).map(|stage| stage.name.clone()).collect();
                     let done = summary.skipped.iter().chain(&summary.ran).cloned().collect();
-                    return Err(ForgeError::Stage(StageError { stage: stage.name.clone(), reason, done, left, log }));
+                    return Err(ForgeError::Stage(Box::new(StageError {
+                        stage: stage.name.clone(),
+                        reason,
+                        done,
+                        left,
+                        log,
+                    })));
                 }
             }
         }

@@ -89,7 +89,11 @@ impl Work<'_> {
     }
 }
 
-/// Sizes of what a stage will make, as far as it can say before it runs. (To be written when the crate `gguf` is.)
-pub(crate) fn sizes(_: &Kind, _: &Reads, _: &dyn Bench) -> Vec<(String, u64)> {
-    Vec::new()
+/// Sizes of what a stage will make, as far as it can say before it runs: of copies of a model whose headers tell it.
+pub(crate) fn sizes(kind: &Kind, reads: &Reads, bench: &dyn Bench) -> Vec<(String, u64)> {
+    match kind {
+        Kind::Quantize(quantize) => models::sizes(quantize, reads, bench),
+        Kind::Prune(prune) => prune::sizes(prune, reads),
+        _ => Vec::new(),
+    }
 }

@@ -45,7 +45,7 @@ impl Recipe {
             Kind::Prune(prune) => {
                 let stem = stem("model")?;
                 let main = match prune.coverage {
-                    Some(_) => vec![format!("{stem}-pruned.gguf")],
+                    Some(_) => vec![covered(&stem)],
                     None => prune.experts.0.iter().map(|experts| pruned(&stem, *experts)).collect(),
                 };
                 Outputs { main, others: vec!["experts.json".into()] }
@@ -96,4 +96,9 @@ pub(crate) fn quantized(stem: &str, to: &str) -> String {
 /// The name of a model with fewer experts.
 pub(crate) fn pruned(stem: &str, experts: u32) -> String {
     format!("{stem}-{experts}-experts.gguf")
+}
+
+/// The name of a model with as few experts as cover its profile.
+pub(crate) fn covered(stem: &str) -> String {
+    format!("{stem}-pruned.gguf")
 }

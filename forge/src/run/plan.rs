@@ -1,6 +1,6 @@
 //! What a run would do.
 
-use super::resolve::resolve;
+use super::resolve::{known, resolve};
 use super::{Forge, ForgeError};
 use crate::bench::Failure;
 use crate::recipe::{Recipe, Source, Stage};
@@ -106,9 +106,8 @@ impl Forge<'_> {
     /// What a stage will have made, with sizes where a stage can say them before.
     fn predicted(&self, place: usize, stage: &Stage, made: &[Option<Made>]) -> Vec<(String, Option<u64>)> {
         let Some(outputs) = self.recipe.outputs(place) else { return Vec::new() };
-        let resolved = resolve(self.recipe, place, &self.places(), self.store, made).ok();
-        let sizes =
-            resolved.map(|resolved| stages::sizes(&stage.kind, &resolved.reads, self.bench)).unwrap_or_default();
+        let reads = known(self.recipe, stage, &self.places(), made);
+        let sizes = stages::sizes(&stage.kind, &reads, self.bench);
         let size = |name: &str| sizes.iter().find(|(of, _)| of == name).map(|(_, size)| *size);
         outputs.all().map(|name| (name.to_owned(), size(name))).collect()
     }
