@@ -70,10 +70,12 @@ impl Chain {
     pub(super) fn lineage(&self, sha256: &str) -> Vec<(&Step, &str)> {
         let mut lineage: Vec<(&Step, &str)> = Vec::new();
         let mut digest = sha256;
-        while let Some((step, file)) = self.0.iter().find_map(|step| Some((step, step.file(digest)?))) {
-            if lineage.len() > self.0.len() {
-                break;
-            }
+        // A stage that changed nothing has the digest of what it read; each stage counts once.
+        let next = |lineage: &[(&Step, &str)], digest: &str| {
+            let left = self.0.iter().rev().filter(|step| lineage.iter().all(|(known, _)| known.name != step.name));
+            left.into_iter().find_map(|step| Some((step, step.file(digest)?)))
+        };
+        while let Some((step, file)) = next(&lineage, digest) {
             lineage.push((step, file));
             let before = step.reads.iter().find(|read| matches!(read.parameter(), Some("model" | "from")));
             let Some(before) = before else { break };

@@ -37,11 +37,11 @@ fn pruned(origin: &Origin, all: &[Chosen]) -> String {
             name(&origin.name)
         ));
         let removed: Vec<String> = chosen.kept.iter().take(MOST).map(|kept| removed(kept, chosen.of)).collect();
-        let listed = removed.iter().enumerate().map(|(layer, removed)| format!("{layer}: {removed}"));
+        let listed = chosen.layers.iter().zip(&removed).map(|(layer, removed)| format!("{layer}: {removed}"));
         let listed: Vec<String> = listed.collect();
         let left = chosen.kept.len().saturating_sub(MOST);
         let more = if left == 0 { String::new() } else { format!("; and {left} layers more") };
-        text.push_str(&format!("Removed, by layers that have experts: {}{more}.\n", listed.join("; ")));
+        text.push_str(&format!("Removed, layer by layer: {}{more}.\n", listed.join("; ")));
     }
     text
 }

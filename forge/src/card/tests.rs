@@ -125,6 +125,7 @@ fn moe() -> Facts {
         experts: 6,
         of: 8,
         by: By::Saliency,
+        layers: vec![0, 2],
         kept: vec![vec![0, 1, 2, 3, 4, 5], vec![0, 2, 3, 4, 6, 7]],
     };
     let layer = Layer { layer: 0, counts: vec![50, 0, 150], saliency: vec![0.1, 0.0, 0.2] };
@@ -220,7 +221,7 @@ fn a_name_in_a_file_becomes_neither_markup_nor_metadata() {
             .iter_mut()
             .for_each(|results| (results.header.task, results.header.system.name) = (evil.into(), evil.into()));
     }
-    facts.chain.0.iter_mut().for_each(|step| (step.name, step.builder) = (evil.into(), evil.into()));
+    facts.chain.0.iter_mut().for_each(|step| step.builder = evil.into());
     let card = render(&facts);
     let (matter, body) = card.strip_prefix("---\n").unwrap().split_once("\n---\n").unwrap();
     assert!(!matter.lines().any(|line| line == "license: mit"), "{matter}");
@@ -276,6 +277,15 @@ fn the_relation_to_the_base_is_named_where_it_is_known() {
     assert!(front::matter(&facts).contains("base_model_relation: \"merge\""));
     facts.models[0].says.as_mut().unwrap().from.clear();
     assert!(!front::matter(&facts).contains("base_model"));
+}
+
+#[test]
+fn a_stage_that_changes_no_byte_hides_no_other() {
+    let mut facts = moe();
+    let same = &[("model", "tiers", "moe-6-experts-Q4_K_M.gguf", "d1")];
+    facts.chain.0.push(step("again", "quantize", same, &[("again-Q4_K_M.gguf", "d1")]));
+    let lineage = facts.chain.lineage(&digest("d1"));
+    assert_eq!(lineage.iter().map(|(step, _)| step.name.as_str()).collect::<Vec<_>>(), ["again", "tiers", "prune"]);
 }
 
 #[test]
