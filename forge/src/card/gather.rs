@@ -21,10 +21,15 @@ pub(crate) fn gather(card: &Card, reads: &Reads, recipe: &Recipe) -> Result<Fact
         let (folder, files) = files(&result.path)?;
         measured.read(origin(name, &chain), &folder, &files)?;
     }
-    // Files were pruned whether or not the recipe names the stage.
-    for step in chain.0.iter().filter(|step| step.kind == "prune") {
-        if measured.pruned.iter().all(|(origin, _)| origin.name != step.name) {
-            measured.read(origin(step.name.clone(), &chain), &step.folder.join("out"), &["experts.json".into()])?;
+    // What was taken out and chosen is said whether or not the recipe names the stage.
+    for step in &chain.0 {
+        let file = match step.kind.as_str() {
+            "prune" => "experts.json",
+            "search" => "search.json",
+            _ => continue,
+        };
+        if !measured.has(&step.name) {
+            measured.read(origin(step.name.clone(), &chain), &step.folder.join("out"), &[file.into()])?;
         }
     }
     Ok(Facts {
@@ -72,6 +77,12 @@ fn files(path: &Path) -> Result<(PathBuf, Vec<String>), Failure> {
 }
 
 impl Measured {
+    /// Whether the experts or the search of a stage were read.
+    fn has(&self, stage: &str) -> bool {
+        let pruned = self.pruned.iter().map(|(origin, _)| origin);
+        pruned.chain(self.searches.iter().map(|(origin, _)| origin)).any(|origin| origin.name == stage)
+    }
+
     /// Reads files that stages write; others say nothing to a card.
     fn read(&mut self, origin: Origin, folder: &Path, files: &[String]) -> Result<(), Failure> {
         let mut results: Vec<Results> = Vec::new();
