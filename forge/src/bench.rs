@@ -165,8 +165,18 @@ pub trait Bench {
     /// Counts and saliency of the experts of `model` on `text`.
     fn profile(&self, model: &Path, text: Text, watch: &dyn Watch) -> Result<Profile, Failure>;
 
-    /// What `text` costs `model`, window by window. Two models of one vocabulary have the same windows.
-    fn losses(&self, model: &Path, text: Text, watch: &dyn Watch) -> Result<Vec<Window>, Failure>;
+    /// How many windows of `text` are full for `model`.
+    fn windows(&self, model: &Path, text: Text) -> Result<u32, Failure>;
+
+    /// What `text` costs `model`, window by window; of the `chosen` ones, by their numbers from 0 in ascending order, or of all.
+    /// Two models of one vocabulary have the same windows.
+    fn losses(
+        &self,
+        model: &Path,
+        text: Text,
+        chosen: Option<&[u32]>,
+        watch: &dyn Watch,
+    ) -> Result<Vec<Window>, Failure>;
 
     /// Has a task answered.
     fn eval(&self, eval: Eval, watch: &dyn Watch) -> Result<(), Failure>;

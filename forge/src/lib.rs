@@ -11,5 +11,6 @@ pub mod recipe;
 pub mod remote;
 mod report;
 pub mod run;
+pub mod search;
 pub mod stages;
 pub mod store;

@@ -25,7 +25,7 @@ pub use kinds::{
 pub use many::Many;
 pub(crate) use names::{did_you_mean, nearest};
 pub use outputs::Outputs;
-pub(crate) use outputs::{converted, covered, pruned, quantized, stem};
+pub(crate) use outputs::{converted, pruned, quantized, searched, stem};
 pub use problem::{Problem, RecipeError};
 pub use reference::{Need, Origin, Reference, Wants};
 pub use values::{Axes, By, Bytes, Keep, Percent, Strategy};

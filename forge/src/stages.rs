@@ -9,15 +9,19 @@ mod command;
 mod convert;
 mod eval;
 mod experts;
+mod guess;
 mod hub;
 mod models;
 mod perplexity;
 mod process;
 mod prune;
+mod search;
+mod sizes;
 
 pub use choice::{Ranking, covering};
 pub use perplexity::{Difference, Measured, Perplexities};
 pub use prune::Chosen;
+pub(crate) use sizes::headers;
 
 use crate::bench::{Bench, Failure, Watch};
 use crate::recipe::{Kind, Recipe};
@@ -66,7 +70,7 @@ pub(crate) fn work(kind: &Kind, work: &Work) -> Result<(), Failure> {
         Kind::Eval(eval) => eval::eval(eval, work),
         Kind::Profile(profile) => models::profile(profile, work),
         Kind::Prune(prune) => prune::prune(prune, work),
-        Kind::Search(_) => Err(Failure::new("`search` stages are not part of this program yet")),
+        Kind::Search(search) => search::search(search, work),
         Kind::Pack(pack) => models::pack(pack, work),
         Kind::Card(card) => card::card(card, work),
         Kind::Publish(publish) => hub::publish(publish, work),
@@ -86,14 +90,5 @@ impl Work<'_> {
         let mut text = serde_json::to_vec_pretty(value).map_err(|error| Failure::new(error.to_string()))?;
         text.push(b'\n');
         std::fs::write(&path, text).map_err(|error| Failure::write(&path, &error))
-    }
-}
-
-/// Sizes of what a stage will make, as far as it can say before it runs: of copies of a model whose headers tell it.
-pub(crate) fn sizes(kind: &Kind, reads: &Reads, bench: &dyn Bench) -> Vec<(String, u64)> {
-    match kind {
-        Kind::Quantize(quantize) => models::sizes(quantize, reads, bench),
-        Kind::Prune(prune) => prune::sizes(prune, reads),
-        _ => Vec::new(),
     }
 }

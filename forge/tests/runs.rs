@@ -308,7 +308,7 @@ fn a_file_without_experts_is_told() {
     assert!(words.contains("it is not a GGUF file"), "{words}");
     let recipe = recipe.replace("base.gguf", "moe.gguf").replace("experts = 2", "experts = 1");
     let words = Place::new(&recipe).run().unwrap_err().to_string();
-    assert!(words.contains("each token uses 2"), "{words}");
+    assert!(words.contains("every token of `moe.gguf` goes through 2"), "{words}");
 }
 
 #[test]

@@ -18,7 +18,7 @@ use folder::Local;
 use serde::Deserialize;
 use serde_json::json;
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 const JSON: &str = "application/json";
 
@@ -117,11 +117,31 @@ impl Hub {
         options: &PublishOptions,
         watch: &mut dyn Watch,
     ) -> Result<Published, HubError> {
+        self.publish_locals(folder::files(folder)?, repo, options, watch)
+    }
+
+    /// Sends these files, each under its path in the repository, as [`Hub::publish`] does with those of a folder.
+    pub fn publish_files(
+        &self,
+        files: &[(String, PathBuf)],
+        repo: &str,
+        options: &PublishOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<Published, HubError> {
+        self.publish_locals(folder::named(files)?, repo, options, watch)
+    }
+
+    fn publish_locals(
+        &self,
+        locals: Vec<Local>,
+        repo: &str,
+        options: &PublishOptions,
+        watch: &mut dyn Watch,
+    ) -> Result<Published, HubError> {
         let branch = options.branch.as_str();
         check_repo(repo)
             .and_then(|()| check_revision(branch))
             .map_err(|why| HubError::Address { given: format!("hf:{repo}@{branch}"), why })?;
-        let locals = folder::files(folder)?;
         let mut url = format!("{}/{repo}", self.client.endpoint);
         if branch != "main" {
             url = format!("{url}/tree/{branch}");

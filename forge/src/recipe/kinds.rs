@@ -231,7 +231,7 @@ pub struct Search {
     /// What candidates differ in.
     pub axes: Axes,
     /// How candidates are chosen.
-    #[serde(default = "exhaustive")]
+    #[serde(default = "funnel")]
     pub strategy: Strategy,
     /// The largest file.
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -343,6 +343,6 @@ fn saliency() -> By {
     By::Saliency
 }
 
-fn exhaustive() -> Strategy {
-    Strategy::Exhaustive
+fn funnel() -> Strategy {
+    Strategy::Funnel
 }

@@ -45,7 +45,7 @@ impl Recipe {
             Kind::Prune(prune) => {
                 let stem = stem("model")?;
                 let main = match prune.coverage {
-                    Some(_) => vec![covered(&stem)],
+                    Some(_) => vec![format!("{stem}-pruned.gguf")],
                     None => prune.experts.0.iter().map(|experts| pruned(&stem, *experts)).collect(),
                 };
                 Outputs { main, others: vec!["experts.json".into()] }
@@ -63,7 +63,8 @@ impl Recipe {
             Kind::Card(_) => Outputs::main(["README.md".into()]),
             Kind::Publish(_) => Outputs::main(["published.json".into()]),
             Kind::Run(run) if !run.outputs.is_empty() => Outputs::main(run.outputs.iter().cloned()),
-            Kind::Search(_) | Kind::Pack(_) | Kind::Run(_) => return None,
+            Kind::Search(_) => Outputs { main: vec![searched(&stem("model")?)], others: vec!["search.json".into()] },
+            Kind::Pack(_) | Kind::Run(_) => return None,
         })
     }
 
@@ -93,12 +94,12 @@ pub(crate) fn quantized(stem: &str, to: &str) -> String {
     format!("{stem}-{to}.gguf")
 }
 
+/// The name of what a search has found.
+pub(crate) fn searched(stem: &str) -> String {
+    format!("{stem}-search.gguf")
+}
+
 /// The name of a model with fewer experts.
 pub(crate) fn pruned(stem: &str, experts: u32) -> String {
     format!("{stem}-{experts}-experts.gguf")
-}
-
-/// The name of a model with as few experts as cover its profile.
-pub(crate) fn covered(stem: &str) -> String {
-    format!("{stem}-pruned.gguf")
 }

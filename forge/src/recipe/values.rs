@@ -20,7 +20,9 @@ pub enum By {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum Strategy {
-    /// All of them.
+    /// A quick look at each, smallest first, and a longer one at those that it does not decide.
+    Funnel,
+    /// All of them, on all of the text.
     Exhaustive,
     /// Bisection on an axis where smaller is worse.
     Binary,
@@ -30,6 +32,20 @@ pub enum Strategy {
     Bayesian,
     /// The smallest number of experts that covers the profile.
     Adaptive,
+}
+
+impl Strategy {
+    /// Its name in recipes.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Funnel => "funnel",
+            Self::Exhaustive => "exhaustive",
+            Self::Binary => "binary",
+            Self::Ransac => "ransac",
+            Self::Bayesian => "bayesian",
+            Self::Adaptive => "adaptive",
+        }
+    }
 }
 
 /// A size: "24G" is 24 × 2³⁰ bytes.

@@ -1,13 +1,15 @@
 //! What a run would do.
 
-use super::resolve::{known, resolve};
+use super::resolve::resolve;
 use super::{Forge, ForgeError};
 use crate::bench::Failure;
-use crate::recipe::{Recipe, Source, Stage};
+use crate::recipe::{Origin, Recipe, Source, Stage};
 use crate::stages;
 use crate::store::{Made, Statement};
+use gguf::Header;
+use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a run would do, stage by stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -56,12 +58,14 @@ impl Forge<'_> {
         let anew = anew.map(|stage| self.recipe.from(stage)).unwrap_or_default();
         let mut made: Vec<Option<Made>> = Vec::new();
         let mut stages = Vec::new();
+        let mut headers: Vec<BTreeMap<String, Header>> = Vec::new();
         for (place, stage) in self.recipe.stages.iter().enumerate() {
             let (state, found) = self.state(place, stage, anew.contains(&place), &made);
             let outputs = match &found {
-                Some(made) => sizes(&made.folder.out(), &made.statement),
-                None => self.predicted(place, stage, &made),
+                Some(made) => sizes(made.folder.out(), &made.statement),
+                None => self.predicted(place, &made, &mut headers),
             };
+            headers.resize_with(place + 1, BTreeMap::new);
             stages.push(Planned { name: stage.name.clone(), kind: stage.kind.name(), state, outputs });
             made.push(found);
         }
@@ -76,8 +80,8 @@ impl Forge<'_> {
         }
         let places = self.places();
         let unfetched = stage.needs.iter().find_map(|need| match need.origin {
-            crate::recipe::Origin::Input(input) => places.get(input).is_none_or(Option::is_none).then_some(input),
-            crate::recipe::Origin::Stage { .. } => None,
+            Origin::Input(input) => places.get(input).is_none_or(Option::is_none).then_some(input),
+            Origin::Stage { .. } => None,
         });
         if unfetched.is_some() {
             return (State::Waits, None);
@@ -103,13 +107,42 @@ impl Forge<'_> {
         places(self.recipe, |address| self.remote.have(address))
     }
 
-    /// What a stage will have made, with sizes where a stage can say them before.
-    fn predicted(&self, place: usize, stage: &Stage, made: &[Option<Made>]) -> Vec<(String, Option<u64>)> {
-        let Some(outputs) = self.recipe.outputs(place) else { return Vec::new() };
-        let reads = known(self.recipe, stage, &self.places(), made);
-        let sizes = stages::sizes(&stage.kind, &reads, self.bench);
-        let size = |name: &str| sizes.iter().find(|(of, _)| of == name).map(|(_, size)| *size);
-        outputs.all().map(|name| (name.to_owned(), size(name))).collect()
+    /// What a stage will have made, with sizes where these follow from headers: those of files that are there, and of what stages
+    /// before will make.
+    fn predicted(
+        &self,
+        place: usize,
+        made: &[Option<Made>],
+        headers: &mut Vec<BTreeMap<String, Header>>,
+    ) -> Vec<(String, Option<u64>)> {
+        let (Some(outputs), Some(stage)) = (self.recipe.outputs(place), self.recipe.stages.get(place)) else {
+            return Vec::new();
+        };
+        let model = stage.needs.iter().find(|need| need.field == "model");
+        let model = model.and_then(|need| self.header(&need.origin, made, headers));
+        let found = model.map(|model| stages::headers(&stage.kind, &model, self.bench)).unwrap_or_default();
+        let own: BTreeMap<String, Header> = outputs.main.iter().cloned().zip(found).collect();
+        let size = |name: &str| own.get(name).map(Header::file_size);
+        let sizes = outputs.all().map(|name| (name.to_owned(), size(name))).collect();
+        headers.resize_with(place, BTreeMap::new);
+        headers.push(own);
+        sizes
+    }
+
+    /// The header of the one file that is meant, as far as it is known.
+    fn header(&self, origin: &Origin, made: &[Option<Made>], headers: &[BTreeMap<String, Header>]) -> Option<Header> {
+        let (stage, file) = match origin {
+            Origin::Input(input) => return Header::read(self.places().get(*input)?.as_ref()?).ok(),
+            Origin::Stage { stage, file: Some(file) } => (*stage, file.clone()),
+            Origin::Stage { stage, file: None } => match self.recipe.outputs(*stage)?.main.as_slice() {
+                [one] => (*stage, one.clone()),
+                _ => return None,
+            },
+        };
+        match made.get(stage)? {
+            Some(made) => Header::read(made.folder.out().join(file)).ok(),
+            None => headers.get(stage)?.get(&file).cloned(),
+        }
     }
 }
 
@@ -122,7 +155,7 @@ pub(super) fn places(recipe: &Recipe, have: impl Fn(&str) -> Option<PathBuf>) ->
     recipe.inputs.iter().map(|input| place(&input.source)).collect()
 }
 
-fn sizes(out: &Path, statement: &Statement) -> Vec<(String, Option<u64>)> {
+fn sizes(out: PathBuf, statement: &Statement) -> Vec<(String, Option<u64>)> {
     let size = |name: &str| std::fs::metadata(out.join(name)).ok().map(|metadata| metadata.len());
     statement.subject.iter().map(|subject| (subject.name.clone(), size(&subject.name))).collect()
 }

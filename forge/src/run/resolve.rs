@@ -1,7 +1,7 @@
 //! What a stage reads, with digests: from references to files.
 
 use crate::bench::Failure;
-use crate::recipe::{Need, Origin, Recipe, Stage, Wants, did_you_mean, nearest};
+use crate::recipe::{Need, Origin, Recipe, Wants, did_you_mean, nearest};
 use crate::stages;
 use crate::store::{Artifact, BuildDefinition, Made, Store};
 use std::path::{Path, PathBuf};
@@ -90,30 +90,6 @@ pub(super) fn resolve(
     let parameters = serde_json::to_value(&stage.kind).map_err(|error| Failure::new(error.to_string()))?;
     let definition = BuildDefinition::new(stage.kind.name(), stages::version(&stage.kind), parameters, dependencies);
     Ok(Resolved { reads: Reads(reads), definition })
-}
-
-/// What is there already of what a stage reads, without digests of inputs: for what can be said before a run.
-pub(super) fn known(recipe: &Recipe, stage: &Stage, places: &[Option<PathBuf>], made: &[Option<Made>]) -> Reads {
-    let mut reads = Vec::new();
-    for need in &stage.needs {
-        let name = need.reference.0.clone();
-        match &need.origin {
-            Origin::Input(input) => {
-                let path = places.get(*input).and_then(Clone::clone);
-                let file = recipe.inputs.get(*input).map(|input| input.source.file()).unwrap_or_default();
-                let read =
-                    |path| Read { field: need.field, reference: name.clone(), name, file, path, sha256: String::new() };
-                reads.extend(path.map(read));
-            }
-            Origin::Stage { stage: before, file } => {
-                let main = recipe.outputs(*before).map(|outputs| outputs.main);
-                let made = made.get(*before).and_then(Option::as_ref);
-                reads
-                    .extend(made.and_then(|made| output(need, file.as_deref(), made, main).ok()).into_iter().flatten());
-            }
-        }
-    }
-    Reads(reads)
 }
 
 fn input(recipe: &Recipe, place: usize, need: &Need, path: Option<&Path>, store: &Store) -> Result<Read, Failure> {

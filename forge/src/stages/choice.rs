@@ -8,33 +8,20 @@ use crate::recipe::By;
 pub struct Ranking(pub Vec<Vec<u32>>);
 
 impl Ranking {
-    /// Ranks the experts of these layers by a profile. Layers behind the last one of the profile keep their first experts:
-    /// they predict several tokens at once, which nothing that is profiled does.
-    pub fn of_profile(profile: &Profile, by: By, layers: &[u32], experts: u32) -> Result<Self, Failure> {
-        let last = profile.layers.iter().map(|layer| layer.layer).max();
-        let order = |number: &u32| {
-            let Some(layer) = profile.layers.iter().find(|layer| layer.layer == *number) else {
-                return if last.is_some_and(|last| *number > last) {
-                    Ok((0..experts).collect())
-                } else {
-                    Err(Failure::new(format!("the profile says nothing of layer {number}: profile the same model")))
-                };
-            };
-            let found = layer.counts.len();
-            if found != experts as usize {
-                return Err(Failure::new(format!(
-                    "layer {number} of the profile has {found} experts, and the model's has {experts}: profile the same model"
-                )));
+    /// Ranks by a profile.
+    pub fn of_profile(profile: &Profile, by: By) -> Result<Self, Failure> {
+        let layers = profile.layers.iter().map(|layer| {
+            let experts = layer.counts.len();
+            let finite = layer.saliency.iter().all(|saliency| saliency.is_finite());
+            if experts == 0 || layer.saliency.len() != experts || !finite {
+                return Err(Failure::new(format!("layer {} of the profile is broken: make it again", layer.layer)));
             }
-            if layer.saliency.len() != found || layer.saliency.iter().any(|saliency| !saliency.is_finite()) {
-                return Err(Failure::new(format!("layer {number} of the profile is broken: make it again")));
-            }
-            let mut order: Vec<u32> = (0..experts).collect();
+            let mut order: Vec<u32> = (0..u32::try_from(experts).unwrap_or(u32::MAX)).collect();
             // Stable: of equals the first stays.
             order.sort_by(|one, other| score(layer, by, *other).total_cmp(&score(layer, by, *one)));
             Ok(order)
-        };
-        Ok(Self(layers.iter().map(order).collect::<Result<_, _>>()?))
+        });
+        Ok(Self(layers.collect::<Result<_, _>>()?))
     }
 
     /// Ranks without a profile, for models with so many layers of so many experts.
@@ -67,22 +54,20 @@ impl Ranking {
     }
 }
 
-/// The smallest number of experts whose part of the profile is at least `part` in every layer, and no less than a token goes
-/// through. llama.cpp knows one number for all layers.
-pub fn covering(profile: &Profile, by: By, part: f64) -> u32 {
-    let enough = |layer: &Layer| {
-        let mut scores: Vec<f64> = (0..layer.counts.len() as u32).map(|expert| score(layer, by, expert)).collect();
-        scores.sort_by(|one, other| other.total_cmp(one));
-        let all: f64 = scores.iter().sum();
+/// The smallest number of experts whose part of the profile is at least `part` in every layer. llama.cpp knows one number for
+/// all layers.
+pub fn covering(profile: &Profile, ranking: &Ranking, by: By, part: f64) -> u32 {
+    let layers = profile.layers.iter().zip(&ranking.0).map(|(layer, order)| {
+        let all: f64 = order.iter().map(|expert| score(layer, by, *expert)).sum();
         let mut covered = 0.0;
-        let place = scores.iter().position(|score| {
-            covered += score;
+        let enough = order.iter().position(|expert| {
+            covered += score(layer, by, *expert);
             // Sums in another order differ in their last bits.
             covered >= part * all * (1.0 - 1e-12)
         });
-        place.map_or(scores.len(), |place| place + 1) as u32
-    };
-    profile.layers.iter().map(enough).max().unwrap_or(0).max(profile.used)
+        enough.map_or(order.len(), |place| place + 1) as u32
+    });
+    layers.max().unwrap_or(0).max(profile.used)
 }
 
 fn score(layer: &Layer, by: By, expert: u32) -> f64 {
@@ -127,7 +112,7 @@ mod tests {
     #[test]
     fn the_best_experts_stay_in_the_order_of_the_file() {
         let profile = profile(&[(&[10, 40, 30, 20], &[0.9, 0.1, 0.5, 0.5])]);
-        let kept = |by| Ranking::of_profile(&profile, by, &[0], 4).unwrap().keep(2).unwrap();
+        let kept = |by| Ranking::of_profile(&profile, by).unwrap().keep(2).unwrap();
         assert_eq!(kept(By::Count), [[1, 2]]);
         assert_eq!(kept(By::Saliency), [[0, 2]], "of equals the first stays");
     }
@@ -152,31 +137,18 @@ mod tests {
     #[test]
     fn coverage_holds_in_the_layer_that_needs_most() {
         let profile = profile(&[(&[50, 30, 15, 5], &[0.0; 4]), (&[25, 25, 25, 25], &[0.0; 4])]);
-        assert_eq!(covering(&profile, By::Count, 0.75), 3);
-        assert_eq!(covering(&profile, By::Count, 0.76), 4);
-        assert_eq!(covering(&profile, By::Count, 1.0), 4);
-        assert_eq!(covering(&profile, By::Count, 0.01), 2, "a token goes through two");
+        let ranking = Ranking::of_profile(&profile, By::Count).unwrap();
+        assert_eq!(covering(&profile, &ranking, By::Count, 0.75), 3);
+        assert_eq!(covering(&profile, &ranking, By::Count, 0.76), 4);
+        assert_eq!(covering(&profile, &ranking, By::Count, 1.0), 4);
+        assert_eq!(covering(&profile, &ranking, By::Count, 0.01), 2, "a token goes through two");
     }
 
     #[test]
     fn a_broken_profile_is_refused() {
         let broken = profile(&[(&[1, 2], &[0.1])]);
-        assert!(Ranking::of_profile(&broken, By::Count, &[0], 2).is_err());
+        assert!(Ranking::of_profile(&broken, By::Count).is_err());
         let infinite = profile(&[(&[1, 2], &[0.1, f64::NAN])]);
-        assert!(Ranking::of_profile(&infinite, By::Saliency, &[0], 2).is_err());
-    }
-
-    #[test]
-    fn a_profile_of_another_model_is_refused() {
-        let profile = profile(&[(&[1, 2], &[0.1, 0.2])]);
-        let words = |layers: &[u32], experts| match Ranking::of_profile(&profile, By::Count, layers, experts) {
-            Ok(ranking) => format!("{:?}", ranking.0),
-            Err(failure) => failure.to_string(),
-        };
-        assert!(words(&[0], 4).contains("has 2 experts, and the model's has 4"));
-        assert_eq!(words(&[0, 1], 2), "[[1, 0], [0, 1]]", "a layer behind the last is not profiled");
-        let mut later = profile.clone();
-        later.layers[0].layer = 5;
-        assert!(Ranking::of_profile(&later, By::Count, &[3, 5], 2).unwrap_err().to_string().contains("layer 3"));
+        assert!(Ranking::of_profile(&infinite, By::Saliency).is_err());
     }
 }

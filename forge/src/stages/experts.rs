@@ -1,48 +1,51 @@
-//! Experts in a model's file: the only place of stages that reads and writes GGUF.
+//! Experts in a model's file: where stages read and write GGUF.
 
 use crate::bench::{Failure, Watch};
-use gguf::{DEFAULT_BUFFER, FileError, Header};
-use std::fmt::Display;
-use std::path::Path;
+use gguf::{DEFAULT_BUFFER, FileError, Header, Plan};
+use std::path::{Path, PathBuf};
 
 /// What a file says of its experts.
-pub(super) struct Experts {
-    header: Header,
-    /// The numbers of layers that have some.
-    pub(super) layers: Vec<u32>,
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Experts {
+    /// Numbers of the layers that have some.
+    pub(crate) layers: Vec<u32>,
     /// How many each of them has.
-    pub(super) experts: u32,
+    pub(crate) experts: u32,
+    /// How many a token goes through.
+    pub(crate) used: u32,
 }
 
-impl Experts {
-    /// What `model` says of its experts.
-    pub(super) fn of(model: &Path) -> Result<Self, Failure> {
-        let header = Header::read(model).map_err(|error| Failure::new(error.to_string()))?;
-        let found = gguf::Experts::of(&header).map_err(|error| refused(model, error))?;
-        Ok(Self { layers: found.layers().to_vec(), experts: found.count(), header })
-    }
-
-    /// Bytes of the file with so many experts a layer.
-    pub(super) fn size(&self, experts: u32) -> Option<u64> {
-        let keep = vec![(0..experts).collect::<Vec<u32>>(); self.layers.len()];
-        gguf::plan(&self.header, &keep).ok().map(|plan| plan.header().file_size())
-    }
-
-    /// Copies `model` to `out` with these experts of each layer alone.
-    pub(super) fn write(&self, model: &Path, keep: &[Vec<u32>], out: &Path, watch: &dyn Watch) -> Result<(), Failure> {
-        let plan = gguf::plan(&self.header, keep).map_err(|error| refused(model, error))?;
-        let progress = |done, total| {
-            watch.progress(done, total, "bytes");
-            !watch.cancelled()
-        };
-        plan.write(model, out, DEFAULT_BUFFER, progress).map_err(|error| match error {
-            FileError::Stopped(_) => Failure::Cancelled,
-            FileError::Full { path, .. } => Failure::Full(path.parent().unwrap_or(&path).into()),
-            error => Failure::new(error.to_string()),
-        })
-    }
+/// The header of a model's file.
+pub(crate) fn header(model: &Path) -> Result<Header, Failure> {
+    Header::read(model).map_err(failure)
 }
 
-fn refused(model: &Path, error: impl Display) -> Failure {
-    Failure::new(format!("`{}`: {error}", model.display()))
+/// What `model` says of its experts.
+pub(crate) fn of(model: &Path) -> Result<Experts, Failure> {
+    let experts =
+        gguf::Experts::of(&header(model)?).map_err(|error| Failure::new(format!("`{}`: {error}", model.display())))?;
+    Ok(Experts { layers: experts.layers().to_vec(), experts: experts.count(), used: experts.used() })
+}
+
+/// What a file with this header becomes with these experts of each layer alone.
+pub(crate) fn plan(header: &Header, keep: &[Vec<u32>]) -> Result<Plan, Failure> {
+    gguf::plan(header, keep).map_err(|error| Failure::new(error.to_string()))
+}
+
+/// Copies `model` to `out` with these experts of each layer alone.
+pub(crate) fn write(model: &Path, keep: &[Vec<u32>], out: &Path, watch: &dyn Watch) -> Result<(), Failure> {
+    let plan = plan(&header(model)?, keep)?;
+    let mut told = |done, total| {
+        watch.progress(done, total, "bytes");
+        !watch.cancelled()
+    };
+    plan.write(model, out, DEFAULT_BUFFER, &mut told).map_err(failure)
+}
+
+fn failure(error: FileError) -> Failure {
+    match error {
+        FileError::Full { path, .. } => Failure::Full(path.parent().map_or_else(PathBuf::new, Path::to_path_buf)),
+        FileError::Stopped(_) => Failure::Cancelled,
+        error => Failure::new(error.to_string()),
+    }
 }

@@ -1,9 +1,8 @@
 //! Stages that are one call of the bench: `quantize`, `imatrix`, `profile`, `pack`.
 
 use super::Work;
-use crate::bench::{self, Bench, Failure, Text};
+use crate::bench::{self, Failure, Text};
 use crate::recipe::{Imatrix, Pack, Profile, Quantize, quantized, stem};
-use crate::run::Reads;
 use std::path::{Path, PathBuf};
 
 pub(super) fn quantize(stage: &Quantize, work: &Work) -> Result<(), Failure> {
@@ -18,20 +17,6 @@ pub(super) fn quantize(stage: &Quantize, work: &Work) -> Result<(), Failure> {
         log_size(&out, work)?;
     }
     Ok(())
-}
-
-/// Sizes of the files, to the byte.
-pub(super) fn sizes(stage: &Quantize, reads: &Reads, bench: &dyn Bench) -> Vec<(String, u64)> {
-    let model = reads.maybe("model");
-    let Some((model, header)) = model.and_then(|model| Some((model, gguf::Header::read(&model.path).ok()?))) else {
-        return Vec::new();
-    };
-    let imatrix = reads.maybe("imatrix").is_some();
-    let size = |to: &String| {
-        let quantised = bench.quantized(&header, to, imatrix).ok()?;
-        Some((quantized(stem(&model.file), to), quantised.file_size()))
-    };
-    stage.types.0.iter().filter_map(size).collect()
 }
 
 pub(super) fn imatrix(stage: &Imatrix, work: &Work) -> Result<(), Failure> {

@@ -76,7 +76,7 @@ pub(super) fn perplexity(stage: &Perplexity, work: &Work) -> Result<(), Failure>
     for model in models {
         work.go_on()?;
         work.watch.log(&format!("{} on {}", model.file, text.file));
-        let losses = work.bench.losses(&model.path, windows, work.watch)?;
+        let losses = work.bench.losses(&model.path, windows, None, work.watch)?;
         let mut found = measure(model, losses)?;
         tell(&found, work);
         if let (Some(base), true) = (measured.first(), against.is_some()) {

@@ -1,12 +1,11 @@
 //! `prune`: models with fewer experts, as many in every layer.
 
-use super::Work;
 use super::choice::{Ranking, covering};
-use super::experts::Experts;
-use crate::bench::{Failure, Profile};
-use crate::recipe::{By, Prune, covered, pruned, stem};
-use crate::run::Reads;
+use super::{Work, experts};
+use crate::bench::{Failure, Layer, Profile};
+use crate::recipe::{By, Prune, pruned, stem};
 use serde::{Deserialize, Serialize};
+use std::collections::BTreeMap;
 use std::path::Path;
 
 /// What `experts.json` says of one model.
@@ -20,58 +19,73 @@ pub struct Chosen {
     pub of: u32,
     /// What they were ranked by.
     pub by: By,
-    /// The numbers of layers that have experts.
-    pub layers: Vec<u32>,
-    /// The experts of each of these layers, by their places in the model before.
+    /// The experts of each layer, by their places in the model before.
     pub kept: Vec<Vec<u32>>,
 }
 
 pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     let model = work.reads.one("model")?;
     let profile = work.reads.maybe("profile").map(|read| read_profile(&read.path)).transpose()?;
-    let has = Experts::of(&model.path)?;
+    let has = experts::of(&model.path)?;
     let ranking = match (&profile, stage.by) {
-        (Some(profile), By::Saliency | By::Count) => Ranking::of_profile(profile, stage.by, &has.layers, has.experts)?,
+        (Some(profile), By::Saliency | By::Count) => {
+            let is_own =
+                |layer: &Layer| has.layers.contains(&layer.layer) && layer.counts.len() == has.experts as usize;
+            if !profile.layers.iter().all(is_own) {
+                return Err(Failure::new(format!(
+                    "the profile is not one of `{}`: profile the same model",
+                    model.file
+                )));
+            }
+            Ranking::of_profile(profile, stage.by)?
+        }
         _ => Ranking::without_profile(has.layers.len(), has.experts, stage.by, stage.seed),
     };
+    let numbers = match (stage.coverage, &profile) {
+        (Some(part), Some(profile)) => {
+            vec![(covering(profile, &ranking, stage.by, part), format!("{}-pruned.gguf", stem(&model.file)))]
+        }
+        _ => stage.experts.0.iter().map(|number| (*number, pruned(stem(&model.file), *number))).collect(),
+    };
+    if let Some((few, _)) = numbers.iter().find(|(number, _)| *number < has.used) {
+        return Err(Failure::new(format!(
+            "{few} experts are too few: every token of `{}` goes through {}",
+            model.file, has.used
+        )));
+    }
     let mut chosen = Vec::new();
-    for (number, name) in numbers(stage, profile.as_ref(), stem(&model.file)) {
+    for (number, name) in numbers {
         work.go_on()?;
-        let kept = ranking.keep(number)?;
+        let mut kept = ranking.keep(number)?;
+        if let (Some(profile), By::Saliency | By::Count) = (&profile, stage.by) {
+            kept = expand(kept, profile, &has.layers, number)?;
+        }
         work.watch.log(&format!("{number} of {} experts: {name}", has.experts));
-        has.write(&model.path, &kept, &work.out.join(&name), work.watch)?;
-        chosen.push(Chosen {
-            model: name,
-            experts: number,
-            of: has.experts,
-            by: stage.by,
-            layers: has.layers.clone(),
-            kept,
-        });
+        experts::write(&model.path, &kept, &work.out.join(&name), work.watch)?;
+        chosen.push(Chosen { model: name, experts: number, of: has.experts, by: stage.by, kept });
     }
     work.write_json("experts.json", &chosen)
 }
 
-/// Sizes of the files, where their numbers of experts are known.
-pub(super) fn sizes(stage: &Prune, reads: &Reads) -> Vec<(String, u64)> {
-    let model = reads.maybe("model");
-    let Some((model, has)) = model.and_then(|model| Some((model, Experts::of(&model.path).ok()?))) else {
-        return Vec::new();
-    };
-    let profile = reads.maybe("profile").and_then(|read| read_profile(&read.path).ok());
-    let numbers = numbers(stage, profile.as_ref(), stem(&model.file));
-    numbers.into_iter().filter_map(|(number, name)| Some((name, has.size(number)?))).collect()
-}
-
-/// How many experts are kept, and the names of the files.
-fn numbers(stage: &Prune, profile: Option<&Profile>, stem: &str) -> Vec<(u32, String)> {
-    match stage.coverage {
-        None => stage.experts.0.iter().map(|number| (*number, pruned(stem, *number))).collect(),
-        Some(part) => profile.map(|profile| (covering(profile, stage.by, part), covered(stem))).into_iter().collect(),
+/// The experts that stay in each layer that has some, from those of the layers of a profile. Layers that predict further tokens
+/// are not run with a text, so no profile has them: there the first ones stay.
+pub(super) fn expand(
+    kept: Vec<Vec<u32>>,
+    profile: &Profile,
+    layers: &[u32],
+    number: u32,
+) -> Result<Vec<Vec<u32>>, Failure> {
+    let mut known: BTreeMap<u32, Vec<u32>> = profile.layers.iter().map(|layer| layer.layer).zip(kept).collect();
+    let all = layers.iter().map(|layer| known.remove(layer).unwrap_or_else(|| (0..number).collect())).collect();
+    match known.into_keys().next() {
+        None => Ok(all),
+        Some(layer) => {
+            Err(Failure::new(format!("the profile has a layer {layer}, and the model has no experts there")))
+        }
     }
 }
 
-fn read_profile(path: &Path) -> Result<Profile, Failure> {
+pub(super) fn read_profile(path: &Path) -> Result<Profile, Failure> {
     let bytes = std::fs::read(path).map_err(|error| Failure::read(path, &error))?;
     serde_json::from_slice(&bytes).map_err(|error| Failure::new(format!("`{}` is no profile: {error}", path.display())))
 }

@@ -138,19 +138,29 @@ impl Bench for Double {
         Ok(Profile { tokens: 1000, used: 2, layers })
     }
 
-    fn losses(&self, model: &Path, text: Text, watch: &dyn Watch) -> Result<Vec<Window>, Failure> {
+    fn windows(&self, _: &Path, text: Text) -> Result<u32, Failure> {
+        let all = read(text.file)?.len() as u32 / text.context;
+        Ok(all.saturating_sub(text.skip).min(text.windows.unwrap_or(u32::MAX)))
+    }
+
+    fn losses(
+        &self,
+        model: &Path,
+        text: Text,
+        chosen: Option<&[u32]>,
+        watch: &dyn Watch,
+    ) -> Result<Vec<Window>, Failure> {
         let (model, bytes) = (read(model)?, read(text.file)?);
         let worse = 100.0 / model.len() as f64;
-        let mut windows = Vec::new();
-        for window in bytes.chunks_exact(text.context as usize).skip(text.skip as usize) {
-            if text.windows.is_some_and(|most| windows.len() >= most as usize) {
-                break;
-            }
+        let most = text.windows.map_or(usize::MAX, |most| most as usize);
+        let windows = bytes.chunks_exact(text.context as usize).skip(text.skip as usize).take(most);
+        let mut found = Vec::new();
+        for (_, window) in (0..).zip(windows).filter(|(at, _)| chosen.is_none_or(|chosen| chosen.contains(at))) {
             self.unit(watch)?;
             let nats = 40.0 + 20.0 * part(hash(&[window])) + worse + 0.1 * part(hash(&[window, &model[..8]]));
-            windows.push(Window { nats, tokens: text.context / 2, bytes: text.context / 2 });
+            found.push(Window { nats, tokens: text.context / 2, bytes: text.context / 2 });
         }
-        Ok(windows)
+        Ok(found)
     }
 
     fn eval(&self, eval: Eval, watch: &dyn Watch) -> Result<(), Failure> {

@@ -38,6 +38,20 @@ pub(super) fn files(folder: &Path) -> Result<Vec<Local>, HubError> {
     Ok(found)
 }
 
+/// Files under the paths that they are to have, by these.
+pub(super) fn named(files: &[(String, PathBuf)]) -> Result<Vec<Local>, HubError> {
+    let mut found = Vec::new();
+    for (name, path) in files {
+        let unusable =
+            |_| HubError::Name { path: path.clone(), why: "it has characters that the hub does not take".into() };
+        name.split('/').try_for_each(check_path).map_err(unusable)?;
+        let size = fs::metadata(path).map_err(HubError::file("read", path))?.len();
+        found.push(Local { path: path.clone(), name: name.clone(), size });
+    }
+    found.sort_by(|one, other| one.name.cmp(&other.name));
+    Ok(found)
+}
+
 fn walk(folder: &Path, root: &Path, prefix: &str, found: &mut Vec<Local>) -> Result<(), HubError> {
     for entry in fs::read_dir(folder).map_err(HubError::file("read", folder))? {
         let entry = entry.map_err(HubError::file("read", folder))?;

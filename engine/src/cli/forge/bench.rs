@@ -6,6 +6,7 @@ use crate::{
     cli::{render::Look, trial::Admission},
     files,
     member::{
+        Token,
         alone::{Alone, Experts, Importance, Reading},
         quantize::{FileType, quantize, quantized_header},
     },
@@ -47,11 +48,16 @@ fn failure(error: Error) -> Failure {
     Failure::new(error.to_string())
 }
 
+/// What ended a call that can be cancelled.
+fn ended(watch: &dyn Watch, error: Error) -> Failure {
+    if watch.cancelled() { Failure::Cancelled } else { failure(error) }
+}
+
 /// Hears how much was done, and ends what goes on if the person wants it to.
 fn told<'a>(watch: &'a dyn Watch, unit: &'a str) -> impl FnMut(u64, u64) -> Result<(), Error> + 'a {
     move |done, total| {
         watch.progress(done, total, unit);
-        if watch.cancelled() { Err(Error::Failure("it was cancelled".into())) } else { Ok(()) }
+        if watch.cancelled() { Err(Error::Failure("it was stopped".into())) } else { Ok(()) }
     }
 }
 
@@ -81,6 +87,16 @@ impl Workshop {
         let admission = if self.trust { Admission::Trusted } else { Admission::All };
         admission.admit(settings, self.look)?;
         Ok(source)
+    }
+
+    /// A model, and the windows of a text that are meant.
+    fn windows_of(&self, model: &Path, text: &Text) -> Result<(Alone, Vec<Vec<Token>>), Error> {
+        let words = read_text(text.file)?;
+        let source = self.source(model, text.context)?;
+        let alone = Alone::load(&source, text.context, self.threads)?;
+        let most = text.windows.map_or(usize::MAX, |windows| windows as usize);
+        let windows = alone.windows(&words)?.into_iter().skip(text.skip as usize).take(most).collect();
+        Ok((alone, windows))
     }
 
     fn threads(&self) -> usize {
@@ -133,7 +149,7 @@ impl Workshop {
         hear.try_iter().for_each(&mut note);
         match status.success() {
             true => Ok(()),
-            false if watch.cancelled() => Err(Failure::new("it was cancelled")),
+            false if watch.cancelled() => Err(Failure::Cancelled),
             false => Err(Failure::new(last.trim_start_matches("error: ").to_string())),
         }
     }
@@ -189,26 +205,29 @@ impl Bench for Workshop {
         watch: &dyn Watch,
     ) -> Result<(), Failure> {
         let to = FileType::parse(to).map_err(Failure::new)?;
-        let columns = imatrix.map(imatrix::read).transpose().map_err(failure)?;
-        quantize(model, to, columns.as_ref(), out, self.threads(), &mut told(watch, "bytes")).map_err(failure)
+        let columns = imatrix.map(imatrix::read).transpose().map_err(|error| ended(watch, error))?;
+        quantize(model, to, columns.as_ref(), out, self.threads(), &mut told(watch, "bytes"))
+            .map_err(|error| ended(watch, error))
     }
 
     fn imatrix(&self, model: &Path, text: Text, out: &Path, watch: &dyn Watch) -> Result<(), Failure> {
         let name = text.file.file_name().unwrap_or_default().to_string_lossy().into_owned();
-        let words = read_text(text.file).map_err(failure)?;
+        let words = read_text(text.file).map_err(|error| ended(watch, error))?;
         let mut told = told(watch, "windows");
         let mut done = |done: usize, total: usize| told(done as u64, total as u64);
-        let source = self.source(model, text.context).map_err(failure)?;
-        let importance = Importance::of(&source, &reading(&words, &text, self.threads), &mut done).map_err(failure)?;
-        imatrix::write(&importance, &name, text.context, out).map_err(failure)
+        let source = self.source(model, text.context).map_err(|error| ended(watch, error))?;
+        let importance = Importance::of(&source, &reading(&words, &text, self.threads), &mut done)
+            .map_err(|error| ended(watch, error))?;
+        imatrix::write(&importance, &name, text.context, out).map_err(|error| ended(watch, error))
     }
 
     fn profile(&self, model: &Path, text: Text, watch: &dyn Watch) -> Result<Profile, Failure> {
-        let words = read_text(text.file).map_err(failure)?;
+        let words = read_text(text.file).map_err(|error| ended(watch, error))?;
         let mut told = told(watch, "windows");
         let mut done = |done: usize, total: usize| told(done as u64, total as u64);
-        let source = self.source(model, text.context).map_err(failure)?;
-        let experts = Experts::of(&source, &reading(&words, &text, self.threads), &mut done).map_err(failure)?;
+        let source = self.source(model, text.context).map_err(|error| ended(watch, error))?;
+        let experts = Experts::of(&source, &reading(&words, &text, self.threads), &mut done)
+            .map_err(|error| ended(watch, error))?;
         let layers = experts.layers.iter().map(|(&layer, experts)| Layer {
             layer,
             counts: experts.counts.clone(),
@@ -217,22 +236,30 @@ impl Bench for Workshop {
         Ok(Profile { tokens: experts.tokens, used: experts.used, layers: layers.collect() })
     }
 
-    fn losses(&self, model: &Path, text: Text, watch: &dyn Watch) -> Result<Vec<Window>, Failure> {
-        let words = read_text(text.file).map_err(failure)?;
+    fn windows(&self, model: &Path, text: Text) -> Result<u32, Failure> {
+        let (_, windows) = self.windows_of(model, &text).map_err(failure)?;
+        Ok(windows.len() as u32)
+    }
+
+    fn losses(
+        &self,
+        model: &Path,
+        text: Text,
+        chosen: Option<&[u32]>,
+        watch: &dyn Watch,
+    ) -> Result<Vec<Window>, Failure> {
         let mut told = told(watch, "windows");
-        let source = self.source(model, text.context).map_err(failure)?;
-        let mut alone = Alone::load(&source, text.context, self.threads).map_err(failure)?;
-        let windows = alone.windows(&words).map_err(failure)?;
-        let most = text.windows.map_or(usize::MAX, |windows| windows as usize);
-        let windows: Vec<_> = windows.iter().skip(text.skip as usize).take(most).collect();
+        let (mut alone, windows) = self.windows_of(model, &text).map_err(|error| ended(watch, error))?;
+        let is_chosen = |at: usize| chosen.is_none_or(|chosen| chosen.contains(&(at as u32)));
+        let windows: Vec<_> = (0..).zip(&windows).filter(|(at, _)| is_chosen(*at)).map(|(_, window)| window).collect();
         let total = windows.len() as u64;
         let mut costs = Vec::with_capacity(windows.len());
         for window in windows {
-            told(costs.len() as u64, total).map_err(failure)?;
-            let cost = alone.cost(window).map_err(failure)?;
+            told(costs.len() as u64, total).map_err(|error| ended(watch, error))?;
+            let cost = alone.cost(window).map_err(|error| ended(watch, error))?;
             costs.push(Window { nats: cost.nats, tokens: cost.tokens, bytes: cost.bytes });
         }
-        told(total, total).map_err(failure)?;
+        told(total, total).map_err(|error| ended(watch, error))?;
         Ok(costs)
     }
 
