@@ -4,10 +4,27 @@ use super::text::{count, name, some, table, words};
 use super::{Measured, Origin};
 use crate::bench::{Layer, Profile};
 use crate::recipe::By;
-use crate::stages::Chosen;
+use serde::Deserialize;
 
 /// At most so many layers are listed, and so many experts of each.
 const MOST: usize = 64;
+
+/// What a card takes from `experts.json`, of one model.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub(crate) struct Pruned {
+    pub(crate) model: String,
+    /// How many experts each layer keeps.
+    pub(crate) experts: u32,
+    /// How many it had.
+    pub(crate) of: u32,
+    /// What they were ranked by.
+    pub(crate) by: By,
+    /// The numbers of the layers that have experts; none where they count from 0.
+    #[serde(default)]
+    pub(crate) layers: Vec<u32>,
+    /// The experts that each of them keeps.
+    pub(crate) kept: Vec<Vec<u32>>,
+}
 
 /// The section on experts, if there is anything to say.
 pub(super) fn section(measured: &Measured) -> String {
@@ -20,7 +37,7 @@ pub(super) fn section(measured: &Measured) -> String {
     text
 }
 
-fn pruned(origin: &Origin, all: &[Chosen]) -> String {
+fn pruned(origin: &Origin, all: &[Pruned]) -> String {
     let mut text = String::new();
     for chosen in all {
         let by = match chosen.by {
@@ -37,7 +54,10 @@ fn pruned(origin: &Origin, all: &[Chosen]) -> String {
             name(&origin.name)
         ));
         let removed: Vec<String> = chosen.kept.iter().take(MOST).map(|kept| removed(kept, chosen.of)).collect();
-        let listed = chosen.layers.iter().zip(&removed).map(|(layer, removed)| format!("{layer}: {removed}"));
+        let listed = removed.iter().enumerate().map(|(at, removed)| {
+            let layer = chosen.layers.get(at).map_or(at as u64, |layer| u64::from(*layer));
+            format!("{layer}: {removed}")
+        });
         let listed: Vec<String> = listed.collect();
         let left = chosen.kept.len().saturating_sub(MOST);
         let more = if left == 0 { String::new() } else { format!("; and {left} layers more") };

@@ -120,7 +120,7 @@ fn moe() -> Facts {
         ],
     };
     let (base, pruned) = ([true; 40], [vec![true; 34], vec![false; 6]].concat());
-    let chosen = Chosen {
+    let chosen = Pruned {
         model: "moe-6-experts.gguf".into(),
         experts: 6,
         of: 8,

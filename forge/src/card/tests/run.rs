@@ -59,7 +59,11 @@ impl Bench for Double {
         Ok(())
     }
 
-    fn losses(&self, model: &Path, _: Text, _: &dyn Watch) -> Result<Vec<Window>, Failure> {
+    fn windows(&self, _: &Path, _: Text) -> Result<u32, Failure> {
+        Ok(8)
+    }
+
+    fn losses(&self, model: &Path, _: Text, _: Option<&[u32]>, _: &dyn Watch) -> Result<Vec<Window>, Failure> {
         let worse = if model.to_string_lossy().contains("Q4_0") { 20.0 } else { 0.0 };
         let window = |at: u32| Window { nats: 300.0 + f64::from(at * 7 % 5) + worse, tokens: 256, bytes: 900 };
         Ok((0..8).map(window).collect())
