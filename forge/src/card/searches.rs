@@ -16,6 +16,8 @@ pub(crate) struct Search {
     #[serde(default)]
     confirmations: Vec<Confirmation>,
     nearest: Option<Nearest>,
+    #[serde(default)]
+    notes: Vec<String>,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Deserialize)]
@@ -30,7 +32,16 @@ struct Listed {
 struct Confirmation {
     label: String,
     held: Ratio,
+    /// Without a limit: the runner-up.
+    against: Option<Versus>,
     shown: bool,
+}
+
+#[derive(Debug, Clone, PartialEq, Deserialize)]
+struct Versus {
+    label: String,
+    /// The winner's perplexity among that of the other one.
+    ratio: Ratio,
 }
 
 #[derive(Debug, Clone, PartialEq, Deserialize)]
@@ -78,11 +89,7 @@ fn one(origin: &Origin, search: &Search) -> String {
                      than it is."
                         .into(),
                 ),
-                Some(held) => sentences.push(format!(
-                    "On text that the search did not see: {}; {}.",
-                    ratio(&held.held),
-                    if held.shown { "shown" } else { "not shown" }
-                )),
+                Some(held) => sentences.push(confirmed(held)),
             }
         }
     }
@@ -92,7 +99,26 @@ fn one(origin: &Origin, search: &Search) -> String {
         });
         sentences.push(format!("Nearest came {}; {}.", name(&nearest.label), words(&more)));
     }
+    sentences.extend(
+        search.notes.iter().map(|note| format!("A remark of the search: {}.", words(note.trim_end_matches('.')))),
+    );
     sentences.join("\n") + "\n"
+}
+
+/// What text that the search did not see says of the winner.
+fn confirmed(held: &Confirmation) -> String {
+    let is = if held.shown { "shown" } else { "not shown" };
+    let finding = match &held.against {
+        None => format!("that it holds to the limit is {is}"),
+        Some(Versus { label, ratio: Ratio { ratio, low, high, .. } }) => {
+            let interval = interval(Some(Interval { low: *low, high: *high }), |ratio| format!("{ratio:.4}"));
+            format!(
+                "it has {ratio:.4} times the perplexity of {}, interval {interval}, a difference that is {is}",
+                name(label)
+            )
+        }
+    };
+    format!("On text that the search did not see: {}; {finding}.", ratio(&held.held))
 }
 
 fn ratio(ratio: &Ratio) -> String {

@@ -7,6 +7,7 @@ use super::model::Says;
 use super::*;
 use crate::bench::{Layer, Window};
 use crate::recipe::By;
+use crate::search::{Confirmation, Fate, Listed, Nearest, Outcome, Point, Ratio, Spent, Step as SearchStep, Versus};
 use crate::stages::{Difference, Measured as OfText};
 use crate::store::Artifact;
 use measure::results::{Header, Item, Items, Measured as OfTask, Member, Program, System};
@@ -92,6 +93,61 @@ fn of_task(name: &str, sha256: &str, right: &[bool]) -> Results {
     }
 }
 
+/// A search over two candidates.
+fn outcome(gate: Option<f64>) -> Outcome {
+    let ratio = |ratio: f64| Ratio { ratio, low: ratio - 0.014, high: ratio + 0.016, windows: 40, p: 0.001 };
+    let listed = |at: usize, label: &str, measured, fate| Listed {
+        point: Point(vec![at]),
+        label: label.into(),
+        size: Some(1_000),
+        estimate: None,
+        measured,
+        p_holm: None,
+        step: SearchStep::Full,
+        fate,
+    };
+    let winner = "6 experts, Q4_K_M";
+    let runner_up = Versus { point: Point(vec![1]), label: "4 experts".into(), ratio: ratio(0.99) };
+    Outcome {
+        strategy: "binary",
+        gate,
+        winner: Some(Point(vec![0])),
+        confirmations: vec![Confirmation {
+            point: Point(vec![0]),
+            label: winner.into(),
+            held: ratio(1.03),
+            against: gate.is_none().then_some(runner_up),
+            shown: gate.is_some(),
+        }],
+        nearest: None,
+        listed: vec![
+            listed(0, winner, Some(ratio(1.024)), Fate::Winner),
+            listed(1, "4 experts", None, Fate::AboveGate { low: 1.1, gate: 1.05 }),
+        ],
+        tokens: Spent::default(),
+        notes: vec![],
+    }
+}
+
+#[test]
+fn a_search_without_a_limit_says_whether_its_winner_is_better_than_the_next() {
+    let section =
+        |outcome: Outcome| searches::section(&[(Origin::default(), serde_json::from_value(json!(outcome)).unwrap())]);
+    let text = section(outcome(None));
+    assert!(text.contains(
+        "it has 0.9900 times the perplexity of `4 experts`, interval 0.9760 … 1.0060, a difference that is not shown."
+    ));
+    let unconfirmed = section(Outcome { confirmations: vec![], ..outcome(None) });
+    assert!(unconfirmed.contains("It was not measured again on other text"));
+    let mut none = outcome(Some(1.01));
+    none.listed[0].fate = Fate::NotShown { high: 1.04, gate: 1.01, more_tokens: Some(9_000) };
+    none.nearest =
+        Some(Nearest { point: Point(vec![0]), label: "6 experts".into(), ratio: None, more_tokens: Some(9_000) });
+    let none = section(none);
+    assert!(none.contains("It has no winner"), "{none}");
+    assert!(none.contains("Nearest came `6 experts`; about 9,000 tokens more would show it, if it is real."), "{none}");
+}
+
 /// A model with 8 experts, pruned to 6 and quantised.
 fn moe() -> Facts {
     let says = Says {
@@ -130,16 +186,6 @@ fn moe() -> Facts {
     };
     let layer = Layer { layer: 0, counts: vec![50, 0, 150], saliency: vec![0.1, 0.0, 0.2] };
     let profile = Profile { tokens: 100, used: 2, layers: vec![layer] };
-    let search = json!({
-        "strategy": "binary", "gate": 1.05, "winner": [0], "notes": [],
-        "listed": [
-            { "label": "6 experts, Q4_K_M", "fate": "winner",
-              "measured": { "ratio": 1.024, "low": 1.01, "high": 1.04, "windows": 40, "p": 0.001 } },
-            { "label": "4 experts", "fate": "above_gate", "low": 1.1, "gate": 1.05, "measured": null },
-        ],
-        "confirmations": [{ "label": "6 experts, Q4_K_M", "shown": true,
-            "held": { "ratio": 1.03, "low": 1.01, "high": 1.045, "windows": 60, "p": 0.004 } }],
-    });
     Facts {
         repo: Some("me/small-moe".into()),
         models,
@@ -153,7 +199,7 @@ fn moe() -> Facts {
             pruned: vec![(Origin { name: "prune".into(), ..Origin::default() }, vec![chosen])],
             searches: vec![(
                 Origin { name: "look".into(), ..Origin::default() },
-                serde_json::from_value(search).unwrap(),
+                serde_json::from_value(json!(outcome(Some(1.05)))).unwrap(),
             )],
         },
         chain: Chain(vec![
