@@ -320,3 +320,19 @@ fn one_file_is_never_taken_for_several() {
     assert!(words.contains("2 `weights` for 3 models"), "{words}");
     assert!(Recipe::read("recipe = 1", &place.path("x.toml")).is_err());
 }
+
+#[test]
+fn large_inputs_tell_how_far_they_are_hashed_and_can_be_stopped() {
+    let recipe = "recipe = 1\n[input]\nbig = \"big\"\n[[stage]]\nkind = \"run\"\ninputs = \"big\"\n\
+                  command = [\"touch\", \"{out}/a\"]\n";
+    let place = Place::new(recipe);
+    fs::File::create(place.path("big")).unwrap().set_len(100 << 20).unwrap();
+    let heard = Heard::default();
+    heard.cancel_after.set(Some(2));
+    let error = stage_error(run(&place.recipe(), &place.store(), &Double::default(), &heard, None, None).unwrap_err());
+    assert_eq!(error.reason, Failure::Cancelled);
+    assert_eq!(
+        heard.events.into_inner(),
+        ["run 33554432/104857600 bytes hashed", "run 67108864/104857600 bytes hashed"]
+    );
+}

@@ -1,5 +1,6 @@
 //! What a run would do.
 
+use super::observer::Told;
 use super::resolve::resolve;
 use super::{Forge, ForgeError};
 use crate::bench::Failure;
@@ -86,7 +87,8 @@ impl Forge<'_> {
         if unfetched.is_some() {
             return (State::Waits, None);
         }
-        let resolved = resolve(self.recipe, place, &places, self.store, made);
+        let told = Told { observer: self.observer, name: &stage.name };
+        let resolved = resolve(self.recipe, place, &places, self.store, made, &told);
         let key = resolved.and_then(|resolved| resolved.definition.key());
         let folder = match key {
             Ok(key) => self.store.folder(&key, &stage.name),
@@ -95,7 +97,7 @@ impl Forge<'_> {
         if anew || !folder.is_complete() {
             return (State::Runs(folder.name()), None);
         }
-        let checked = self.store.check(&folder, None);
+        let checked = self.store.check(&folder, None, &told);
         match (checked.statement, checked.findings.as_slice()) {
             (Some(statement), []) => (State::Done(folder.name()), Some(Made { folder, statement })),
             (_, findings) => (State::Refused(super::damaged(stage, findings)), None),
