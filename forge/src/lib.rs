@@ -5,6 +5,7 @@
 //! network behind [`remote::Remote`].
 
 pub mod bench;
+mod card;
 mod clock;
 pub mod recipe;
 pub mod remote;

@@ -20,6 +20,7 @@ use crate::recipe::{Recipe, Source, Stage, did_you_mean, nearest};
 use crate::remote::Remote;
 use crate::stages::{self, Work};
 use crate::store::{Artifact, Made, Metadata, RunDetails, Scratch, Signer, Statement, Store};
+use observer::Told;
 use recorder::Recorder;
 use resolve::{Resolved, resolve};
 use std::path::PathBuf;
@@ -66,7 +67,13 @@ impl Forge<'_> {
                 Err((reason, log)) => {
                     let left = self.recipe.stages.iter().skip(place).map(|stage| stage.name.clone()).collect();
                     let done = summary.skipped.iter().chain(&summary.ran).cloned().collect();
-                    return Err(ForgeError::Stage(StageError { stage: stage.name.clone(), reason, done, left, log }));
+                    return Err(ForgeError::Stage(Box::new(StageError {
+                        stage: stage.name.clone(),
+                        reason,
+                        done,
+                        left,
+                        log,
+                    })));
                 }
             }
         }
@@ -92,14 +99,15 @@ impl Forge<'_> {
     ) -> Result<Made, (Failure, Option<PathBuf>)> {
         let plain = |failure| (failure, None);
         self.locate(stage, places).map_err(plain)?;
-        let resolved = resolve(self.recipe, place, places, self.store, made).map_err(plain)?;
+        let told = Told { observer: self.observer, name: &stage.name };
+        let resolved = resolve(self.recipe, place, places, self.store, made, &told).map_err(plain)?;
         let key = resolved.definition.key().map_err(plain)?;
         let folder = self.store.folder(&key, &stage.name);
         if anew {
             self.store.forget(&folder).map_err(plain)?;
         }
         if folder.is_complete() {
-            let checked = self.store.check(&folder, None);
+            let checked = self.store.check(&folder, None, &told);
             return match (checked.statement, checked.findings.as_slice()) {
                 (Some(statement), []) => {
                     self.signer.map(|signer| folder.sign_late(signer)).transpose().map_err(plain)?;
@@ -107,6 +115,7 @@ impl Forge<'_> {
                     summary.skipped.push(stage.name.clone());
                     Ok(Made { folder, statement })
                 }
+                _ if self.observer.cancelled() => Err(plain(Failure::Cancelled)),
                 (_, findings) => Err(plain(damaged(stage, findings))),
             };
         }
@@ -142,9 +151,7 @@ impl Forge<'_> {
                 Source::Local(path) => path.clone(),
                 Source::Hub(address) => match self.remote.have(address) {
                     Some(path) => path,
-                    None => {
-                        self.remote.fetch(address, &observer::Told { observer: self.observer, name: &input.name })?
-                    }
+                    None => self.remote.fetch(address, &Told { observer: self.observer, name: &input.name })?,
                 },
             });
         }
@@ -161,7 +168,7 @@ impl Forge<'_> {
         places: &[Option<PathBuf>],
         made: &[Option<Made>],
     ) -> Result<Statement, Failure> {
-        let started_on = clock::now();
+        let (started_on, told) = (clock::now(), Told { observer: self.observer, name: &stage.name });
         let recorder = Recorder::new(scratch, &stage.name, self.observer)?;
         let (out, log) = (scratch.out(), scratch.log());
         let work = Work {
@@ -183,16 +190,16 @@ impl Forge<'_> {
         let files = scratch.settle()?;
         self.check_outputs(place, &files)?;
         let subject = files.into_iter().map(|name| {
-            let sha256 = self.store.digest(&scratch.out().join(&name))?;
+            let sha256 = self.store.digest(&scratch.out().join(&name), &told)?;
             Ok(Artifact::new(name, sha256))
         });
         let subject: Vec<Artifact> = subject.collect::<Result<_, Failure>>()?;
-        let after = resolve(self.recipe, place, places, self.store, made)?;
+        let after = resolve(self.recipe, place, places, self.store, made, &told)?;
         if after.definition != resolved.definition {
             return Err(Failure::new("what it reads was changed while it ran: leave the files alone and run it again"));
         }
         let byproducts = ["log", "history.jsonl"]
-            .map(|name| Ok(Artifact::new(name, self.store.digest(&scratch.path().join(name))?)));
+            .map(|name| Ok(Artifact::new(name, self.store.digest(&scratch.path().join(name), &told)?)));
         let byproducts = byproducts.into_iter().collect::<Result<_, Failure>>()?;
         let metadata = Metadata { started_on, finished_on: clock::now() };
         let run = RunDetails::new(self.bench.builder(), metadata, byproducts);

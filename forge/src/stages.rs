@@ -3,6 +3,7 @@
 //! A stage is a function of what [`Work`] gives it. It writes into `out/` alone, keeps nothing in memory that grows with a file,
 //! and puts no time, machine or path into its outputs, so that two runs give the same bytes.
 
+mod card;
 mod choice;
 mod command;
 mod convert;
@@ -71,7 +72,7 @@ pub(crate) fn work(kind: &Kind, work: &Work) -> Result<(), Failure> {
         Kind::Prune(prune) => prune::prune(prune, work),
         Kind::Search(search) => search::search(search, work),
         Kind::Pack(pack) => models::pack(pack, work),
-        Kind::Card(_) => Err(Failure::new("`card` stages are not part of this program yet")),
+        Kind::Card(card) => card::card(card, work),
         Kind::Publish(publish) => hub::publish(publish, work),
         Kind::Run(run) => command::run(run, work),
     }

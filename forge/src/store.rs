@@ -27,7 +27,7 @@ pub(crate) use folder::Made;
 pub(crate) use json::canonical;
 pub(crate) use scratch::Scratch;
 
-use crate::bench::Failure;
+use crate::bench::{Failure, Watch};
 use digest::Digests;
 use std::cell::RefCell;
 use std::fs::{self, File, TryLockError};
@@ -87,15 +87,15 @@ impl Store {
     }
 
     /// The digest of a file, from the cache where size, times and inode are those that it was hashed with.
-    pub(crate) fn digest(&self, path: &Path) -> Result<String, Failure> {
-        self.digests.borrow_mut().file(path)
+    pub(crate) fn digest(&self, path: &Path, watch: &dyn Watch) -> Result<String, Failure> {
+        self.digests.borrow_mut().file(path, watch)
     }
 
     /// The digest of a folder: that of the list of its files with theirs.
-    pub(crate) fn digest_folder(&self, path: &Path) -> Result<String, Failure> {
+    pub(crate) fn digest_folder(&self, path: &Path, watch: &dyn Watch) -> Result<String, Failure> {
         let mut list = Vec::new();
         for file in folder::files_in(path, digest::is_left_out)? {
-            list.push((file.clone(), self.digest(&path.join(&file))?));
+            list.push((file.clone(), self.digest(&path.join(&file), watch)?));
         }
         Ok(digest::hash_list(&list))
     }

@@ -1,4 +1,4 @@
-//! Runs that are killed with no chance to tidy up, and what the next run makes of them.
+//! Runs that are killed with no chance to tidy up, or meet a full disk, and what the next run makes of them.
 //!
 //! This program starts itself again: the child runs the recipe and is killed, by itself at a given unit of work or event, or by
 //! its parent at any time.
@@ -7,13 +7,14 @@ mod support;
 
 use libtest_mimic::{Arguments, Failed, Trial};
 use llama_selfmod_forge::recipe::Recipe;
-use llama_selfmod_forge::run::{Event, Observer};
+use llama_selfmod_forge::run::{Event, Forge, Observer};
+use llama_selfmod_forge::store::Store;
 use std::cell::Cell;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 use support::double::Fault;
-use support::{Double, Place, WHOLE, run};
+use support::{Double, Hub, Place, WHOLE};
 
 /// The folder that a child works in, and at what unit or event it is killed.
 const FOLDER: &str = "FORGE_TEST_FOLDER";
@@ -28,6 +29,7 @@ fn main() -> std::process::ExitCode {
         Trial::test("a_run_that_is_killed_at_every_stage_boundary_goes_on_to_the_same_bytes", at_boundaries),
         Trial::test("a_run_that_is_killed_inside_stages_goes_on_to_the_same_bytes", inside_stages),
         Trial::test("a_run_that_is_killed_at_any_time_goes_on_to_the_same_bytes", at_any_time),
+        Trial::test("a_disk_that_is_full_at_any_byte_is_told_and_the_next_run_goes_on", full_disks),
         Trial::test("a_stage_whose_statement_was_not_written_runs_again", before_the_statement),
     ];
     libtest_mimic::run(&Arguments::from_args(), trials).exit_code()
@@ -53,7 +55,17 @@ fn child(folder: &Path) -> std::process::ExitCode {
     let bench = number(UNIT).map_or_else(Double::default, |unit| Double::with(Fault::Killed, unit));
     let killer = Killer(Cell::new(number(EVENT).unwrap_or(0)));
     let recipe = Recipe::open(&folder.join("recipe.toml")).unwrap();
-    match run(&recipe, &folder.join("forge"), &bench, &killer, None, None) {
+    let store = match Store::open(&folder.join("forge")) {
+        Ok(store) => store,
+        Err(failure) => {
+            eprintln!("{failure}");
+            return std::process::ExitCode::FAILURE;
+        }
+    };
+    let remote = Hub::new(folder);
+    let forge =
+        Forge { recipe: &recipe, store: &store, bench: &bench, remote: &remote, observer: &killer, signer: None };
+    match forge.run(None) {
         Ok(_) => std::process::ExitCode::SUCCESS,
         Err(error) => {
             eprintln!("{error}");
@@ -114,7 +126,7 @@ fn kills(name: &str, step: usize) -> Result<(), Failed> {
         killed += 1;
         goes_on(&place, &reference, &format!("{name} {at}"))?;
     }
-    if killed < 10 { Err(format!("only {killed} kills").into()) } else { Ok(()) }
+    if killed < 8 { Err(format!("only {killed} kills").into()) } else { Ok(()) }
 }
 
 fn at_boundaries() -> Result<(), Failed> {
@@ -123,7 +135,7 @@ fn at_boundaries() -> Result<(), Failed> {
 }
 
 fn inside_stages() -> Result<(), Failed> {
-    kills(UNIT, 11)
+    kills(UNIT, 17)
 }
 
 /// One store is killed again and again, until a run gets to its end.
@@ -133,15 +145,15 @@ fn at_any_time() -> Result<(), Failed> {
     assert!(start(&Place::new(WHOLE), None).wait().unwrap().success());
     let whole = began.elapsed();
     let mut killed = 0;
-    for round in 0..24_u32 {
+    for round in 0..16_u32 {
         let place = Place::new(WHOLE);
         let mut child = start(&place, None);
-        std::thread::sleep(whole * (round * 7 % 24) / 24 + Duration::from_micros(u64::from(round) * 37));
+        std::thread::sleep(whole * (round * 7 % 16) / 16 + Duration::from_micros(u64::from(round) * 37));
         child.kill().unwrap();
         killed += u32::from(was_killed(child.wait().unwrap()));
         goes_on(&place, &reference, &format!("round {round}"))?;
     }
-    if killed < 12 { Err(format!("only {killed} kills").into()) } else { Ok(()) }
+    if killed < 8 { Err(format!("only {killed} kills").into()) } else { Ok(()) }
 }
 
 fn before_the_statement() -> Result<(), Failed> {
@@ -154,4 +166,40 @@ fn before_the_statement() -> Result<(), Failed> {
         goes_on(&place, &reference, &folder.display().to_string())?;
     }
     Ok(())
+}
+
+/// Runs in stores on disks of every size from nearly nothing to enough, each of which then becomes larger. Where this
+/// machine lets nobody mount a disk in memory, nothing is tested.
+fn full_disks() -> Result<(), Failed> {
+    let reference = reference();
+    let script = r#"mount -t tmpfs -o size=$1k none "$2/forge" || exit 99
+"$0" 2> "$2/words" && exit 98
+mount -o remount,size=64m "$2/forge"
+"$0" && cp -r "$2/forge" "$2/copy""#;
+    let mut full = 0;
+    for size in (8..).step_by(28) {
+        let place = Place::new(WHOLE);
+        std::fs::create_dir(place.store()).unwrap();
+        let mut command = Command::new("unshare");
+        command.args(["--user", "--map-root-user", "--mount", "sh", "-c", script]);
+        command.arg(std::env::current_exe().unwrap()).arg(size.to_string()).arg(place.folder.path());
+        let status = command.env(FOLDER, place.folder.path()).stderr(Stdio::null()).status();
+        let Some(code) = status.ok().and_then(|status| status.code()) else { return Ok(()) };
+        let words = std::fs::read_to_string(place.path("words")).unwrap_or_default();
+        match code {
+            0 => full += 1,
+            98 => break,
+            99 => return Ok(()),
+            _ if full == 0 && words.is_empty() => return Ok(()),
+            code => return Err(format!("{size} kB: it does not go on, {code}: {words}").into()),
+        }
+        let is_told = words.contains("the disk of `") && words.contains("is full: make space there");
+        if !is_told {
+            return Err(format!("{size} kB: {words}").into());
+        }
+        if support::outputs(&place.path("copy")) != reference.outputs() {
+            return Err(format!("{size} kB: other bytes").into());
+        }
+    }
+    if full < 5 { Err(format!("only {full} full disks").into()) } else { Ok(()) }
 }

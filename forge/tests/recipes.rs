@@ -21,12 +21,6 @@ fn a_recipe_with_every_kind_is_read() {
     let more = r#"
 [[stage]]
 kind = "prune"
-model = "base"
-profile = "profile"
-experts = [6, 4]
-
-[[stage]]
-kind = "prune"
 name = "by-coverage"
 model = "base"
 profile = "profile"
@@ -55,7 +49,7 @@ license = "mit"
     assert_eq!(kinds.len(), Kind::NAMES.len());
     let prune = recipe.stage("prune").unwrap();
     let names: Vec<String> = recipe.outputs(prune).unwrap().all().map(Into::into).collect();
-    assert_eq!(names, ["base-6-experts.gguf", "base-4-experts.gguf", "experts.json"]);
+    assert_eq!(names, ["moe-6-experts.gguf", "moe-4-experts.gguf", "experts.json"]);
     let Kind::Prune(coverage) = &recipe.stages[recipe.stage("by-coverage").unwrap()].kind else { panic!() };
     assert_eq!((coverage.by, coverage.coverage), (By::Count, Some(0.95)));
     let Kind::Search(search) = &recipe.stages[recipe.stage("search").unwrap()].kind else { panic!() };

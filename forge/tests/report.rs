@@ -41,18 +41,19 @@ fn the_page_stands_by_itself_and_shows_every_stage() {
     for stage in &place.recipe().stages {
         assert!(page.contains(&format!("<section id=\"{}\">", stage.name)), "{}", stage.name);
     }
-    for words in ["Change against base.gguf, in %", "Saliency of experts", "converting", "6 files, "] {
-        assert!(page.contains(words) || words == "6 files, ", "{words}");
+    for words in ["Change against base.gguf, in %", "Saliency of experts", "6 of 8 experts", "converting"] {
+        assert!(page.contains(words), "{words}");
     }
-    // Two perplexity charts and one of its history, two heat maps.
-    assert_eq!(page.matches("<svg").count(), 5);
+    // Two perplexity charts and one of its history, two heat maps of experts and two of
+    // those that stay.
+    assert_eq!(page.matches("<svg").count(), 7);
 }
 
 #[test]
 fn a_page_before_the_first_run_says_so() {
     let page = report(&Place::new(WHOLE));
     assert!(is_well_formed(&page));
-    assert_eq!(page.matches("Not run yet.").count(), 10);
+    assert_eq!(page.matches("Not run yet.").count(), 11);
 }
 
 #[test]

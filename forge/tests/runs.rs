@@ -12,13 +12,13 @@ use support::{Double, Heard, Hub, Place, WHOLE, change, run};
 
 fn stage_error(error: ForgeError) -> StageError {
     match error {
-        ForgeError::Stage(error) => error,
+        ForgeError::Stage(error) => *error,
         other => panic!("{other}"),
     }
 }
 
-const NAMES: [&str; 10] =
-    ["fetch", "convert", "imatrix", "quantize", "perplexity", "profile", "eval", "run", "pack", "publish"];
+const NAMES: [&str; 11] =
+    ["fetch", "convert", "imatrix", "quantize", "perplexity", "profile", "prune", "eval", "run", "pack", "publish"];
 
 #[test]
 fn a_whole_recipe_runs_and_a_second_run_skips_everything() {
@@ -53,7 +53,7 @@ fn what_changes_runs_again_with_what_depends_on_it_and_nothing_else() {
     change(&place.path("text.txt"), |text| text[0] ^= 1);
     assert_eq!(
         place.run().unwrap().ran,
-        ["imatrix", "quantize", "perplexity", "profile", "eval", "run", "pack", "publish"]
+        ["imatrix", "quantize", "perplexity", "profile", "prune", "eval", "run", "pack", "publish"]
     );
     change(&place.path("llama.cpp/gguf-py/gguf/a.py"), |code| code.push(b'\n'));
     assert_eq!(place.run().unwrap().ran, ["convert"], "a converter's code is an input");
@@ -163,8 +163,8 @@ fn progress_is_told_stage_by_stage() {
     let heard = Heard::default();
     run(&place.recipe(), &place.store(), &Double::default(), &heard, None, None).unwrap();
     let events = heard.events.into_inner();
-    assert_eq!(events.iter().filter(|event| event.contains("started")).count(), 10);
-    assert!(events.contains(&"quantize started 4/10".to_owned()));
+    assert_eq!(events.iter().filter(|event| event.contains("started")).count(), 11);
+    assert!(events.contains(&"quantize started 4/11".to_owned()));
     assert!(events.contains(&"quantize 15/15 pieces".to_owned()));
     assert_eq!(events.last().unwrap(), "publish finished");
     let history = fs::read_to_string(place.stage("perplexity").join("history.jsonl")).unwrap();
@@ -279,12 +279,60 @@ fn a_plan_says_what_is_done_and_what_would_run() {
 }
 
 #[test]
+fn sizes_are_predicted_to_the_byte() {
+    let recipe = "recipe = 1\n[input]\nmoe = \"moe.gguf\"\n[[stage]]\nkind = \"prune\"\nmodel = \"moe\"\nby = \"random\"\nexperts = [7, 2]\n\
+                  [[stage]]\nkind = \"quantize\"\nmodel = \"moe\"\ntypes = \"Q8_0\"\n";
+    let place = Place::new(recipe);
+    let (recipe, bench, observer) = (place.recipe(), Double::default(), Heard::default());
+    let remote = Hub::new(place.folder.path());
+    let sizes = || {
+        let store = Store::look(&place.store());
+        let forge =
+            Forge { recipe: &recipe, store: &store, bench: &bench, remote: &remote, observer: &observer, signer: None };
+        let mut outputs: Vec<_> =
+            forge.plan(None).unwrap().stages.into_iter().flat_map(|stage| stage.outputs).collect();
+        outputs.retain(|(name, _)| name.contains("experts.gguf"));
+        outputs.sort();
+        outputs
+    };
+    let before = sizes();
+    assert!(before.iter().all(|(_, size)| size.is_some()) && before.len() == 2, "{before:?}");
+    place.run().unwrap();
+    assert_eq!(before, sizes());
+}
+
+#[test]
+fn a_file_without_experts_is_told() {
+    let recipe = "recipe = 1\n[input]\nbase = \"base.gguf\"\n[[stage]]\nkind = \"prune\"\nmodel = \"base\"\nby = \"first\"\nexperts = 2\n";
+    let words = Place::new(recipe).run().unwrap_err().to_string();
+    assert!(words.contains("it is not a GGUF file"), "{words}");
+    let recipe = recipe.replace("base.gguf", "moe.gguf").replace("experts = 2", "experts = 1");
+    let words = Place::new(&recipe).run().unwrap_err().to_string();
+    assert!(words.contains("every token of `moe.gguf` goes through 2"), "{words}");
+}
+
+#[test]
 fn one_file_is_never_taken_for_several() {
-    let recipe = WHOLE
-        .replace("types = [\"Q8_0\", \"Q4_K_M\"]", "types = [\"Q8_0\", \"Q4_K_M\"]")
-        .replace("models = [\"quantize/base-Q4_K_M.gguf\", \"fetch\"]", "models = [\"quantize\", \"fetch\"]");
+    let recipe =
+        WHOLE.replace("models = [\"quantize/base-Q4_K_M.gguf\", \"fetch\"]", "models = [\"quantize\", \"fetch\"]");
     let place = Place::new(&recipe);
     let words = place.run().unwrap_err().to_string();
     assert!(words.contains("2 `weights` for 3 models"), "{words}");
     assert!(Recipe::read("recipe = 1", &place.path("x.toml")).is_err());
+}
+
+#[test]
+fn large_inputs_tell_how_far_they_are_hashed_and_can_be_stopped() {
+    let recipe = "recipe = 1\n[input]\nbig = \"big\"\n[[stage]]\nkind = \"run\"\ninputs = \"big\"\n\
+                  command = [\"touch\", \"{out}/a\"]\n";
+    let place = Place::new(recipe);
+    fs::File::create(place.path("big")).unwrap().set_len(100 << 20).unwrap();
+    let heard = Heard::default();
+    heard.cancel_after.set(Some(2));
+    let error = stage_error(run(&place.recipe(), &place.store(), &Double::default(), &heard, None, None).unwrap_err());
+    assert_eq!(error.reason, Failure::Cancelled);
+    assert_eq!(
+        heard.events.into_inner(),
+        ["run 33554432/104857600 bytes hashed", "run 67108864/104857600 bytes hashed"]
+    );
 }

@@ -14,7 +14,7 @@ fn made() -> Place {
     place.run().unwrap_or_else(|error| panic!("{error}"));
     let before = place.verify(None);
     assert!(before.is_sound(), "{before}");
-    assert_eq!(before.sound.len(), 10);
+    assert_eq!(before.sound.len(), 11);
     place
 }
 
@@ -95,7 +95,7 @@ fn files(folder: &Path) -> Vec<(std::path::PathBuf, Vec<u8>)> {
 fn a_missing_output_is_found() {
     let place = made();
     fs::remove_file(place.stage("profile").join("out/profile.json")).unwrap();
-    one(&place.verify(None), "out/profile.json", "it is missing", &[]);
+    one(&place.verify(None), "out/profile.json", "it is missing", &["prune"]);
 }
 
 #[test]
@@ -237,7 +237,10 @@ fn a_flipped_bit_of_an_input_is_found_with_all_that_was_made_from_it() {
     let finding = &found.findings[0];
     assert_eq!(found.findings.len(), 1, "{found}");
     assert!(finding.artifact.starts_with("the input `text`"), "{found}");
-    assert_eq!(finding.dependents, ["imatrix", "quantize", "perplexity", "profile", "eval", "run", "pack", "publish"]);
+    assert_eq!(
+        finding.dependents,
+        ["imatrix", "quantize", "perplexity", "profile", "prune", "eval", "run", "pack", "publish"]
+    );
     assert_eq!(found.sound.iter().map(|(name, _)| name.as_str()).collect::<Vec<_>>(), ["fetch", "convert"]);
 }
 
@@ -297,7 +300,7 @@ fn signed_statements_are_checked_with_the_key_that_is_trusted() {
         assert!(found.sound.iter().all(|(_, signer)| signer.is_some()));
     }
     let found = place.verify(Some(&other));
-    assert_eq!(found.findings.len(), 10, "{found}");
+    assert_eq!(found.findings.len(), 11, "{found}");
     assert!(found.findings.iter().all(|finding| finding.words.contains("which is trusted")), "{found}");
 }
 

@@ -288,6 +288,9 @@ pub struct Card {
     /// Repositories that the models come from.
     #[serde(default, skip_serializing_if = "is_empty")]
     pub base: Many<String>,
+    /// `owner/name` of the repository that the card is for, as in `publish`: for the line that says how a model is run.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub repo: Option<String>,
 }
 
 /// Parameters of `publish`.

@@ -51,7 +51,7 @@ pub(super) fn recipe(text: &str, path: &Path) -> Result<Recipe, Vec<Problem>> {
             }
         }
         Some(other) => {
-            problems.push(Problem::at(other.line, "`stage` is a list: write `[[stage]]`, with two brackets"))
+            problems.push(Problem::at(other.line, "`stage` is a list: write `[[stage]]`, with two brackets"));
         }
     }
     problems.sort_by_key(|problem| problem.line);

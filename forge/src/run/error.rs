@@ -16,7 +16,7 @@ pub enum ForgeError {
     },
     /// A stage that came to nothing.
     #[error("{0}")]
-    Stage(StageError),
+    Stage(Box<StageError>),
 }
 
 /// A stage that came to nothing, and where that leaves the recipe.

@@ -1,5 +1,6 @@
 //! What a run would do.
 
+use super::observer::Told;
 use super::resolve::resolve;
 use super::{Forge, ForgeError};
 use crate::bench::Failure;
@@ -9,7 +10,7 @@ use crate::store::{Made, Statement};
 use gguf::Header;
 use std::collections::BTreeMap;
 use std::fmt::Display;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 /// What a run would do, stage by stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -62,7 +63,7 @@ impl Forge<'_> {
         for (place, stage) in self.recipe.stages.iter().enumerate() {
             let (state, found) = self.state(place, stage, anew.contains(&place), &made);
             let outputs = match &found {
-                Some(made) => sizes(&made.folder.out(), &made.statement),
+                Some(made) => sizes(made.folder.out(), &made.statement),
                 None => self.predicted(place, &made, &mut headers),
             };
             headers.resize_with(place + 1, BTreeMap::new);
@@ -86,7 +87,8 @@ impl Forge<'_> {
         if unfetched.is_some() {
             return (State::Waits, None);
         }
-        let resolved = resolve(self.recipe, place, &places, self.store, made);
+        let told = Told { observer: self.observer, name: &stage.name };
+        let resolved = resolve(self.recipe, place, &places, self.store, made, &told);
         let key = resolved.and_then(|resolved| resolved.definition.key());
         let folder = match key {
             Ok(key) => self.store.folder(&key, &stage.name),
@@ -95,7 +97,7 @@ impl Forge<'_> {
         if anew || !folder.is_complete() {
             return (State::Runs(folder.name()), None);
         }
-        let checked = self.store.check(&folder, None);
+        let checked = self.store.check(&folder, None, &told);
         match (checked.statement, checked.findings.as_slice()) {
             (Some(statement), []) => (State::Done(folder.name()), Some(Made { folder, statement })),
             (_, findings) => (State::Refused(super::damaged(stage, findings)), None),
@@ -155,7 +157,7 @@ pub(super) fn places(recipe: &Recipe, have: impl Fn(&str) -> Option<PathBuf>) ->
     recipe.inputs.iter().map(|input| place(&input.source)).collect()
 }
 
-fn sizes(out: &Path, statement: &Statement) -> Vec<(String, Option<u64>)> {
+fn sizes(out: PathBuf, statement: &Statement) -> Vec<(String, Option<u64>)> {
     let size = |name: &str| std::fs::metadata(out.join(name)).ok().map(|metadata| metadata.len());
     statement.subject.iter().map(|subject| (subject.name.clone(), size(&subject.name))).collect()
 }

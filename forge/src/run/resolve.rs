@@ -1,6 +1,6 @@
 //! What a stage reads, with digests: from references to files.
 
-use crate::bench::Failure;
+use crate::bench::{Failure, Watch};
 use crate::recipe::{Need, Origin, Recipe, Wants, did_you_mean, nearest};
 use crate::stages;
 use crate::store::{Artifact, BuildDefinition, Made, Store};
@@ -55,6 +55,7 @@ pub(super) fn resolve(
     places: &[Option<PathBuf>],
     store: &Store,
     made: &[Option<Made>],
+    watch: &dyn Watch,
 ) -> Result<Resolved, Failure> {
     let stage = recipe.stages.get(place).ok_or_else(|| Failure::new("no such stage"))?;
     let mut reads = Vec::new();
@@ -62,7 +63,7 @@ pub(super) fn resolve(
         match &need.origin {
             Origin::Input(input) => {
                 let path = places.get(*input).and_then(Option::as_deref);
-                reads.push(self::input(recipe, *input, need, path, store)?);
+                reads.push(self::input(recipe, *input, need, path, store, watch)?);
             }
             Origin::Stage { stage: before, file } => {
                 let made = made.get(*before).and_then(Option::as_ref);
@@ -74,7 +75,7 @@ pub(super) fn resolve(
         }
     }
     for (field, name, path) in stages::hidden(&stage.kind, &recipe.folder) {
-        let sha256 = if path.is_dir() { store.digest_folder(&path)? } else { store.digest(&path)? };
+        let sha256 = if path.is_dir() { store.digest_folder(&path, watch)? } else { store.digest(&path, watch)? };
         let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
         reads.push(Read { field, reference: name.clone(), name, file, path, sha256 });
     }
@@ -92,15 +93,22 @@ pub(super) fn resolve(
     Ok(Resolved { reads: Reads(reads), definition })
 }
 
-fn input(recipe: &Recipe, place: usize, need: &Need, path: Option<&Path>, store: &Store) -> Result<Read, Failure> {
+fn input(
+    recipe: &Recipe,
+    place: usize,
+    need: &Need,
+    path: Option<&Path>,
+    store: &Store,
+    watch: &dyn Watch,
+) -> Result<Read, Failure> {
     let name = &need.reference.0;
     let path = path.ok_or_else(|| Failure::new(format!("the input `{name}` is not on this machine")))?;
     if !path.exists() {
         return Err(Failure::new(format!("the input `{name}` is not there: `{}`", path.display())));
     }
     let sha256 = match (path.is_dir(), need.wants) {
-        (true, Wants::Folder | Wants::Any) => store.digest_folder(path)?,
-        (false, Wants::File | Wants::Files | Wants::Any) => store.digest(path)?,
+        (true, Wants::Folder | Wants::Any) => store.digest_folder(path, watch)?,
+        (false, Wants::File | Wants::Files | Wants::Any) => store.digest(path, watch)?,
         (true, _) => {
             return Err(Failure::new(format!("`{}` needs a file, and the input `{name}` is a folder", need.field)));
         }

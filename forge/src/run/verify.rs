@@ -1,5 +1,6 @@
 //! Whether everything is as it was made: inputs, outputs, statements, and the chain between them.
 
+use super::observer::{Silent, Told};
 use super::plan::places;
 use super::resolve::resolve;
 use crate::recipe::{Origin, Recipe};
@@ -90,7 +91,9 @@ impl Verifier<'_> {
     fn stage(&mut self, place: usize) -> Option<Made> {
         let stage = self.recipe.stages.get(place)?;
         let (recipe, name) = (self.recipe, &stage.name);
-        let asked = resolve(recipe, place, &self.places, &self.store, &self.made).map(|resolved| resolved.definition);
+        let nobody = Told { observer: &Silent, name };
+        let asked =
+            resolve(recipe, place, &self.places, &self.store, &self.made, &nobody).map(|resolved| resolved.definition);
         let exact = asked.as_ref().ok().and_then(|asked| asked.key().ok()).map(|key| self.store.folder(&key, name));
         let exact = exact.filter(|folder| folder.path().exists());
         let Some(folder) = exact.clone().or_else(|| self.latest(name)) else {
@@ -101,7 +104,7 @@ impl Verifier<'_> {
             return None;
         };
         self.used.insert(folder.name());
-        let checked = self.store.check(&folder, self.trust);
+        let checked = self.store.check(&folder, self.trust, &nobody);
         let mut findings = checked.findings;
         if let Some(statement) = &checked.statement {
             match &asked {

@@ -1,7 +1,7 @@
 //! Digests of files, kept between runs.
 
 use super::json::write_whole;
-use crate::bench::Failure;
+use crate::bench::{Failure, Watch};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use std::collections::BTreeMap;
@@ -16,6 +16,9 @@ const FILE: &str = "digests.json";
 
 /// Bytes that are read at a time.
 const BUFFER: usize = 1 << 20;
+
+/// Bytes after which progress is told.
+const TOLD: u64 = 32 << 20;
 
 /// A file that changed this shortly before it was hashed may change again within the same tick of the file system's clock,
 /// unseen; its digest is not kept.
@@ -53,7 +56,7 @@ impl Digests {
     }
 
     /// The digest of a file.
-    pub(super) fn file(&mut self, path: &Path) -> Result<String, Failure> {
+    pub(super) fn file(&mut self, path: &Path, watch: &dyn Watch) -> Result<String, Failure> {
         let read = |error| Failure::read(path, &error);
         let metadata = std::fs::metadata(path).map_err(read)?;
         if !metadata.is_file() {
@@ -63,7 +66,7 @@ impl Digests {
         if let Some(kept) = self.kept.get(path).filter(|kept| kept.look == look) {
             return Ok(kept.sha256.clone());
         }
-        let sha256 = hash_file(path)?;
+        let sha256 = hash_file(path, metadata.len(), watch)?;
         let is_settled = metadata.modified().ok().and_then(|at| SystemTime::now().duration_since(at).ok());
         if is_settled.is_some_and(|age| age > SETTLED) || metadata.permissions().readonly() {
             self.kept.insert(path.into(), Kept { look, sha256: sha256.clone() });
@@ -113,12 +116,13 @@ fn plain_look(metadata: &Metadata) -> Look {
     Look { size: metadata.len(), modified: modified.unwrap_or_default().as_nanos(), changed: 0, inode: 0 }
 }
 
-/// Reads a file and gives its SHA-256 in hexadecimal.
-pub(super) fn hash_file(path: &Path) -> Result<String, Failure> {
+/// Reads a file and gives its SHA-256 in hexadecimal. Large files take minutes, so they tell how far they are and can be ended.
+fn hash_file(path: &Path, size: u64, watch: &dyn Watch) -> Result<String, Failure> {
     let read = |error| Failure::read(path, &error);
     let mut file = File::open(path).map_err(read)?;
     let mut hash = Sha256::new();
     let mut buffer = vec![0; BUFFER];
+    let (mut done, mut told) = (0, 0);
     loop {
         let length = match file.read(&mut buffer) {
             Ok(0) => return Ok(hex(&hash.finalize())),
@@ -127,6 +131,14 @@ pub(super) fn hash_file(path: &Path) -> Result<String, Failure> {
             Err(error) => return Err(read(error)),
         };
         hash.update(buffer.get(..length).unwrap_or_default());
+        done += length as u64;
+        if done - told >= TOLD {
+            told = done;
+            watch.progress(done, size, "bytes hashed");
+            if watch.cancelled() {
+                return Err(Failure::Cancelled);
+            }
+        }
     }
 }
 

@@ -5,6 +5,7 @@ use super::envelope::{self, Envelope, Trust};
 use super::folder::{Folder, SEAL, STATEMENT, files_in, name};
 use super::statement::Statement;
 use super::{Store, canonical};
+use crate::bench::Watch;
 use std::fmt::Display;
 use std::fs;
 
@@ -68,7 +69,7 @@ pub(crate) struct Checked {
 
 impl Store {
     /// Checks a complete stage's folder by itself: its statement, its seal, its signature, and every file.
-    pub(crate) fn check(&self, folder: &Folder, trust: Option<&Trust>) -> Checked {
+    pub(crate) fn check(&self, folder: &Folder, trust: Option<&Trust>, watch: &dyn Watch) -> Checked {
         let stage = folder.stage();
         let artifact = |file: &str| format!("{}/{file}", folder.name());
         let mut findings = Vec::new();
@@ -107,19 +108,19 @@ impl Store {
         if statement.definition().key().map(|key| name(&key, &stage)).ok() != Some(folder.name()) {
             wrong(STATEMENT, "it is the statement of another stage, or what it says was asked has been changed".into());
         }
-        findings.extend(self.check_files(folder, &statement));
-        findings.extend(self.check_words(folder, &statement));
+        findings.extend(self.check_files(folder, &statement, watch));
+        findings.extend(self.check_words(folder, &statement, watch));
         Checked { statement: Some(statement), signed_by, findings }
     }
 
     /// Checks the files of a stage: each is there with the digest of the statement, and no other is.
-    pub(crate) fn check_files(&self, folder: &Folder, statement: &Statement) -> Vec<Finding> {
+    fn check_files(&self, folder: &Folder, statement: &Statement, watch: &dyn Watch) -> Vec<Finding> {
         let stage = folder.stage();
         let mut findings = Vec::new();
         let artifact = |file: &str| format!("{}/out/{file}", folder.name());
         for subject in &statement.subject {
             let path = folder.out().join(&subject.name);
-            match (path.exists(), self.digest(&path)) {
+            match (path.exists(), self.digest(&path, watch)) {
                 (false, _) => findings.push(Finding::new(&stage, artifact(&subject.name), "it is missing")),
                 (true, Err(failure)) => {
                     findings.push(Finding::new(&stage, artifact(&subject.name), failure.to_string()));
@@ -143,11 +144,11 @@ impl Store {
     }
 
     /// Checks what a stage said while it ran.
-    fn check_words(&self, folder: &Folder, statement: &Statement) -> Vec<Finding> {
+    fn check_words(&self, folder: &Folder, statement: &Statement, watch: &dyn Watch) -> Vec<Finding> {
         let mut findings = Vec::new();
         for by in statement.run().into_iter().flat_map(|run| &run.byproducts) {
             let path = folder.path().join(&by.name);
-            let found = self.digest(&path).unwrap_or_else(|failure| failure.to_string());
+            let found = self.digest(&path, watch).unwrap_or_else(|failure| failure.to_string());
             if found != by.digest.sha256 {
                 let name = format!("{}/{}", folder.name(), by.name);
                 findings.push(Finding::changed(&folder.stage(), name, &by.digest.sha256, found));

@@ -91,8 +91,8 @@ impl Bench for Double {
         Builder { id: "double".into(), llama_cpp: "none".into() }
     }
 
-    fn quantized(&self, _: &gguf::Header, _: &str, _: bool) -> Result<gguf::Header, Failure> {
-        Err(Failure::new("a double has no headers"))
+    fn quantized(&self, header: &gguf::Header, _: &str, _: bool) -> Result<gguf::Header, Failure> {
+        Ok(header.clone())
     }
 
     fn quantize(
@@ -139,7 +139,8 @@ impl Bench for Double {
     }
 
     fn windows(&self, _: &Path, text: Text) -> Result<u32, Failure> {
-        Ok((read(text.file)?.len() / text.context as usize) as u32)
+        let all = read(text.file)?.len() as u32 / text.context;
+        Ok(all.saturating_sub(text.skip).min(text.windows.unwrap_or(u32::MAX)))
     }
 
     fn losses(
@@ -151,17 +152,15 @@ impl Bench for Double {
     ) -> Result<Vec<Window>, Failure> {
         let (model, bytes) = (read(model)?, read(text.file)?);
         let worse = 100.0 / model.len() as f64;
-        let mut windows = Vec::new();
-        let all = bytes.chunks_exact(text.context as usize).skip(text.skip as usize);
-        for (_, window) in (0..).zip(all).filter(|(at, _)| chosen.is_none_or(|chosen| chosen.contains(at))) {
-            if text.windows.is_some_and(|most| windows.len() >= most as usize) {
-                break;
-            }
+        let most = text.windows.map_or(usize::MAX, |most| most as usize);
+        let windows = bytes.chunks_exact(text.context as usize).skip(text.skip as usize).take(most);
+        let mut found = Vec::new();
+        for (_, window) in (0..).zip(windows).filter(|(at, _)| chosen.is_none_or(|chosen| chosen.contains(at))) {
             self.unit(watch)?;
             let nats = 40.0 + 20.0 * part(hash(&[window])) + worse + 0.1 * part(hash(&[window, &model[..8]]));
-            windows.push(Window { nats, tokens: text.context / 2, bytes: text.context / 2 });
+            found.push(Window { nats, tokens: text.context / 2, bytes: text.context / 2 });
         }
-        Ok(windows)
+        Ok(found)
     }
 
     fn eval(&self, eval: Eval, watch: &dyn Watch) -> Result<(), Failure> {
@@ -176,7 +175,7 @@ impl Bench for Double {
         writeln!(file, "{header}").map_err(|error| Failure::write(eval.out, &error))?;
         for at in 0..eval.limit.unwrap_or(100) {
             self.unit(watch)?;
-            let right = hash(&[&model, &at.to_le_bytes()]) % 3 > 0;
+            let right = !hash(&[&model, &at.to_le_bytes()]).is_multiple_of(3);
             let seconds = std::time::SystemTime::UNIX_EPOCH.elapsed().unwrap().as_secs_f64();
             let item = serde_json::json!({ "id": at.to_string(), "right": right, "seconds": seconds });
             writeln!(file, "{item}").map_err(|error| Failure::write(eval.out, &error))?;

@@ -5,6 +5,7 @@ pub mod double;
 
 pub use double::Double;
 
+use gguf::{Header, Tensor, Type, Writer};
 use llama_selfmod_forge::bench::{Failure, Watch};
 use llama_selfmod_forge::recipe::Recipe;
 use llama_selfmod_forge::remote::{Remote, Upload};
@@ -15,10 +16,11 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-/// A recipe with one stage of every kind that needs no GGUF.
+/// A recipe with one stage of nearly every kind.
 pub const WHOLE: &str = r#"recipe = 1
 [input]
 base = "base.gguf"
+moe = "moe.gguf"
 text = "text.txt"
 source = "source"
 far = "hf:owner/repo/far.gguf@main"
@@ -54,9 +56,15 @@ context = 64
 
 [[stage]]
 kind = "profile"
-model = "base"
+model = "moe"
 text = "text"
 context = 64
+
+[[stage]]
+kind = "prune"
+model = "moe"
+profile = "profile"
+experts = [6, 4]
 
 [[stage]]
 kind = "eval"
@@ -154,6 +162,7 @@ pub fn fill(folder: &Path, recipe: &str) {
             (0..size).map(|at| (at.wrapping_mul(2_654_435_761) >> 13) as u8 ^ name.len() as u8).collect();
         write(name, &bytes);
     }
+    mixture(&folder.join("moe.gguf"));
     let words = ["once", "upon", "a", "time", "there", "was", "little", "fox"];
     let text: Vec<&str> = (0..400_usize).map(|at| words[at * at % 97 % words.len()]).collect();
     write("text.txt", text.join(" ").as_bytes());
@@ -162,6 +171,30 @@ pub fn fill(folder: &Path, recipe: &str) {
     write("llama.cpp/gguf-py/gguf/a.py", b"pass");
     // $1 --outfile $2 OUT --outtype $4 TYPE FROM
     write("llama.cpp/convert_hf_to_gguf.py", b"echo converting \"$5\"\ncat \"$5/model.safetensors\" > \"$2\"\n");
+}
+
+/// A file with three layers of eight experts, of which a token goes through two.
+fn mixture(path: &Path) {
+    let mut header = Header::default();
+    header.set("general.architecture", "qwen3moe").unwrap();
+    header.set("qwen3moe.expert_count", 8_u32).unwrap();
+    header.set("qwen3moe.expert_used_count", 2_u32).unwrap();
+    let mut tensors = Vec::new();
+    for layer in 0..3 {
+        let mut add = |name: &str, dims: &[u64]| {
+            tensors.push(Tensor::new(format!("blk.{layer}.{name}.weight"), dims.to_vec(), Type::F32).unwrap());
+        };
+        add("ffn_gate_inp", &[4, 8]);
+        add("ffn_up_exps", &[4, 16, 8]);
+    }
+    header.set_tensors(tensors).unwrap();
+    let mut writer = Writer::create(path, header.clone()).unwrap();
+    for (number, tensor) in header.tensors().iter().enumerate() {
+        let bytes: Vec<u8> = (0..tensor.bytes()).map(|at| (at / 4 * 37 + number as u64) as u8).collect();
+        writer.write(&bytes).unwrap();
+        writer.end_tensor().unwrap();
+    }
+    writer.finish().unwrap();
 }
 
 pub fn run(
