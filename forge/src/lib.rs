@@ -4,6 +4,8 @@
 //! there yet, by [`stages`]; [`run::Forge::report`] draws it. This crate knows no model: whatever loads one is behind [`bench::Bench`], and whatever reaches the
 //! network behind [`remote::Remote`].
 
+#![forbid(unsafe_code)]
+
 pub mod bench;
 mod clock;
 pub mod recipe;
