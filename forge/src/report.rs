@@ -82,7 +82,7 @@ fn overview(stages: &[(&Planned, Option<&Made>)]) -> Markup {
                         td { (state(&planned.state)) }
                         td { (run.map(|run| run.metadata.started_on.as_str()).unwrap_or_default()) }
                         td { (run.and_then(|run| run.metadata.seconds()).map(duration).unwrap_or_default()) }
-                        td { @if made.is_some() { (planned.outputs.len()) " files, " (bytes(size)) } }
+                        td { @if made.is_some() { (files(planned.outputs.len())) ", " (bytes(size)) } }
                         td { code { (key(&planned.state)) } }
                     }
                 }
@@ -104,6 +104,10 @@ fn key(state: &State) -> &str {
         State::Done(folder) | State::Runs(folder) => folder.split('-').next().unwrap_or_default(),
         _ => "",
     }
+}
+
+fn files(number: usize) -> String {
+    if number == 1 { "1 file".into() } else { format!("{number} files") }
 }
 
 /// Seconds as people say them.
@@ -134,9 +138,17 @@ fn pictures(stage: &Stage, made: &Made) -> Result<Markup, Failure> {
         "perplexity" => figures::perplexities(&json::<Perplexities>(&file("perplexity.json"))?),
         "profile" => heat::profile(&json::<Profile>(&file("profile.json"))?),
         "prune" => heat::chosen(&json::<Vec<Chosen>>(&file("experts.json"))?),
-        "eval" if file("comparison.json").exists() => figures::comparison(&json(&file("comparison.json"))?),
+        "eval" => html! {
+            (figures::evaluations(&made.folder.out(), &names(&made.statement)))
+            @if file("comparison.json").exists() { (figures::comparison(&json(&file("comparison.json"))?)) }
+        },
         _ => html! {},
     })
+}
+
+/// Names of what a stage made.
+fn names(statement: &Statement) -> Vec<&str> {
+    statement.subject.iter().map(|subject| subject.name.as_str()).take(MOST).collect()
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {

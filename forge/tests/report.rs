@@ -44,9 +44,10 @@ fn the_page_stands_by_itself_and_shows_every_stage() {
     for words in ["Change against base.gguf, in %", "Saliency of experts", "6 of 8 experts", "converting"] {
         assert!(page.contains(words), "{words}");
     }
-    // Two perplexity charts and one of its history, two heat maps of experts and two of
-    // those that stay.
-    assert_eq!(page.matches("<svg").count(), 7);
+    assert!(page.contains("Difference from base.gguf") && page.contains("1 file, "));
+    // Two perplexity charts and one of its history, two heat maps of experts, two of
+    // those that stay, one of the evaluation.
+    assert_eq!(page.matches("<svg").count(), 8);
 }
 
 #[test]

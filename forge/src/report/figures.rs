@@ -4,9 +4,11 @@ use super::chart::{Point, points};
 use crate::run::bytes;
 use crate::stages::{Measured, Perplexities};
 use maud::{Markup, html};
-use measure::compare::plain;
+use measure::compare::{plain, summary};
+use measure::results::read;
 use measure::statistics::Interval;
 use serde_json::Value;
+use std::path::Path;
 
 /// How intervals are to be read.
 const INTERVALS: &str = "Lines through points are 95 % intervals by a block bootstrap over windows. A change is shown (filled) if its \
@@ -53,27 +55,53 @@ fn change(model: &Measured) -> Option<Point> {
     })
 }
 
-/// What `comparison.json` says, as a table: its figures are of several kinds.
+/// Differences that `comparison.json` tells.
 pub(super) fn comparison(found: &Value) -> Markup {
     let contrasts = found.get("contrasts").and_then(Value::as_array);
-    let text = |value: &Value, key: &str| {
-        value.get(key).map_or(String::new(), |value| match value {
-            Value::String(text) => plain(text),
-            other => other.to_string(),
-        })
-    };
+    let points: Vec<Point> = contrasts.into_iter().flatten().filter_map(contrast).collect();
+    let baseline = found.pointer("/contrasts/0/baseline").and_then(Value::as_str).unwrap_or_default();
     html! {
-        table {
-            thead { tr { th { "model" } th { "against" } th { "measure" } th { "items" } th { "p" } th { "verdict" } } }
-            tbody {
-                @for contrast in contrasts.into_iter().flatten() {
-                    tr {
-                        @for key in ["system", "baseline", "measure", "items", "p_adjusted", "verdict"] {
-                            td { (text(contrast, key)) }
-                        }
-                    }
-                }
-            }
+        h3 { "Difference from " (plain(baseline)) }
+        (super::chart::points("differences on the same items", &points, true))
+        p class="note" { "Lines through points are 95 % intervals of the paired difference; accuracies in points of 100." }
+    }
+}
+
+fn contrast(contrast: &Value) -> Option<Point> {
+    let figures = contrast.get("figures")?;
+    // Only accuracies gain and lose items.
+    let times = if figures.get("gained").is_some() { 100.0 } else { 1.0 };
+    let number = |place: &str| figures.pointer(place).and_then(Value::as_f64).map(|number| number * times);
+    let value = number("/difference")?;
+    let interval = number("/interval/low").zip(number("/interval/high")).map(|(low, high)| Interval { low, high });
+    let range = interval.map_or(String::new(), |interval| format!(" [{:+.2}, {:+.2}]", interval.low, interval.high));
+    let verdict = contrast.get("verdict")?;
+    let shown = verdict.is_string();
+    let verdict = match (verdict.as_str(), verdict.pointer("/not_shown/more/items")) {
+        (Some(verdict), _) => format!(", {verdict}"),
+        (None, Some(more)) => format!(", not shown: {more} more items?"),
+        (None, None) => ", not shown".into(),
+    };
+    let system = contrast.get("system").and_then(Value::as_str).unwrap_or_default();
+    let measure = contrast.get("measure").and_then(Value::as_str).unwrap_or("figure").replace('_', " ");
+    Some(Point {
+        label: format!("{system}, {measure}"),
+        value,
+        interval,
+        words: format!("{value:+.2}{range}{verdict}").replace('-', "−"),
+        shown,
+    })
+}
+
+/// The figures of each file of results.
+pub(super) fn evaluations(folder: &Path, files: &[&str]) -> Markup {
+    let lines = files.iter().filter(|file| file.ends_with(".jsonl")).map(|file| match read(&folder.join(file)) {
+        Ok(results) => (plain(&results.header.system.name), summary(&results).to_string()),
+        Err(error) => (plain(file), error.to_string()),
+    });
+    html! {
+        table class="facts" {
+            @for (name, words) in lines { tr { th { (name) } td { (words) } } }
         }
     }
 }

@@ -36,8 +36,8 @@ pub(super) fn chosen(all: &[Chosen]) -> Markup {
             @let rows: Vec<Vec<f64>> = chosen.kept.iter().map(|kept| {
                 (0..chosen.of).map(|expert| f64::from(u8::from(kept.contains(&expert)))).collect()
             }).collect();
-            @let labels: Vec<String> = (1..=rows.len()).map(|row| row.to_string()).collect();
-            h3 { (plain(&chosen.model)) ": " (chosen.experts) " of " (chosen.of) " experts" }
+            @let labels: Vec<String> = chosen.layers.iter().map(ToString::to_string).collect();
+            h3 { (plain(&chosen.model)) ": " (chosen.experts) " of " (chosen.of) " experts stay" }
             (map("experts that stay", &rows, &labels))
         }
     }

@@ -19,7 +19,9 @@ pub struct Chosen {
     pub of: u32,
     /// What they were ranked by.
     pub by: By,
-    /// The experts of each layer, by their places in the model before.
+    /// The numbers of layers that have experts.
+    pub layers: Vec<u32>,
+    /// The experts that each of these layers keeps, by their places in the model before.
     pub kept: Vec<Vec<u32>>,
 }
 
@@ -62,7 +64,14 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
         }
         work.watch.log(&format!("{number} of {} experts: {name}", has.experts));
         experts::write(&model.path, &kept, &work.out.join(&name), work.watch)?;
-        chosen.push(Chosen { model: name, experts: number, of: has.experts, by: stage.by, kept });
+        chosen.push(Chosen {
+            model: name,
+            experts: number,
+            of: has.experts,
+            by: stage.by,
+            layers: has.layers.clone(),
+            kept,
+        });
     }
     work.write_json("experts.json", &chosen)
 }
