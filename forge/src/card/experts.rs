@@ -42,6 +42,7 @@ fn pruned(origin: &Origin, all: &[Pruned]) -> String {
     for chosen in all {
         let by = match chosen.by {
             By::Saliency => "by the mean of the gate's weight times the norm of the expert's output (saliency)",
+            By::Total => "by the sum, over the text, of the gate's weight times the norm of the expert's output",
             By::Count => "by how many tokens went through them",
             By::Random => "by chance",
             By::First => "because they came first",

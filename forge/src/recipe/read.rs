@@ -208,7 +208,7 @@ impl Kind {
 
 impl super::Prune {
     fn fault(&self) -> Option<String> {
-        let needs_profile = matches!(self.by, super::By::Saliency | super::By::Count);
+        let needs_profile = self.by.is_measured();
         match (self.experts.0.as_slice(), self.coverage) {
             ([], None) => Some("say how many `experts` are kept, or the `coverage` they must have".into()),
             ([_, ..], Some(_)) => Some("`experts` and `coverage` both say how many are kept: leave one out".into()),

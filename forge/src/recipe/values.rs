@@ -2,12 +2,21 @@
 
 use serde::{Deserialize, Serialize};
 
+impl By {
+    /// Whether it takes a profile.
+    pub fn is_measured(self) -> bool {
+        matches!(self, Self::Saliency | Self::Total | Self::Count)
+    }
+}
+
 /// How experts are ranked.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
     /// By the mean of the gate's weight times the norm of the expert's output.
     Saliency,
+    /// By the sum of the same over all tokens, which is the mean times how many went through.
+    Total,
     /// By how many tokens went through.
     Count,
     /// By chance, for comparison.

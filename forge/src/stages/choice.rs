@@ -72,9 +72,12 @@ pub fn covering(profile: &Profile, ranking: &Ranking, by: By, part: f64) -> u32 
 
 fn score(layer: &Layer, by: By, expert: u32) -> f64 {
     let expert = expert as usize;
+    let count = layer.counts.get(expert).map_or(0.0, |count| *count as f64);
+    let saliency = layer.saliency.get(expert).copied().unwrap_or(0.0);
     match by {
-        By::Count => layer.counts.get(expert).map_or(0.0, |count| *count as f64),
-        _ => layer.saliency.get(expert).copied().unwrap_or(0.0),
+        By::Count => count,
+        By::Total => count * saliency,
+        _ => saliency,
     }
 }
 

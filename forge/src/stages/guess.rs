@@ -31,18 +31,16 @@ pub(super) fn of_type(to: &str) -> Option<f64> {
     known.map(|(_, cost)| (cost / BASE).ln_1p())
 }
 
-/// Nats a token for each part of the saliency that is lost, as a lower end: measured on one mixture of 8 experts, taking out two
-/// of them, a fifth of the saliency, cost more than this.
+/// Nats a token for all that the experts add, as a lower end.
 const NATS: f64 = 0.2;
 
 /// Nats a token that a model with so many experts is likely to lose at least.
 pub(super) fn of_experts(profile: &Profile, number: u32) -> f64 {
     let lost = profile.layers.iter().map(|layer| {
-        let added: Vec<f64> =
+        let mut added: Vec<f64> =
             layer.saliency.iter().zip(&layer.counts).map(|(saliency, &count)| saliency * count as f64).collect();
-        let mut order: Vec<usize> = (0..added.len()).collect();
-        order.sort_by(|&one, &other| layer.saliency[other].total_cmp(&layer.saliency[one]));
-        let lost: f64 = order.iter().skip(number as usize).map(|&expert| added[expert]).sum();
+        added.sort_by(|one, other| other.total_cmp(one));
+        let lost: f64 = added.iter().skip(number as usize).sum();
         let all: f64 = added.iter().sum();
         if all > 0.0 { lost / all } else { 0.0 }
     });

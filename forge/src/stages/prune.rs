@@ -30,7 +30,7 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     let profile = work.reads.maybe("profile").map(|read| read_profile(&read.path)).transpose()?;
     let has = experts::of(&model.path)?;
     let ranking = match (&profile, stage.by) {
-        (Some(profile), By::Saliency | By::Count) => {
+        (Some(profile), by) if by.is_measured() => {
             let is_own =
                 |layer: &Layer| has.layers.contains(&layer.layer) && layer.counts.len() == has.experts as usize;
             if !profile.layers.iter().all(is_own) {
@@ -59,7 +59,7 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     for (number, name) in numbers {
         work.go_on()?;
         let mut kept = ranking.keep(number)?;
-        if let (Some(profile), By::Saliency | By::Count) = (&profile, stage.by) {
+        if let Some(profile) = profile.as_ref().filter(|_| stage.by.is_measured()) {
             kept = expand(kept, profile, &has.layers, number)?;
         }
         work.watch.log(&format!("{number} of {} experts: {name}", has.experts));

@@ -8,7 +8,7 @@ use super::choice::Ranking;
 use super::experts::{self, header};
 use super::guess::{of_experts, of_type};
 use super::prune::{expand, read_profile};
-use crate::bench::{Failure, Profile, Text, Window};
+use crate::bench::{Failure, Layer, Profile, Text, Window};
 use crate::recipe::{By, Search, searched, stem};
 use crate::run::Read;
 use crate::search::{
@@ -21,7 +21,7 @@ use std::path::PathBuf;
 /// The part of a text that winners are measured on where no other text is given: its last third.
 const HELD: u32 = 3;
 
-/// The share of the saliency that is enough for `adaptive` to begin with.
+/// The share of what experts add that is enough for `adaptive` to begin with.
 const ENOUGH: f64 = 0.85;
 
 const EXPERTS: &str = "experts";
@@ -144,7 +144,7 @@ impl<'a> Candidates<'a> {
                     model.file, has.experts, has.used
                 )));
             }
-            ranking = Some(Ranking::of_profile(profile, By::Saliency)?);
+            ranking = Some(Ranking::of_profile(profile, By::Total)?);
             layers = has.layers;
         }
         let of = |read: &'a Read| Text { file: &read.path, context: stage.context, windows: None, skip: 0 };
@@ -183,10 +183,12 @@ impl Candidates<'_> {
         Ok([experts, types].into_iter().filter(|axis| !axis.values.is_empty()).collect())
     }
 
-    /// The share of the saliency that each number of experts keeps, in the layer where it is least.
+    /// The share of what experts add that each number of them keeps, in the layer where it is least.
     fn shares(&self) -> Vec<f64> {
-        let layers: Vec<Vec<f64>> =
-            self.profile.iter().flat_map(|profile| &profile.layers).map(|layer| layer.saliency.clone()).collect();
+        let total = |layer: &Layer| {
+            layer.saliency.iter().zip(&layer.counts).map(|(mean, &count)| mean * count as f64).collect()
+        };
+        let layers: Vec<Vec<f64>> = self.profile.iter().flat_map(|profile| &profile.layers).map(total).collect();
         self.numbers.iter().map(|&number| coverage(&layers, number as usize)).collect()
     }
 
