@@ -62,6 +62,12 @@ pub fn run(args: &ForgeArgs, look: Look) -> Result<ExitCode, Error> {
     }
     let ran = forge.run(args.from.as_deref());
     observer.end();
+    // Of what is done, also where a stage failed.
+    if let Some(file) = &args.html {
+        let page = forge.report().map_err(failed)?;
+        std::fs::write(file, page)
+            .map_err(|error| Error::Failure(format!("the page `{}` cannot be written: {error}", file.display())))?;
+    }
     match ran {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(error) => match observer.ended_by() {
