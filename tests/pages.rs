@@ -47,7 +47,8 @@ fn there_is_a_man_page_for_each_command_and_it_names_every_flag() {
     let mut pages = String::new();
     let first = ["", "-score", "-bench", "-vocab", "-replay", "-new", "-new-plugin", "-new-policy", "-check"];
     let measuring = ["-serve", "-eval", "-compare", "-team", "-team-search", "-team-pack", "-team-verify"];
-    for command in first.into_iter().chain(measuring) {
+    let making = ["-forge", "-publish"];
+    for command in first.into_iter().chain(measuring).chain(making) {
         pages.push_str(&place.read(&format!("llama_selfmod{command}.1")));
     }
     let pages = pages.replace('\\', "");

@@ -2,13 +2,13 @@
 
 use super::{
     args::{CommandLine, Named},
-    output::{self, visible},
+    output::visible,
+    progress,
     render::Look,
     spec::Spec,
 };
 use crate::Error;
 use ::hub::{Address, Hub, HubError, Notice, Watch};
-use indicatif::{ProgressBar, ProgressStyle};
 use std::path::{Path, PathBuf};
 
 /// What an address begins with.
@@ -80,7 +80,7 @@ impl Files {
 /// A transfer for a person.
 pub struct Bar {
     pub look: Look,
-    pub bar: Option<ProgressBar>,
+    pub bar: Option<progress::Bar>,
 }
 
 impl Bar {
@@ -93,15 +93,7 @@ impl Bar {
 
 impl Watch for Bar {
     fn progress(&mut self, file: &str, done: u64, total: Option<u64>) -> bool {
-        let make = || {
-            if !output::stderr().is_terminal() {
-                return ProgressBar::hidden();
-            }
-            let style = "{prefix:24!} {bar:32} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
-            let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
-            ProgressBar::new(0).with_style(style)
-        };
-        let bar = self.bar.get_or_insert_with(make);
+        let bar = self.bar.get_or_insert_with(progress::transfer);
         bar.set_prefix(visible(file.rsplit('/').next().unwrap_or(file)));
         bar.set_length(total.unwrap_or(done));
         bar.set_position(done);

@@ -6,7 +6,7 @@ use super::{
     trial::Admission,
 };
 use crate::{Error, engine::Engine, settings::Settings};
-pub use indicatif::ProgressBar as Bar;
+pub use indicatif::{HumanBytes as Size, ProgressBar as Bar};
 use indicatif::{MultiProgress, ProgressBar, ProgressStyle};
 use std::{
     borrow::Cow,
@@ -68,6 +68,24 @@ pub fn sign(look: Look, what: String) -> ProgressBar {
         return ProgressBar::hidden();
     }
     ProgressBar::new_spinner().with_message(what)
+}
+
+/// A bar for what tells its length and its words as it goes on.
+pub fn told(what: &str) -> ProgressBar {
+    let style = ProgressStyle::with_template("{prefix:32!} {spinner} {bar:24} {msg}");
+    let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
+    bar.enable_steady_tick(Duration::from_millis(200));
+    bar.with_prefix(visible(what))
+}
+
+/// A bar for bytes that arrive, or are sent.
+pub fn transfer() -> ProgressBar {
+    if !output::stderr().is_terminal() {
+        return ProgressBar::hidden();
+    }
+    let style = "{prefix:24!} {bar:32} {bytes} of {total_bytes}, {bytes_per_sec}, {eta} left";
+    let style = ProgressStyle::with_template(style).unwrap_or_else(|_| ProgressStyle::default_bar());
+    ProgressBar::new(0).with_style(style)
 }
 
 fn style() -> ProgressStyle {

@@ -181,7 +181,10 @@ impl Display for Plan {
                 continue;
             }
             for (name, size) in &stage.outputs {
-                let size = size.map_or(String::new(), |size| format!("  {}", bytes(size)));
+                let size = size.map_or(String::new(), |size| match size {
+                    0..1000 => format!("  {}", bytes(size)),
+                    _ => format!("  {size} bytes ({})", bytes(size)),
+                });
                 writeln!(formatter, "        {name}{size}")?;
             }
         }

@@ -5,11 +5,11 @@ use crate::{
     Error,
     cli::{
         output::{self, visible},
+        progress::{self, Bar, Size},
         render::Look,
     },
 };
 use ::forge::run::{Event, Observer};
-use indicatif::{HumanBytes, ProgressBar, ProgressStyle};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::{
     cell::RefCell,
@@ -23,7 +23,7 @@ use std::{
 pub struct Terminal {
     look: Look,
     /// Of what runs, and its name.
-    bar: RefCell<Option<(String, ProgressBar)>>,
+    bar: RefCell<Option<(String, Bar)>>,
     /// The signal that came; 0 before.
     signal: Arc<AtomicUsize>,
 }
@@ -65,10 +65,7 @@ impl Terminal {
             self.look.remark(&visible(&prefix));
             return;
         }
-        let style = ProgressStyle::with_template("{prefix:32!} {spinner} {bar:24} {msg}");
-        let bar = ProgressBar::new(0).with_style(style.unwrap_or_else(|_| ProgressStyle::default_bar()));
-        bar.set_prefix(visible(&prefix));
-        bar.enable_steady_tick(std::time::Duration::from_millis(200));
+        let bar = progress::told(&prefix);
         *self.bar.borrow_mut() = Some((name.into(), bar));
     }
 }
@@ -87,7 +84,7 @@ impl Observer for Terminal {
                     bar.set_length(total);
                     bar.set_position(done);
                     bar.set_message(if unit == "bytes" {
-                        format!("{} of {}", HumanBytes(done), HumanBytes(total))
+                        format!("{} of {}", Size(done), Size(total))
                     } else {
                         format!("{done} of {total} {unit}")
                     });
