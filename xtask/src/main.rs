@@ -89,12 +89,16 @@ fn test() {
     step("shared libraries", cargo(&["build", "--release", "--workspace", "--examples"]));
     step("tests, those in the documentation too", cargo(&["test", "--release", "--workspace"]));
     // What the server is for: clients and a browser that others have made. Their packages are kept below `target/`.
-    for (what, script) in
-        [("the page in a browser", "tests/page/run.sh"), ("the server's clients", "tests/clients/run.sh")]
-    {
+    let scripts = [
+        ("the page in a browser", "tests/page/run.sh"),
+        ("the server's clients", "tests/clients/run.sh"),
+        ("2 GB pruned and quantised in 700 MB", "tests/forge/memory.sh"),
+    ];
+    for (what, script) in scripts {
         let mut tests = Command::new("bash");
         tests.arg(script).current_dir(root()).env("LLAMA_SELFMOD", release_folder().join("llama_selfmod"));
         tests.env("CHROMIUM", probe::browser().unwrap_or("chromium"));
+        tests.env("RANDOM_MODEL", release_folder().join("examples/random"));
         step(what, tests);
     }
     let mut documentation = cargo(&["doc", "--release", "--workspace", "--no-deps"]);
