@@ -206,7 +206,7 @@ fn a_command_that_fails_leaves_its_words_in_the_log() {
     let recipe = "recipe = 1\n[[stage]]\nkind = \"run\"\ncommand = [\"sh\", \"-c\", \"echo oh no >&2; exit 3\"]\n";
     let place = Place::new(recipe);
     let error = stage_error(place.run().unwrap_err());
-    assert_eq!(error.reason, Failure::new("`sh` ended with status 3; the end of the log says why"));
+    assert_eq!(error.reason, Failure::new("`sh` ended with status 3: oh no"));
     assert!(fs::read_to_string(error.log.unwrap()).unwrap().contains("oh no"));
 }
 

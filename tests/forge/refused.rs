@@ -15,23 +15,20 @@ fn refused(recipe: &str) -> String {
 fn a_wrong_recipe_is_refused_with_its_line_and_the_nearest_name() {
     let head = "recipe = 1\n[input]\nmoe = \"moe.gguf\"\nstories = \"stories.txt\"\n\n[[stage]]\n";
     for (stage, words) in [
-        ("kind = \"quantise\"\nmodel = \"moe\"\ntypes = \"Q8_0\"\n", &["line 7", "`quantize`"][..]),
-        ("kind = \"quantize\"\nmodle = \"moe\"\ntypes = \"Q8_0\"\n", &["line 8", "`model`"]),
-        ("kind = \"quantize\"\nmodel = \"mo\"\ntypes = \"Q8_0\"\n", &["line 8", "`moe`"]),
-        ("kind = \"profile\"\nmodel = \"moe\"\ntext = \"story\"\n", &["line 9", "`stories`"]),
-        ("kind = \"prune\"\nmodel = \"moe\"\nexperts = \"six\"\n", &["line 9"]),
-        (
-            "kind = \"search\"\nmodel = \"moe\"\ntext = \"stories\"\naxes = { expert = [4] }\n",
-            &["line 10", "`experts`"],
-        ),
+        ("kind = \"quantise\"\nmodel = \"moe\"\ntypes = \"Q8_0\"\n", &[":7:", "`quantize`"][..]),
+        ("kind = \"quantize\"\nmodle = \"moe\"\ntypes = \"Q8_0\"\n", &[":8:", "`model`"]),
+        ("kind = \"quantize\"\nmodel = \"mo\"\ntypes = \"Q8_0\"\n", &[":8:", "`moe`"]),
+        ("kind = \"profile\"\nmodel = \"moe\"\ntext = \"story\"\n", &[":9:", "`stories`"]),
+        ("kind = \"prune\"\nmodel = \"moe\"\nexperts = \"six\"\n", &[":9:"]),
+        ("kind = \"search\"\nmodel = \"moe\"\ntext = \"stories\"\naxes = { expert = [4] }\n", &[":10:", "`experts`"]),
     ] {
         let said = refused(&format!("{head}{stage}"));
         for word in words {
             assert!(said.contains(word), "{word}: {said}");
         }
     }
-    assert!(refused("recipe = 2\n").contains("line 1"));
-    assert!(refused("recipe = 1\n[[stage]\n").contains("line 2"));
+    assert!(refused("recipe = 2\n").contains(":1:"));
+    assert!(refused("recipe = 1\n[[stage]\n").contains(":2:"));
 }
 
 #[test]
@@ -178,7 +175,7 @@ fn files_on_the_hub_stand_wherever_a_file_is_expected() {
     let sha256 = llama_selfmod::memory::file_sha256(&model("stories-260k.gguf")).unwrap();
     fs::create_dir(work.place.path().join("team")).unwrap();
     let team = format!(
-        "team = 1\nfusion = \"confidence\"\npolicy = [\"none\"]\ncontext = 256\n[[member]]\nname = \"a\"\nfile = \
+        "team = 1\nfusion = \"confidence\"\npolicy = []\ncontext = 256\n[[member]]\nname = \"a\"\nfile = \
          \"hf:someone/stories-GGUF/stories-Q8_0.gguf\"\nsha256 = \"{sha256}\"\n"
     );
     work.place.file("team/team.toml", team);

@@ -204,7 +204,7 @@ pub struct Prune {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub coverage: Option<f64>,
     /// What experts are ranked by.
-    #[serde(default = "saliency")]
+    #[serde(default = "total")]
     pub by: By,
     /// For `by = "random"`.
     #[serde(default)]
@@ -339,8 +339,8 @@ fn context() -> u32 {
     512
 }
 
-fn saliency() -> By {
-    By::Saliency
+fn total() -> By {
+    By::Total
 }
 
 fn funnel() -> Strategy {

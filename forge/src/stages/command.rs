@@ -12,7 +12,7 @@ pub(super) fn run(stage: &Run, work: &Work) -> Result<(), Failure> {
     let mut command = Command::new(program);
     command.args(rest).current_dir(&work.recipe.folder);
     let status = process::run(command, work)?;
-    process::fault(program, status).map_or(Ok(()), Err)
+    process::fault(program, status, work.log).map_or(Ok(()), Err)
 }
 
 /// A part of a command with paths in place of `{in.NAME}` and `{out}`.

@@ -40,5 +40,5 @@ pub(super) fn convert(stage: &Convert, work: &Work) -> Result<(), Failure> {
     command.env("PYTHONDONTWRITEBYTECODE", "1").current_dir(&work.recipe.folder);
     work.watch.log(&format!("{command:?}"));
     let status = process::run(command, work)?;
-    process::fault(&script.display().to_string(), status).map_or(Ok(()), Err)
+    process::fault(&script.display().to_string(), status, work.log).map_or(Ok(()), Err)
 }

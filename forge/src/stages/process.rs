@@ -3,13 +3,17 @@
 use super::Work;
 use crate::bench::Failure;
 use std::fs::File;
-use std::io;
+use std::io::{self, Read, Seek, SeekFrom};
+use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread::sleep;
 use std::time::{Duration, Instant};
 
 /// How often the end of a process and the person's wish are looked at.
 const LOOK: Duration = Duration::from_millis(20);
+
+/// Bytes of the end of a log in which its last line is looked for.
+const END: u64 = 4096;
 
 /// How long a process may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(3);
@@ -45,8 +49,19 @@ pub(super) fn run(mut command: Command, work: &Work) -> Result<ExitStatus, Failu
     }
 }
 
-/// How a process ended, if not well.
-pub(super) fn fault(program: &str, status: ExitStatus) -> Option<Failure> {
+/// The last line that a process has said.
+fn last_line(log: &Path) -> Option<String> {
+    let mut file = File::open(log).ok()?;
+    let length = file.metadata().ok()?.len();
+    file.seek(SeekFrom::Start(length.saturating_sub(END))).ok()?;
+    let mut end = Vec::new();
+    file.take(END).read_to_end(&mut end).ok()?;
+    let end = String::from_utf8_lossy(&end);
+    end.lines().rev().map(str::trim).find(|line| !line.is_empty()).map(String::from)
+}
+
+/// How a process ended, if not well, with the last line that it said.
+pub(super) fn fault(program: &str, status: ExitStatus, log: &Path) -> Option<Failure> {
     if status.success() {
         return None;
     }
@@ -54,7 +69,8 @@ pub(super) fn fault(program: &str, status: ExitStatus) -> Option<Failure> {
         Some(code) => format!("ended with status {code}"),
         None => format!("was ended: {status}"),
     };
-    Some(Failure::new(format!("`{program}` {how}; the end of the log says why")))
+    let said = last_line(log).map_or_else(|| "; it said nothing".into(), |line| format!(": {line}"));
+    Some(Failure::new(format!("`{program}` {how}{said}")))
 }
 
 /// A process and all that it started.
