@@ -82,6 +82,9 @@ fn each_foreign_library_is_named_in_one_place() {
 #[test]
 fn the_server_knows_no_model_and_the_rest_of_the_engine_no_server() {
     never("serve/src", &["llama_selfmod::", "llama_cpp", "rhai", "llguidance::"]);
+    never("forge/src", &["llama_selfmod::", "llama_cpp_", "ureq", "unsafe "]);
+    never("gguf/src", &["llama_selfmod::", "llama_cpp_", "unsafe "]);
+    never("hub/src", &["llama_selfmod::", "llama_cpp_", "unsafe "]);
     never("constrain/src", &["llama_selfmod::", "llama_cpp", "axum", "tokio"]);
     only_in(&["serve", "cli/serve.rs"], &["serve::backend", "serve::Options", "use serve::"]);
     never("engine/src", &["axum", "tokio", "hyper", "llguidance", "toktrie"]);

@@ -18,7 +18,7 @@ fn a_wrong_recipe_is_refused_with_its_line_and_the_nearest_name() {
         ("kind = \"quantise\"\nmodel = \"moe\"\ntypes = \"Q8_0\"\n", &[":7:", "`quantize`"][..]),
         ("kind = \"quantize\"\nmodle = \"moe\"\ntypes = \"Q8_0\"\n", &[":8:", "`model`"]),
         ("kind = \"quantize\"\nmodel = \"mo\"\ntypes = \"Q8_0\"\n", &[":8:", "`moe`"]),
-        ("kind = \"profile\"\nmodel = \"moe\"\ntext = \"story\"\n", &[":9:", "`stories`"]),
+        ("kind = \"profile\"\nmodel = \"moe\"\ntext = \"storie\"\n", &[":9:", "`stories`"]),
         ("kind = \"prune\"\nmodel = \"moe\"\nexperts = \"six\"\n", &[":9:"]),
         ("kind = \"search\"\nmodel = \"moe\"\ntext = \"stories\"\naxes = { expert = [4] }\n", &[":10:", "`experts`"]),
     ] {
@@ -136,30 +136,10 @@ fn files_on_the_hub_stand_wherever_a_file_is_expected() {
         "text.txt",
         fs::read(work.place.path().join("held.txt")).unwrap()[..2000].into(),
     );
-    let said = work.done(&[
-        "-hf",
-        "someone/stories-GGUF:Q8_0",
-        "-p",
-        "Once upon a time",
-        "-n",
-        "8",
-        "--quiet",
-        "--raw",
-        "--seed",
-        "1",
-    ]);
-    let again = work.done(&[
-        "-m",
-        "hf:someone/stories-GGUF/stories-Q8_0.gguf",
-        "-p",
-        "Once upon a time",
-        "-n",
-        "8",
-        "--quiet",
-        "--raw",
-        "--seed",
-        "1",
-    ]);
+    let story = ["-p", "Once upon a time", "-n", "8", "--quiet", "--raw", "--policy", "none", "--seed", "1"];
+    let write = |models: &[&str]| work.done(&[models, &story].concat());
+    let said = write(&["-hf", "someone/stories-GGUF:Q8_0"]);
+    let again = write(&["-m", "hf:someone/stories-GGUF/stories-Q8_0.gguf"]);
     assert_eq!(said, again);
     assert!(!said.trim().is_empty());
     let scored = work.done(&[
@@ -179,7 +159,7 @@ fn files_on_the_hub_stand_wherever_a_file_is_expected() {
          \"hf:someone/stories-GGUF/stories-Q8_0.gguf\"\nsha256 = \"{sha256}\"\n"
     );
     work.place.file("team/team.toml", team);
-    let teamed = work.done(&["--team", "team", "-p", "Once upon a time", "-n", "8", "--quiet", "--raw", "--seed", "1"]);
+    let teamed = write(&["--team", "team"]);
     assert_eq!(teamed, said);
     assert!(work.failed(&["-hf", "someone", "-p", "x"]).contains("OWNER/REPO"));
     assert!(work.failed(&["-m", "hf:someone/none/x.gguf", "-p", "x"]).contains("someone/none"));
