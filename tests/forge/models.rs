@@ -182,3 +182,26 @@ fn each_token_goes_through_its_experts_and_each_expert_adds_something() {
     let none = Experts::of(&source("stories-260k.gguf"), &reading(TEXT, 1), &mut |_, _| Ok(()));
     assert!(none.unwrap_err().to_string().contains("no experts"));
 }
+
+#[test]
+fn planted_experts_that_do_nothing_are_ranked_last_and_taken_out_to_the_byte() {
+    let place = Place::new();
+    let planted = place.path().join("planted.gguf");
+    gguf::plant::plant(model("moe.gguf"), &planted, 3, gguf::plant::Router::Never, 1).unwrap();
+    let reading = Reading { context: 512, ..reading(TEXT, 12) };
+    let experts = Experts::of(&ModelSource::new(&planted), &reading, &mut |_, _| Ok(())).unwrap();
+    let mut keep = Vec::new();
+    for layer in experts.layers.values() {
+        assert_eq!(layer.counts.len(), 11);
+        let mut order: Vec<u32> = (0..11).collect();
+        order.sort_by(|&one, &other| layer.sums[other as usize].total_cmp(&layer.sums[one as usize]));
+        let mut best = order[..8].to_vec();
+        best.sort_unstable();
+        assert_eq!(best, (0..8).collect::<Vec<u32>>(), "{layer:?}");
+        keep.push(best);
+    }
+    let pruned = place.path().join("pruned.gguf");
+    let plan = gguf::plan(&Header::read(&planted).unwrap(), &keep).unwrap();
+    plan.write(&planted, &pruned, gguf::DEFAULT_BUFFER, |_, _| true).unwrap();
+    assert!(std::fs::read(pruned).unwrap() == std::fs::read(model("moe.gguf")).unwrap());
+}
