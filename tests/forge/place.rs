@@ -67,7 +67,7 @@ files = ["card", "quantize/moe-7-experts-Q8_0.gguf", "quantize/moe-7-experts-Q6_
 /// How many stages it has.
 pub const STAGES: usize = 8;
 
-const TEXT: &str = include_str!("../fixtures/tinystories-dev.txt");
+pub const TEXT: &str = include_str!("../fixtures/tinystories-dev.txt");
 
 /// Where a recipe is run.
 pub struct Workplace {

@@ -1,6 +1,6 @@
 //! A whole recipe with the program itself: from a model to a published card, through kills, and whether it can be verified.
 
-use super::place::{RECIPE, STAGES, Workplace};
+use super::place::{RECIPE, STAGES, TEXT, Workplace};
 use std::collections::BTreeMap;
 use std::fs;
 use std::os::unix::process::ExitStatusExt;
@@ -204,4 +204,69 @@ fn a_plan_predicts_sizes_to_the_byte_and_makes_nothing() {
             assert_eq!(bytes.len() as u64, *size, "{name}");
         }
     }
+}
+
+#[test]
+fn a_search_finds_the_smallest_that_is_kept_and_a_pack_of_it_writes() {
+    let work = Workplace::new(
+        r#"
+recipe = 1
+[input]
+moe = "moe.gguf"
+text = "long.txt"
+
+[[stage]]
+kind = "profile"
+model = "moe"
+text = "text"
+context = 128
+windows = 20
+
+[[stage]]
+kind = "search"
+model = "moe"
+profile = "profile"
+text = "text"
+context = 128
+axes = { experts = [8, 4], type = ["Q6_K", "Q8_0", "Q2_K"] }
+keep = { perplexity = "+10%" }
+quick = 1500
+full = 8000
+
+[[stage]]
+kind = "pack"
+models = ["moe", "search"]
+weights = [1, 2]
+policies = ["retraction"]
+
+[[stage]]
+kind = "run"
+command = ["sh", "-c", "wc -c < {in.search} > {out}/size"]
+inputs = ["search/moe-search.gguf"]
+outputs = ["size"]
+"#
+        .replace("{in.search}", "{in.search/moe-search.gguf}")
+        .as_str(),
+    );
+    work.place.file("long.txt", &TEXT[..60_000]);
+    work.done(&RUN);
+    let found: serde_json::Value =
+        serde_json::from_slice(&fs::read(work.stage("search").join("out/search.json")).unwrap()).unwrap();
+    // Half of the experts cost far more than 10 %, as do two bits; six bits cost next to nothing.
+    let listed = found["listed"].as_array().unwrap();
+    assert_eq!(listed.len(), 6, "{found}");
+    let winner = listed.iter().find(|one| one["fate"] == "winner").unwrap();
+    assert!(winner["label"].as_str().unwrap().contains("Q6_K"), "{winner}");
+    assert!(winner["label"].as_str().unwrap().contains('8'), "{winner}");
+    assert!(listed.iter().all(|one| one["fate"].is_string() && one["size"].is_u64()), "{found}");
+    let file = work.stage("search").join("out/moe-search.gguf");
+    assert_eq!(fs::metadata(&file).unwrap().len(), winner["size"].as_u64().unwrap());
+    let size = fs::read_to_string(work.stage("run").join("out/size")).unwrap();
+    assert_eq!(size.trim(), winner["size"].to_string());
+    // No candidate is left behind.
+    assert!(!fs::read_dir(work.stage("search")).unwrap().flatten().any(|entry| entry.path().join("out").is_dir()));
+    let pack = work.stage("pack").join("out");
+    let pack = pack.to_str().unwrap();
+    let said = work.done(&["--team", pack, "-p", "Once upon a time", "-n", "8", "--quiet", "--raw", "--seed", "1"]);
+    assert!(!said.trim().is_empty());
 }

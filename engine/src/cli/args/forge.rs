@@ -4,8 +4,28 @@ use crate::cli::ranges;
 use clap::Args;
 use std::path::PathBuf;
 
+const RECIPE: &str = "\
+A recipe:
+  recipe = 1
+  [input]
+  model = \"model-F16.gguf\"               # or hf:OWNER/REPO/FILE@REVISION
+  text = \"text.txt\"
+  [[stage]]
+  kind = \"quantize\"
+  model = \"model\"
+  types = [\"Q8_0\", \"Q4_K_M\"]
+  [[stage]]
+  kind = \"perplexity\"                   # each against the source, paired, with an interval
+  models = \"quantize\"
+  against = \"model\"
+  text = \"text\"
+
+Kinds of stages: fetch, convert, quantize, imatrix, perplexity, eval, profile, prune, search, pack, card, publish, run.
+docs/forge.md has the parameters of each.";
+
 /// `llama_selfmod forge`
 #[derive(Debug, Args)]
+#[command(after_long_help = RECIPE)]
 pub struct ForgeArgs {
     /// The recipe, TOML or JSON
     #[arg(value_name = "RECIPE")]
