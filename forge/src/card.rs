@@ -8,6 +8,7 @@ mod chain;
 mod evals;
 mod experts;
 mod files;
+mod folder;
 mod front;
 mod gather;
 mod licence;
@@ -18,6 +19,7 @@ mod text;
 mod yaml;
 
 pub(crate) use chain::Chain;
+pub use folder::of_folder;
 pub(crate) use gather::gather;
 pub(crate) use model::Model;
 
@@ -42,6 +44,8 @@ pub(crate) struct Facts {
     pub(crate) models: Vec<Model>,
     pub(crate) measured: Measured,
     pub(crate) chain: Chain,
+    /// What a pack says that no recipe made.
+    pub(crate) team: Option<folder::Team>,
 }
 
 /// What stages measured, each with where it was.
@@ -69,6 +73,7 @@ pub(crate) struct Origin {
 pub(crate) fn render(facts: &Facts) -> String {
     let sections = [
         files::section(facts),
+        folder::section(facts.team.as_ref()),
         measured(facts),
         experts::section(&facts.measured),
         searches::section(&facts.measured.searches),

@@ -7,7 +7,7 @@
 #![forbid(unsafe_code)]
 
 pub mod bench;
-mod card;
+pub mod card;
 mod clock;
 pub mod recipe;
 pub mod remote;

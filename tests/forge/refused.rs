@@ -180,3 +180,20 @@ fn a_folder_is_published_once_and_told_before() {
     let again = work.done(&["publish", "folder", "--repo", "someone/new"]);
     assert!(again.contains("unchanged: model.gguf"), "{again}");
 }
+
+#[test]
+fn a_pack_is_published_with_a_card_that_says_what_is_not_shown() {
+    let work = Workplace::new("recipe = 1\n");
+    let member = model("stories-260k.gguf");
+    let member = member.to_str().unwrap();
+    work.done(&["team", "pack", "-o", "pack", "-m", member, "-m", "moe.gguf"]);
+    let told = work.done(&["publish", "pack", "--repo", "someone/two", "--dry-run"]);
+    assert!(told.contains("would be sent: README.md"), "{told}");
+    work.done(&["publish", "pack", "--repo", "someone/two"]);
+    let files = work.hub.files("someone/two", "main");
+    let card = String::from_utf8(files["README.md"].clone()).unwrap();
+    for words in ["# two", "`moe`", "`stories-260k`", "## Together", "is not shown", "llama_selfmod --team", "Q8_0"] {
+        assert!(card.contains(words), "{words}: {card}");
+    }
+    assert!(files.contains_key("team.toml") && files.contains_key("moe.gguf"));
+}

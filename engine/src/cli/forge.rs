@@ -15,6 +15,7 @@ use super::{
 use crate::Error;
 use ::forge::{
     bench::Failure,
+    card::of_folder,
     recipe::Recipe,
     run::{Forge, ForgeError, verify},
     store::{Signer, Store, Trust},
@@ -85,6 +86,23 @@ fn visible_lines(text: &str) -> String {
     text.lines().map(|line| visible(line) + "\n").collect()
 }
 
+/// Writes a model card into a folder of models that has none, so that it can be read before it is sent.
+fn add_card(args: &PublishArgs, look: Look) -> Result<(), Error> {
+    let file = args.folder.join("README.md");
+    if file.exists() || !args.folder.is_dir() {
+        return Ok(());
+    }
+    let observer = Terminal::new(look)?;
+    let card = of_folder(&args.folder, &args.repo, &observer);
+    observer.end();
+    if let Some(card) = card? {
+        std::fs::write(&file, card)
+            .map_err(|error| Error::Failure(format!("the card `{}` cannot be written: {error}", file.display())))?;
+        look.remark(&visible(&format!("wrote the model card {}", file.display())));
+    }
+    Ok(())
+}
+
 /// Sends a folder to the hub.
 pub fn publish(args: &PublishArgs, look: Look) -> Result<ExitCode, Error> {
     let options = PublishOptions {
@@ -93,6 +111,7 @@ pub fn publish(args: &PublishArgs, look: Look) -> Result<ExitCode, Error> {
         message: args.message.clone(),
         dry_run: args.dry_run,
     };
+    add_card(args, look)?;
     let mut bar = hub::Bar { look, bar: None };
     let published = Hub::from_env()?.publish(&args.folder, &args.repo, &options, &mut bar);
     bar.end();

@@ -40,6 +40,7 @@ pub(crate) fn gather(card: &Card, reads: &Reads, recipe: &Recipe) -> Result<Fact
         models,
         measured,
         chain,
+        team: None,
     })
 }
 

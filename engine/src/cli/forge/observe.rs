@@ -9,7 +9,10 @@ use crate::{
         render::Look,
     },
 };
-use ::forge::run::{Event, Observer};
+use ::forge::{
+    bench::Watch,
+    run::{Event, Observer},
+};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use std::{
     cell::RefCell,
@@ -67,6 +70,20 @@ impl Terminal {
         }
         let bar = progress::told(&prefix);
         *self.bar.borrow_mut() = Some((name.into(), bar));
+    }
+}
+
+impl Watch for Terminal {
+    fn progress(&self, done: u64, total: u64, unit: &str) {
+        self.event("hashing", Event::Progress { done, total, unit });
+    }
+
+    fn history(&self, _: serde_json::Value) {}
+
+    fn log(&self, _: &str) {}
+
+    fn cancelled(&self) -> bool {
+        self.ended_by().is_some()
     }
 }
 
