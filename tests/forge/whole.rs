@@ -96,7 +96,7 @@ fn replace(file: &Path, bytes: &[u8]) {
     fs::write(file, bytes).unwrap();
 }
 
-fn flip(bytes: &mut Vec<u8>) {
+fn flip(bytes: &mut [u8]) {
     let middle = bytes.len() / 2;
     bytes[middle] ^= 1;
 }
@@ -116,23 +116,28 @@ fn each_manipulation_is_found(work: &Workplace) {
         (
             "a bit of a model",
             out("prune", "moe-7-experts.gguf"),
-            Box::new(flip),
+            Box::new(|bytes| flip(bytes)),
             vec!["moe-7-experts.gguf", "quantize", "publish"],
         ),
         (
             "a bit of a tier",
             out("quantize", "moe-7-experts-Q6_K.gguf"),
-            Box::new(flip),
+            Box::new(|bytes| flip(bytes)),
             vec!["Q6_K", "perplexity", "card"],
         ),
-        ("a bit of a profile", out("profile", "profile.json"), Box::new(flip), vec!["profile.json", "prune"]),
+        (
+            "a bit of a profile",
+            out("profile", "profile.json"),
+            Box::new(|bytes| flip(bytes)),
+            vec!["profile.json", "prune"],
+        ),
         (
             "a better figure",
             out("perplexity", "perplexity.json"),
             Box::new(|bytes| swap(bytes, "\"perplexity\": ", "\"perplexity\": 1")),
             vec!["perplexity.json", "card"],
         ),
-        ("a bit of the base", root.join("moe.gguf"), Box::new(flip), vec!["moe", "profile"]),
+        ("a bit of the base", root.join("moe.gguf"), Box::new(|bytes| flip(bytes)), vec!["moe", "profile"]),
         ("another text", root.join("held.txt"), Box::new(|bytes| bytes.truncate(9_000)), vec!["held", "perplexity"]),
         (
             "a shorter file",
