@@ -174,10 +174,10 @@ fn parameters_that_do_not_go_together_are_refused() {
     assert!(prune("experts = 0\nby = \"first\"").contains("at least 1 expert is kept"));
     assert!(prune("experts = [6, 6]\nby = \"first\"").contains("6 `experts` stand there twice"));
     assert!(prune("coverage = 1.5\nby = \"random\"").contains("`coverage` is above 0 and at most 1"));
-    assert!(
-        prune("experts = 6\nby = \"saliancy\"")
-            .contains("`saliancy` is none of `saliency`, `count`, `random` and `first` (did you mean `saliency`?)")
-    );
+    assert!(prune("experts = 6\nby = \"saliancy\"").contains(
+        "`saliancy` is none of `saliency`, `total`, `count`, `random` and `first` (did you mean `saliency`?)"
+    ));
+    assert!(prune("coverage = 0.9\nby = \"first\"").contains("`by` is \"saliency\", \"total\" or \"count\""));
     let run = |keys: &str| words(&format!("[[stage]]\nkind = \"run\"\ninputs = \"base\"\n{keys}\n"));
     assert!(run("command = []").contains("`command` is a list: the program and what it is given"));
     assert!(

@@ -215,7 +215,7 @@ impl super::Prune {
             (experts, None) if experts.contains(&0) => Some("at least 1 expert is kept".into()),
             (_, Some(part)) if !(part > 0.0 && part <= 1.0) => Some("`coverage` is above 0 and at most 1".into()),
             (_, Some(_)) if !needs_profile => {
-                Some("`coverage` goes by a profile: `by` is \"saliency\" or \"count\"".into())
+                Some("`coverage` goes by a profile: `by` is \"saliency\", \"total\" or \"count\"".into())
             }
             _ if needs_profile && self.profile.is_none() => {
                 Some("to rank experts, name a `profile` stage, or say `by = \"random\"`".into())

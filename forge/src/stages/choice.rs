@@ -132,6 +132,12 @@ mod tests {
     }
 
     #[test]
+    fn a_seed_means_the_same_experts_for_ever() {
+        let drawn = [[7, 4, 6, 1, 2, 5, 0, 3], [3, 5, 1, 4, 0, 2, 6, 7]];
+        assert_eq!(Ranking::without_profile(2, 8, By::Random, 7).0, drawn);
+    }
+
+    #[test]
     fn more_than_there_are_cannot_be_kept() {
         let ranking = Ranking::without_profile(1, 8, By::First, 0);
         assert_eq!(ranking.keep(9).unwrap_err().to_string(), "9 experts cannot be kept of 8");
