@@ -23,7 +23,6 @@ pub use kinds::{
     Card, Convert, Eval, Fetch, Imatrix, Kind, Pack, Perplexity, Profile, Prune, Publish, Quantize, Run, Search,
 };
 pub use many::Many;
-pub(crate) use names::{did_you_mean, nearest};
 pub use outputs::Outputs;
 pub(crate) use outputs::{converted, pruned, quantized, searched, stem};
 pub use problem::{Problem, RecipeError};

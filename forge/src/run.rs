@@ -16,10 +16,11 @@ pub use verify::{Verification, verify};
 
 use crate::bench::{Bench, Failure};
 use crate::clock;
-use crate::recipe::{Recipe, Source, Stage, did_you_mean, nearest};
+use crate::recipe::{Recipe, Source, Stage};
 use crate::remote::Remote;
 use crate::stages::{self, Work};
 use crate::store::{Artifact, Made, Metadata, RunDetails, Scratch, Signer, Statement, Store};
+use measure::{did_you_mean, nearest};
 use observer::Told;
 use recorder::Recorder;
 use resolve::{Resolved, resolve};

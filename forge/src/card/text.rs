@@ -1,6 +1,7 @@
 //! Words of files in Markdown: nothing that a name says becomes markup.
 
 use measure::compare::{cut, plain};
+pub(super) use measure::grouped as count;
 use measure::statistics::Interval;
 
 /// Columns of a name or a remark; longer ones lose their middle.
@@ -57,19 +58,6 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     let mut text = format!("| {} |\n|{}\n", head.join(" | "), "---|".repeat(head.len()));
     for row in rows {
         text.push_str(&format!("| {} |\n", row.join(" | ")));
-    }
-    text
-}
-
-/// A count with its thousands apart: "1,319".
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
     }
     text
 }

@@ -1,11 +1,12 @@
 //! From values with lines to a recipe, with all that is wrong with it.
 
 use super::input::{Input, Source, is_address};
-use super::names::{self, did_you_mean, listed, nearest};
+use super::names::{self, listed};
 use super::node::{Entry, Node, Value};
 use super::problem::Problem;
 use super::reference::{Need, Origin, Wants};
 use super::{Kind, Recipe, Stage};
+use measure::{did_you_mean, nearest};
 use serde::Deserialize;
 use std::path::Path;
 

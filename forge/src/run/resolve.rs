@@ -1,9 +1,10 @@
 //! What a stage reads, with digests: from references to files.
 
 use crate::bench::{Failure, Watch};
-use crate::recipe::{Need, Origin, Recipe, Wants, did_you_mean, nearest};
+use crate::recipe::{Need, Origin, Recipe, Wants};
 use crate::stages;
 use crate::store::{Artifact, BuildDefinition, Made, Store};
+use measure::{did_you_mean, nearest};
 use std::path::{Path, PathBuf};
 
 /// A file or folder that a stage reads.

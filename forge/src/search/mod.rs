@@ -49,7 +49,6 @@ mod history;
 mod listing;
 mod outcome;
 mod plan;
-mod random;
 mod run;
 mod space;
 mod strategy;

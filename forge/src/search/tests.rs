@@ -1,6 +1,5 @@
 //! What a search says where something is missing, wrong or too close to call.
 
-use super::random::Random;
 use super::strategy::STRATEGIES;
 use super::synthetic::{Family, Guesses, KEEP, Synthetic, TOKENS, WINDOWS, space};
 use super::{
@@ -8,6 +7,7 @@ use super::{
     WindowLoss, Windows, by_name, run,
 };
 use crate::bench::Failure;
+use measure::statistics::Random;
 
 fn settings() -> Settings {
     let full = u64::from(WINDOWS * TOKENS);

@@ -2,6 +2,7 @@
 
 use crate::bench::{Failure, Layer, Profile};
 use crate::recipe::By;
+use measure::statistics::Random;
 
 /// The experts of each layer that has some, the best first. What fewer keep, more keep too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,24 +79,6 @@ fn score(layer: &Layer, by: By, expert: u32) -> f64 {
         By::Count => count,
         By::Total => count * saliency,
         _ => saliency,
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): a choice must not change with the version of a crate.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, by the upper half of a product: its bias is below 2⁻³² of `end`.
-    fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 }
 

@@ -10,8 +10,8 @@
 //! monotone and from then on presumes nothing.
 
 use super::{Strategy, race};
-use crate::search::random::Random;
 use crate::search::{Candidate, Fate, History, Proposal, Standing};
+use measure::statistics::Random;
 
 /// Presumptions that are checked by measurement.
 const CHECKS: usize = 2;

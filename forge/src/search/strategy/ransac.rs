@@ -9,8 +9,8 @@
 //! its interval ends the voting about it.
 
 use super::{Strategy, race};
-use crate::search::random::Random;
 use crate::search::{Fate, History, Proposal};
+use measure::statistics::Random;
 use std::collections::HashMap;
 
 /// Candidates in a round.
