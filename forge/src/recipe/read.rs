@@ -7,7 +7,6 @@ use super::problem::Problem;
 use super::reference::{Need, Origin, Wants};
 use super::{Kind, Recipe, Stage};
 use measure::{did_you_mean, nearest};
-use serde::Deserialize;
 use std::path::Path;
 
 /// Keys of a recipe.
@@ -85,7 +84,7 @@ fn inputs(node: Option<&Node>, folder: &Path, problems: &mut Vec<Problem>) -> Ve
 fn stage(node: &Node, recipe: &Recipe) -> Result<(Stage, Vec<Problem>), Problem> {
     let entries = node.entries().ok_or_else(|| Problem::at(node.line, "a stage is a table with a `kind`"))?;
     let kind_node = node.get("kind").ok_or_else(|| {
-        Problem::at(node.line, format!("a stage says its `kind`, which is one of {}", listed(&Kind::NAMES)))
+        Problem::at(node.line, format!("a stage says its `kind`, which is one of {}", listed(Kind::NAMES)))
     })?;
     let name_of_kind = kind_node.text().ok_or_else(|| Problem::at(kind_node.line, "a `kind` is a text in quotes"))?;
     let rest = entries.iter().filter(|entry| entry.key != "kind" && entry.key != "name").cloned().collect();
@@ -114,25 +113,10 @@ fn stage(node: &Node, recipe: &Recipe) -> Result<(Stage, Vec<Problem>), Problem>
 }
 
 fn kind(name: &str, line: usize, parameters: &Node) -> Result<Kind, Problem> {
-    Ok(match name {
-        "fetch" => Kind::Fetch(Deserialize::deserialize(parameters)?),
-        "convert" => Kind::Convert(Deserialize::deserialize(parameters)?),
-        "quantize" => Kind::Quantize(Deserialize::deserialize(parameters)?),
-        "imatrix" => Kind::Imatrix(Deserialize::deserialize(parameters)?),
-        "perplexity" => Kind::Perplexity(Deserialize::deserialize(parameters)?),
-        "eval" => Kind::Eval(Deserialize::deserialize(parameters)?),
-        "profile" => Kind::Profile(Deserialize::deserialize(parameters)?),
-        "prune" => Kind::Prune(Deserialize::deserialize(parameters)?),
-        "search" => Kind::Search(Deserialize::deserialize(parameters)?),
-        "pack" => Kind::Pack(Deserialize::deserialize(parameters)?),
-        "card" => Kind::Card(Deserialize::deserialize(parameters)?),
-        "publish" => Kind::Publish(Deserialize::deserialize(parameters)?),
-        "run" => Kind::Run(Deserialize::deserialize(parameters)?),
-        _ => {
-            let near = did_you_mean(nearest(name, Kind::NAMES));
-            let known = listed(&Kind::NAMES);
-            return Err(Problem::at(line, format!("no stage is of the kind `{name}`{near}; kinds are {known}")));
-        }
+    Kind::read(name, parameters).unwrap_or_else(|| {
+        let near = did_you_mean(nearest(name, Kind::NAMES.iter().copied()));
+        let known = listed(Kind::NAMES);
+        Err(Problem::at(line, format!("no stage is of the kind `{name}`{near}; kinds are {known}")))
     })
 }
 

@@ -69,6 +69,6 @@ pub use plan::Plan;
 pub use run::{Event, Observer, Settings, run};
 pub use space::{Axis, Point, Space};
 pub use strategy::{
-    Adaptive, Bayesian, Binary, Coverage, Exhaustive, Funnel, Ransac, STRATEGIES, Strategy, by_name, coverage,
+    Adaptive, Bayesian, Binary, Coverage, Exhaustive, Funnel, Ransac, Strategy, coverage, make_strategy,
 };
 pub use surface::{Surface, WindowLoss, Windows};

@@ -12,7 +12,8 @@ use crate::bench::{Failure, Layer, Profile, Text, Window};
 use crate::recipe::{By, Search, searched, stem};
 use crate::run::Read;
 use crate::search::{
-    Axis, Coverage, Event, Fate, Observer, Point, Settings, Space, Surface, WindowLoss, Windows, by_name, coverage, run,
+    Axis, Coverage, Event, Fate, Observer, Point, Settings, Space, Surface, WindowLoss, Windows, coverage,
+    make_strategy, run,
 };
 use gguf::Header;
 use std::collections::{BTreeMap, BTreeSet};
@@ -32,7 +33,7 @@ pub(super) fn search(stage: &Search, work: &Work) -> Result<(), Failure> {
     let space = Space::new(candidates.axes()?)?;
     let shares = |axis: usize| Coverage { axis, shares: candidates.shares(), enough: ENOUGH };
     let by = space.axes().iter().position(|axis| axis.name == EXPERTS).map(shares);
-    let mut strategy = by_name(stage.strategy.name(), stage.seed, by)?;
+    let mut strategy = make_strategy(stage.strategy, stage.seed, by)?;
     let standard = Settings::default();
     let settings = Settings {
         fits: stage.fits.map(|bytes| bytes.0),

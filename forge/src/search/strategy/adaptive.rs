@@ -7,7 +7,7 @@
 //!
 //! It presumes that along this axis, and only there, the loss grows; a start at the wrong place costs steps and no error.
 
-use super::{Strategy, race};
+use super::{Named, Strategy, race};
 use crate::search::{Fate, History, Proposal, Standing};
 use std::collections::BTreeMap;
 
@@ -115,7 +115,7 @@ fn walk(history: &History, row: &[usize], start: usize) -> Walk {
 
 impl Strategy for Adaptive {
     fn name(&self) -> &'static str {
-        "adaptive"
+        Named::Adaptive.name()
     }
 
     fn propose(&mut self, history: &History) -> Vec<Proposal> {
