@@ -5,6 +5,7 @@
 //! input or to an earlier stage, so what a stage depends on is known without running it.
 
 mod decode;
+pub(crate) mod files;
 mod input;
 mod json;
 mod kinds;
@@ -24,7 +25,6 @@ pub use kinds::{
 };
 pub use many::Many;
 pub use outputs::Outputs;
-pub(crate) use outputs::{converted, pruned, quantized, searched, stem};
 pub use problem::{Problem, RecipeError};
 pub use reference::{Need, Origin, Reference, Wants};
 pub use values::{Axes, By, Bytes, Keep, Percent, Strategy};

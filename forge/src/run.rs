@@ -9,7 +9,6 @@ mod verify;
 
 pub use error::{ForgeError, StageError};
 pub use observer::{Event, Observer, Silent};
-pub(crate) use plan::bytes;
 pub use plan::{Plan, Planned, State};
 pub(crate) use resolve::{Read, Reads};
 pub use verify::{Verification, verify};
@@ -19,7 +18,7 @@ use crate::clock;
 use crate::recipe::{Recipe, Source, Stage};
 use crate::remote::Remote;
 use crate::stages::{self, Work};
-use crate::store::{Artifact, Made, Metadata, RunDetails, Scratch, Signer, Statement, Store};
+use crate::store::{Artifact, HISTORY, LOG, Made, Metadata, RunDetails, Scratch, Signer, Statement, Store};
 use measure::{did_you_mean, nearest};
 use observer::Told;
 use recorder::Recorder;
@@ -199,8 +198,8 @@ impl Forge<'_> {
         if after.definition != resolved.definition {
             return Err(Failure::new("what it reads was changed while it ran: leave the files alone and run it again"));
         }
-        let byproducts = ["log", "history.jsonl"]
-            .map(|name| Ok(Artifact::new(name, self.store.digest(&scratch.path().join(name), &told)?)));
+        let byproducts =
+            [LOG, HISTORY].map(|name| Ok(Artifact::new(name, self.store.digest(&scratch.path().join(name), &told)?)));
         let byproducts = byproducts.into_iter().collect::<Result<_, Failure>>()?;
         let metadata = Metadata { started_on, finished_on: clock::now() };
         let run = RunDetails::new(self.bench.builder(), metadata, byproducts);

@@ -23,7 +23,7 @@ pub use folder::Folder;
 pub use statement::{Artifact, BuildDefinition, BuilderId, Digest, Metadata, RunDetails, Statement};
 pub use verify::Finding;
 
-pub(crate) use folder::Made;
+pub(crate) use folder::{HISTORY, LOG, Made};
 pub(crate) use json::canonical;
 pub(crate) use scratch::Scratch;
 

@@ -4,7 +4,7 @@ use super::model::{is_repository, repository};
 use super::text::line;
 use super::yaml::{self, figure};
 use super::{Facts, licence};
-use crate::recipe::stem;
+use crate::recipe::files::stem;
 use measure::compare::{Summary, summary};
 use serde_json::{Map, Value, json};
 

@@ -9,7 +9,7 @@ use crate::bench::{Layer, Window};
 use crate::recipe::By;
 use crate::search::{Confirmation, Fate, Listed, Nearest, Outcome, Point, Ratio, Spent, Step as SearchStep, Versus};
 use crate::stages::{Difference, Measured as OfText};
-use crate::store::Artifact;
+use crate::store::{Artifact, Folder};
 use measure::results::{Header, Item, Items, Measured as OfTask, Member, Program, System};
 use measure::statistics::Interval;
 use serde_json::json;
@@ -41,7 +41,7 @@ fn step(name: &str, kind: &str, reads: &[(&str, &str, &str, &str)], made: &[(&st
         reads: reads.iter().map(read).collect(),
         made: made.iter().map(|(file, of)| Artifact::new(*file, digest(of))).collect(),
         builder: "llama_selfmod 0.1.0, llama.cpp b1".into(),
-        folder: PathBuf::new(),
+        folder: Folder::at(PathBuf::new()),
     }
 }
 
@@ -176,7 +176,7 @@ fn moe() -> Facts {
         ],
     };
     let (base, pruned) = ([true; 40], [vec![true; 34], vec![false; 6]].concat());
-    let chosen = Pruned {
+    let chosen = Chosen {
         model: "moe-6-experts.gguf".into(),
         experts: 6,
         of: 8,

@@ -1,5 +1,6 @@
 //! Files that a recipe begins with.
 
+use super::files::file_name;
 use std::path::{Path, PathBuf};
 
 /// A file or folder that a recipe begins with.
@@ -31,7 +32,7 @@ impl Source {
     /// The file's or folder's name.
     pub fn file(&self) -> String {
         match self {
-            Self::Local(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            Self::Local(path) => file_name(path),
             Self::Hub(address) => address_file(address).into(),
         }
     }

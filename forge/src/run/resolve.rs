@@ -1,6 +1,7 @@
 //! What a stage reads, with digests: from references to files.
 
 use crate::bench::{Failure, Watch};
+use crate::recipe::files::file_name;
 use crate::recipe::{Need, Origin, Recipe, Wants};
 use crate::stages;
 use crate::store::{Artifact, BuildDefinition, Made, Store};
@@ -35,6 +36,17 @@ impl Reads {
     /// What a parameter means, if it is given.
     pub(crate) fn maybe(&self, field: &str) -> Option<&Read> {
         self.0.iter().find(|read| read.field == field)
+    }
+
+    /// The models, each once: first the one that the others are paired with.
+    pub(crate) fn paired(&self) -> Vec<&Read> {
+        let mut models: Vec<&Read> = self.maybe("against").into_iter().collect();
+        for model in self.all("models") {
+            if models.iter().all(|other| other.path != model.path) {
+                models.push(model);
+            }
+        }
+        models
     }
 
     /// All that a parameter means.
@@ -77,7 +89,7 @@ pub(super) fn resolve(
     }
     for (field, name, path) in stages::hidden(&stage.kind, &recipe.folder) {
         let sha256 = if path.is_dir() { store.digest_folder(&path, watch)? } else { store.digest(&path, watch)? };
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let file = file_name(&path);
         reads.push(Read { field, reference: name.clone(), name, file, path, sha256 });
     }
     let mut dependencies: Vec<Artifact> = reads

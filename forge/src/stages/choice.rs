@@ -71,6 +71,11 @@ pub fn covering(profile: &Profile, ranking: &Ranking, by: By, part: f64) -> u32 
     layers.max().unwrap_or(0).max(profile.used)
 }
 
+/// What each expert of a layer is ranked by, in the order of the file.
+pub(super) fn scores(layer: &Layer, by: By) -> Vec<f64> {
+    (0..).take(layer.counts.len()).map(|expert| score(layer, by, expert)).collect()
+}
+
 fn score(layer: &Layer, by: By, expert: u32) -> f64 {
     let expert = expert as usize;
     let count = layer.counts.get(expert).map_or(0.0, |count| *count as f64);

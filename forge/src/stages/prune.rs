@@ -1,12 +1,12 @@
 //! `prune`: models with fewer experts, as many in every layer.
 
 use super::choice::{Ranking, covering};
-use super::{Work, experts};
+use super::{Work, experts, read_json};
 use crate::bench::{Failure, Layer, Profile};
-use crate::recipe::{By, Prune, pruned, stem};
+use crate::recipe::files::{self, pruned, stem};
+use crate::recipe::{By, Prune};
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// What `experts.json` says of one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +27,7 @@ pub struct Chosen {
 
 pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     let model = work.reads.one("model")?;
-    let profile = work.reads.maybe("profile").map(|read| read_profile(&read.path)).transpose()?;
+    let profile = work.reads.maybe("profile").map(|read| read_json::<Profile>(&read.path)).transpose()?;
     let has = experts::of(&model.path)?;
     let ranking = match (&profile, stage.by) {
         (Some(profile), by) if by.is_measured() => {
@@ -45,7 +45,7 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     };
     let numbers = match (stage.coverage, &profile) {
         (Some(part), Some(profile)) => {
-            vec![(covering(profile, &ranking, stage.by, part), format!("{}-pruned.gguf", stem(&model.file)))]
+            vec![(covering(profile, &ranking, stage.by, part), files::covering(stem(&model.file)))]
         }
         _ => stage.experts.0.iter().map(|number| (*number, pruned(stem(&model.file), *number))).collect(),
     };
@@ -73,7 +73,7 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
             kept,
         });
     }
-    work.write_json("experts.json", &chosen)
+    work.write_json(files::EXPERTS, &chosen)
 }
 
 /// The experts that stay in each layer that has some, from those of the layers of a profile. Layers that predict further tokens
@@ -92,9 +92,4 @@ pub(super) fn expand(
             Err(Failure::new(format!("the profile has a layer {layer}, and the model has no experts there")))
         }
     }
-}
-
-pub(super) fn read_profile(path: &Path) -> Result<Profile, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::read(path, &error))?;
-    serde_json::from_slice(&bytes).map_err(|error| Failure::new(format!("`{}` is no profile: {error}", path.display())))
 }

@@ -3,13 +3,14 @@
 //! A candidate is a file only when somebody looks at it: its size follows from headers, and its file is made once, beside the
 //! stage's outputs, and gone with it. The base's losses are read once for each window.
 
-use super::Work;
-use super::choice::Ranking;
+use super::choice::{Ranking, scores};
 use super::experts::{self, header};
 use super::guess::{of_experts, of_type};
-use super::prune::{expand, read_profile};
-use crate::bench::{Failure, Layer, Profile, Text, Window};
-use crate::recipe::{By, Search, searched, stem};
+use super::prune::expand;
+use super::{Work, read_json};
+use crate::bench::{Failure, Profile, Text, Window};
+use crate::recipe::files::{self, searched, stem};
+use crate::recipe::{By, Search};
 use crate::run::Read;
 use crate::search::{
     Axis, Coverage, Event, Fate, Observer, Point, Settings, Space, Surface, WindowLoss, Windows, coverage,
@@ -48,7 +49,7 @@ pub(super) fn search(stage: &Search, work: &Work) -> Result<(), Failure> {
     table.lines().for_each(|line| work.watch.log(line));
     let Some(winner) = outcome.winner() else { return Err(Failure::new(table.trim_end())) };
     let (point, model) = (winner.point.clone(), work.reads.one("model")?);
-    work.write_json("search.json", &outcome)?;
+    work.write_json(files::SEARCH, &outcome)?;
     let made = candidates.file(&point)?;
     let out = work.out.join(searched(stem(&model.file)));
     if made == model.path {
@@ -132,7 +133,7 @@ impl<'a> Candidates<'a> {
         if numbers.is_empty() && types.is_empty() {
             return Err(Failure::new("`axes` needs `experts`, or `type`, or both"));
         }
-        let profile = work.reads.maybe("profile").map(|read| read_profile(&read.path)).transpose()?;
+        let profile = work.reads.maybe("profile").map(|read| read_json(&read.path)).transpose()?;
         let (mut layers, mut ranking) = (Vec::new(), None);
         if !numbers.is_empty() {
             let profile = profile.as_ref().ok_or_else(|| {
@@ -186,10 +187,8 @@ impl Candidates<'_> {
 
     /// The share of what experts add that each number of them keeps, in the layer where it is least.
     fn shares(&self) -> Vec<f64> {
-        let total = |layer: &Layer| {
-            layer.saliency.iter().zip(&layer.counts).map(|(mean, &count)| mean * count as f64).collect()
-        };
-        let layers: Vec<Vec<f64>> = self.profile.iter().flat_map(|profile| &profile.layers).map(total).collect();
+        let layers = self.profile.iter().flat_map(|profile| &profile.layers);
+        let layers: Vec<Vec<f64>> = layers.map(|layer| scores(layer, By::Total)).collect();
         self.numbers.iter().map(|&number| coverage(&layers, number as usize)).collect()
     }
 

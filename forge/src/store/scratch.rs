@@ -1,6 +1,6 @@
 //! A folder in the making.
 
-use super::folder::{Folder, OUT, files_in};
+use super::folder::{Folder, HISTORY, LOG, OUT, files_in};
 use super::json::sync_folder;
 use crate::bench::Failure;
 use std::fs::{self, File};
@@ -38,11 +38,11 @@ impl Scratch {
     }
 
     pub(crate) fn log(&self) -> PathBuf {
-        self.path.join("log")
+        self.path.join(LOG)
     }
 
     pub(crate) fn history(&self) -> PathBuf {
-        self.path.join("history.jsonl")
+        self.path.join(HISTORY)
     }
 
     /// The names of outputs, which from now on are read-only and on the disk.
