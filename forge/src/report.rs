@@ -15,14 +15,12 @@ use crate::run::{Forge, ForgeError, Planned, State};
 use crate::size::bytes;
 use crate::stages::{Chosen, Perplexities, read_json};
 use crate::store::{Artifact, Folder, Made, Statement};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use measure::compare::plain;
+use measure::page::document;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-
-/// What a browser may do with the page: show it.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
 
 /// Bytes of a log's end that are shown.
 const TAIL: u64 = 4 << 10;
@@ -36,33 +34,21 @@ impl Forge<'_> {
         let (plan, made) = self.stand(None)?;
         let title = format!("Forge: {}", plain(&plan.recipe));
         let stages: Vec<_> = self.recipe.stages.iter().zip(&plan.stages).zip(&made).collect();
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta http-equiv="Content-Security-Policy" content=(POLICY);
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (title) }
-                    style { (PreEscaped(style::SHEET)) }
-                }
-                body { main {
-                    h1 { (title) }
-                    (overview(&stages.iter().map(|((_, planned), made)| (*planned, made.as_ref())).collect::<Vec<_>>()))
-                    @for ((stage, planned), made) in &stages {
-                        section id=(stage.name) {
-                            h2 { (stage.name) " " small { (planned.kind) } }
-                            @match (made, &planned.state) {
-                                (Some(made), _) => (done(stage, made)),
-                                (None, State::Refused(failure)) => p class="wrong" { (failure) },
-                                (None, _) => p { "Not run yet." },
-                            }
-                        }
+        let body = html! {
+            h1 { (title) }
+            (overview(&stages.iter().map(|((_, planned), made)| (*planned, made.as_ref())).collect::<Vec<_>>()))
+            @for ((stage, planned), made) in &stages {
+                section id=(stage.name) {
+                    h2 { (stage.name) " " small { (planned.kind) } }
+                    @match (made, &planned.state) {
+                        (Some(made), _) => (done(stage, made)),
+                        (None, State::Refused(failure)) => p class="wrong" { (failure) },
+                        (None, _) => p { "Not run yet." },
                     }
-                } }
+                }
             }
         };
-        Ok(page.into_string())
+        Ok(document(&title, style::SHEET, &body))
     }
 }
 

@@ -54,8 +54,7 @@ pub struct Summary {
 impl Forge<'_> {
     /// Runs what is not done; `from` and what depends on it also if it is.
     pub fn run(&self, from: Option<&str>) -> Result<Summary, ForgeError> {
-        let anew = from.map(|name| self.stage_named(name)).transpose()?;
-        let anew = anew.map(|stage| self.recipe.from(stage)).unwrap_or_default();
+        let anew = self.anew(from)?;
         let mut made: Vec<Option<Made>> = Vec::new();
         let mut places: Vec<Option<PathBuf>> = vec![None; self.recipe.inputs.len()];
         let mut summary = Summary::default();
@@ -80,11 +79,14 @@ impl Forge<'_> {
         Ok(summary)
     }
 
-    fn stage_named(&self, name: &str) -> Result<usize, ForgeError> {
-        self.recipe.stage(name).ok_or_else(|| {
+    /// The stages that are made also if they are done: that of this name, and what depends on it.
+    fn anew(&self, from: Option<&str>) -> Result<Vec<usize>, ForgeError> {
+        let Some(name) = from else { return Ok(Vec::new()) };
+        let stage = self.recipe.stage(name).ok_or_else(|| {
             let near = nearest(name, self.recipe.stages.iter().map(|stage| stage.name.as_str()));
             ForgeError::NoSuchStage { name: name.into(), advice: did_you_mean(near) }
-        })
+        })?;
+        Ok(self.recipe.from(stage))
     }
 
     /// Makes a stage, or finds it made.

@@ -57,8 +57,7 @@ impl Forge<'_> {
 
     /// What a run would do, and what is made.
     pub(crate) fn stand(&self, from: Option<&str>) -> Result<(Plan, Vec<Option<Made>>), ForgeError> {
-        let anew = from.map(|name| self.stage_named(name)).transpose()?;
-        let anew = anew.map(|stage| self.recipe.from(stage)).unwrap_or_default();
+        let anew = self.anew(from)?;
         let mut made: Vec<Option<Made>> = Vec::new();
         let mut stages = Vec::new();
         let mut headers: Vec<BTreeMap<String, Header>> = Vec::new();
