@@ -53,6 +53,8 @@ pub struct Stage {
     pub kind: Kind,
     /// What it reads, in the order of its parameters.
     pub needs: Vec<Need>,
+    /// What it makes; `None` where only its run tells.
+    pub outputs: Option<Outputs>,
     /// The line where it begins, from 1.
     pub line: usize,
 }
@@ -75,6 +77,11 @@ impl Recipe {
     /// The place of a stage.
     pub fn stage(&self, name: &str) -> Option<usize> {
         self.stages.iter().position(|stage| stage.name == name)
+    }
+
+    /// What a stage makes; `None` where only its run tells.
+    pub fn outputs(&self, stage: usize) -> Option<&Outputs> {
+        self.stages.get(stage)?.outputs.as_ref()
     }
 
     /// The stages that a stage reads from, each once, in their order.

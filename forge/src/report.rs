@@ -59,7 +59,8 @@ fn overview(stages: &[(&Planned, Option<&Made>)]) -> Markup {
             tbody {
                 @for (planned, made) in stages {
                     @let run = made.and_then(|made| made.statement.run());
-                    @let size: u64 = planned.outputs.iter().filter_map(|(_, size)| *size).sum();
+                    @let sizes = planned.outputs.iter().filter_map(|(_, size)| *size);
+                    @let size = sizes.fold(0_u64, u64::saturating_add);
                     tr {
                         td { a href=(format!("#{}", planned.name)) { (planned.name) } }
                         td { (state(&planned.state)) }

@@ -15,7 +15,7 @@ pub use verify::{Verification, verify};
 
 use crate::bench::{Bench, Failure};
 use crate::clock;
-use crate::recipe::{Recipe, Source, Stage};
+use crate::recipe::{Outputs, Recipe, Source, Stage};
 use crate::remote::Remote;
 use crate::stages::{self, Work};
 use crate::store::{Artifact, HISTORY, LOG, Made, Metadata, RunDetails, Scratch, Signer, Statement, Store};
@@ -213,8 +213,8 @@ impl Forge<'_> {
         if files.is_empty() {
             return Err(Failure::new("it made no file"));
         }
-        let outputs = self.recipe.outputs(place).unwrap_or_default();
-        let missing = outputs.all().find(|output| !files.iter().any(|file| file == output));
+        let outputs = self.recipe.outputs(place).into_iter().flat_map(Outputs::all);
+        let missing = outputs.into_iter().find(|output| !files.iter().any(|file| file == output));
         missing.map_or(Ok(()), |missing| {
             Err(Failure::new(format!("it made no `{missing}`; it made {}", files.join(", "))))
         })

@@ -45,6 +45,18 @@ pub(super) fn is_address(text: &str) -> bool {
 
 /// The file's name in an address.
 pub(crate) fn address_file(address: &str) -> &str {
-    let path = address.split_once('@').map_or(address, |(path, _)| path);
+    let path = address.rsplit_once('@').map_or(address, |(path, _)| path);
     path.rsplit(['/', ':']).next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_file;
+
+    #[test]
+    fn the_revision_of_an_address_stands_behind_its_last_at() {
+        assert_eq!(address_file("hf:owner/repo/sub/a.gguf@v1"), "a.gguf");
+        assert_eq!(address_file("hf:owner/repo/a@b.gguf@main"), "a@b.gguf");
+        assert_eq!(address_file("hf:owner/repo/a.gguf"), "a.gguf");
+    }
 }

@@ -2,7 +2,7 @@
 
 use super::files::{self, covering, pruned, results, searched, typed};
 use super::input::address_file;
-use super::{Kind, Need, Origin, Recipe};
+use super::{Kind, Need, Origin, Recipe, Stage};
 
 /// Names of what a stage makes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,9 +25,8 @@ impl Outputs {
 }
 
 impl Recipe {
-    /// What a stage makes; `None` where only its run tells.
-    pub fn outputs(&self, stage: usize) -> Option<Outputs> {
-        let stage = self.stages.get(stage)?;
+    /// What a stage makes that follows those of the recipe; `None` where only its run tells.
+    pub(super) fn predict(&self, stage: &Stage) -> Option<Outputs> {
         let stem = |field: &str| {
             let need = stage.needs.iter().find(|need| need.field == field)?;
             Some(files::stem(self.files(need)?.first()?).to_owned())
@@ -73,7 +72,7 @@ impl Recipe {
         match &need.origin {
             Origin::Input(input) => Some(vec![self.inputs.get(*input)?.source.file()]),
             Origin::Stage { file: Some(file), .. } => Some(vec![file.clone()]),
-            Origin::Stage { stage, file: None } => Some(self.outputs(*stage)?.main),
+            Origin::Stage { stage, file: None } => Some(self.outputs(*stage)?.main.clone()),
         }
     }
 }

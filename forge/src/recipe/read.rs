@@ -42,8 +42,9 @@ pub(super) fn recipe(text: &str, path: &Path) -> Result<Recipe, Vec<Problem>> {
         Some(Node { value: Value::List(stages), .. }) => {
             for stage in stages {
                 match self::stage(stage, &recipe) {
-                    Ok((stage, wrong)) => {
+                    Ok((mut stage, wrong)) => {
                         problems.extend(wrong);
+                        stage.outputs = recipe.predict(&stage);
                         recipe.stages.push(stage);
                     }
                     Err(problem) => problems.push(problem.or_at(stage.line)),
@@ -109,7 +110,7 @@ fn stage(node: &Node, recipe: &Recipe) -> Result<(Stage, Vec<Problem>), Problem>
         }
     }
     problems.extend(kind.fault().map(|words| Problem::at(node.line, format!("`{name}`: {words}"))));
-    Ok((Stage { name: name.into(), kind, needs, line: node.line }, problems))
+    Ok((Stage { name: name.into(), kind, needs, outputs: None, line: node.line }, problems))
 }
 
 fn kind(name: &str, line: usize, parameters: &Node) -> Result<Kind, Problem> {
@@ -133,7 +134,7 @@ fn resolve(reference: &str, wants: Wants, recipe: &Recipe) -> Result<Origin, Str
         return Err(format!("`{name}` is neither an input nor a stage before this one{near}"));
     };
     let outputs = recipe.outputs(stage);
-    match (file, &outputs) {
+    match (file, outputs) {
         (Some(file), Some(outputs)) if !outputs.all().any(|output| output == file) => {
             let known: Vec<&str> = outputs.all().collect();
             let near = did_you_mean(nearest(file, known.iter().copied()));
@@ -164,8 +165,8 @@ impl Kind {
             Self::Perplexity(perplexity) if perplexity.models.0.is_empty() => none("models"),
             Self::Eval(eval) if eval.models.0.is_empty() => none("models"),
             Self::Pack(pack) if pack.models.0.is_empty() => none("models"),
-            Self::Pack(pack) if pack.weights.iter().any(|weight| !(weight.is_finite() && *weight > 0.0)) => {
-                Some("a weight is above 0".into())
+            Self::Pack(pack) if pack.weights.iter().any(|weight| !is_weight(*weight)) => {
+                Some("a weight is above 0, and a number of 32 bits".into())
             }
             Self::Card(card) if card.models.0.is_empty() => none("models"),
             Self::Publish(publish) if publish.files.0.is_empty() => none("files"),
@@ -229,6 +230,12 @@ impl super::Run {
         let strange = self.outputs.iter().find(|output| !is_inside(output));
         strange.map(|output| format!("the output `{output}` is not inside `{{out}}`: name it from there, without `..`"))
     }
+}
+
+/// Whether a number is a weight in the 32 bits that packs have for it.
+fn is_weight(number: f64) -> bool {
+    let weight = number as f32;
+    weight.is_finite() && weight > 0.0
 }
 
 /// Whether a path stays in the folder that it starts from.

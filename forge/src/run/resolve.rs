@@ -82,7 +82,7 @@ pub(super) fn resolve(
                 let made = made.get(*before).and_then(Option::as_ref);
                 let made =
                     made.ok_or_else(|| Failure::new(format!("the stage of `{}` is not done", need.reference.0)))?;
-                let main = recipe.outputs(*before).map(|outputs| outputs.main);
+                let main = recipe.outputs(*before).map(|outputs| outputs.main.clone());
                 reads.extend(output(need, file.as_deref(), made, main)?);
             }
         }

@@ -1,6 +1,7 @@
 //! `prune`: models with fewer experts, as many in every layer.
 
 use super::choice::{Ranking, covering};
+use super::experts::Experts;
 use super::{Work, experts, read_json};
 use crate::bench::{Failure, Layer, Profile};
 use crate::recipe::files::{self, pruned, stem};
@@ -31,14 +32,7 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     let has = experts::of(&model.path)?;
     let ranking = match (&profile, stage.by) {
         (Some(profile), by) if by.is_measured() => {
-            let is_own =
-                |layer: &Layer| has.layers.contains(&layer.layer) && layer.counts.len() == has.experts as usize;
-            if !profile.layers.iter().all(is_own) {
-                return Err(Failure::new(format!(
-                    "the profile is not one of `{}`: profile the same model",
-                    model.file
-                )));
-            }
+            is_of(profile, &has, &model.file)?;
             Ranking::of_profile(profile, stage.by)?
         }
         _ => Ranking::without_profile(has.layers.len(), has.experts, stage.by, stage.seed),
@@ -74,6 +68,15 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
         });
     }
     work.write_json(files::EXPERTS, &chosen)
+}
+
+/// Refuses a profile of another model.
+pub(super) fn is_of(profile: &Profile, has: &Experts, model: &str) -> Result<(), Failure> {
+    let is_own = |layer: &Layer| has.layers.contains(&layer.layer) && layer.counts.len() == has.experts as usize;
+    if profile.layers.iter().all(is_own) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("the profile is not one of `{model}`: profile the same model")))
 }
 
 /// The experts that stay in each layer that has some, from those of the layers of a profile. Layers that predict further tokens

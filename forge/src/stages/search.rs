@@ -6,7 +6,7 @@
 use super::choice::{Ranking, scores};
 use super::experts::{self, header};
 use super::guess::{of_experts, of_type};
-use super::prune::expand;
+use super::prune::{expand, is_of};
 use super::{Work, read_json};
 use crate::bench::{Failure, Profile, Text, Window};
 use crate::recipe::files::{self, searched, stem};
@@ -146,6 +146,7 @@ impl<'a> Candidates<'a> {
                     model.file, has.experts, has.used
                 )));
             }
+            is_of(profile, &has, &model.file)?;
             ranking = Some(Ranking::of_profile(profile, By::Total)?);
             layers = has.layers;
         }
