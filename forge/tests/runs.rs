@@ -339,6 +339,8 @@ fn large_inputs_tell_how_far_they_are_hashed_and_can_be_stopped() {
     fs::File::create(place.path("big")).unwrap().set_len(100 << 20).unwrap();
     let heard = Heard::default();
     heard.cancel_after.set(Some(2));
+    assert_eq!(place.verify_with(&heard, None), Err(Failure::Cancelled));
+    assert_eq!(heard.events.take(), ["run 33554432/104857600 bytes hashed", "run 67108864/104857600 bytes hashed"]);
     let error = stage_error(run(&place.recipe(), &place.store(), &Double::default(), &heard, None, None).unwrap_err());
     assert_eq!(error.reason, Failure::Cancelled);
     assert_eq!(
