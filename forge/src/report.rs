@@ -160,7 +160,8 @@ fn artifacts(artifacts: &[Artifact]) -> Markup {
     html! {
         table class="facts" {
             @for artifact in artifacts.iter().take(MOST) {
-                tr { td { (plain(&artifact.name)) } td { code { (artifact.digest.sha256) } } }
+                @let source = artifact.source().map(|source| format!(" from {}", plain(source)));
+                tr { td { (plain(&artifact.name)) (source.unwrap_or_default()) } td { code { (artifact.digest.sha256) } } }
             }
         }
         @if artifacts.len() > MOST { p class="note" { "and " (artifacts.len() - MOST) " more" } }

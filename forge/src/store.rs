@@ -26,6 +26,7 @@ pub use verify::Finding;
 pub(crate) use folder::{HISTORY, LOG, Made};
 pub(crate) use json::canonical;
 pub(crate) use scratch::Scratch;
+pub(crate) use statement::SOURCE;
 
 use crate::bench::{Failure, Watch};
 use digest::Digests;

@@ -76,8 +76,7 @@ impl Chain {
         };
         while let Some((step, file)) = next(&lineage, digest) {
             lineage.push((step, file));
-            let before = step.reads.iter().find(|read| matches!(read.parameter(), Some("model" | "from")));
-            let Some(before) = before else { break };
+            let Some(before) = step.model() else { break };
             digest = &before.digest.sha256;
         }
         lineage
@@ -115,7 +114,7 @@ impl Chain {
         for read in self.0.iter().flat_map(|step| &step.reads) {
             let is_made = read.name.split_once('/').is_some_and(|(stage, _)| self.step(stage).is_some())
                 || self.step(&read.name).is_some();
-            let file = read.annotations.get("file").map_or("", String::as_str);
+            let file = read.source().or(read.annotations.get("file").map(String::as_str)).unwrap_or_default();
             let row = vec![name(&read.name), name(file), name(&read.digest.sha256)];
             if !is_made && !rows.contains(&row) {
                 rows.push(row);
@@ -167,6 +166,19 @@ impl Step {
             builder: builder.unwrap_or_default(),
             folder,
         })
+    }
+
+    /// The model that it changed.
+    fn model(&self) -> Option<&Artifact> {
+        self.reads.iter().find(|read| matches!(read.parameter(), Some("model" | "from")))
+    }
+
+    /// The address on the hub that its model came from.
+    pub(super) fn source(&self) -> Option<&str> {
+        match self.kind.as_str() {
+            "fetch" => self.parameters.get("file")?.as_str(),
+            _ => self.model()?.source(),
+        }
     }
 
     /// The file and digest of what a parameter meant.

@@ -15,7 +15,7 @@ use std::path::{Path, PathBuf};
 pub(crate) fn gather(card: &Card, reads: &Reads, recipe: &Recipe) -> Result<Facts, Failure> {
     let direct = reads.0.iter().filter_map(|read| made(read, recipe)).collect();
     let chain = Chain::find(direct, recipe)?;
-    let models = reads.all("models").map(|model| Model::read(&model.file, &model.sha256, &model.path));
+    let models = reads.all("models").map(Model::read);
     let models = models.collect::<Result<_, _>>()?;
     let mut measured = Measured::default();
     for result in reads.all("results") {

@@ -29,6 +29,14 @@ impl Source {
         if is_address(text) { Self::Hub(text.into()) } else { Self::Local(folder.join(text)) }
     }
 
+    /// The address, of one on the hub.
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Self::Local(_) => None,
+            Self::Hub(address) => Some(address),
+        }
+    }
+
     /// The file's or folder's name.
     pub fn file(&self) -> String {
         match self {

@@ -165,8 +165,10 @@ impl Verifier<'_> {
         }
         for now in &asked.resolved_dependencies {
             let then = made.resolved_dependencies.iter().find(|then| is_same_place(then, now));
-            let Some(then) = then.filter(|then| then.digest != now.digest) else { continue };
-            if let Some(finding) = self.dependency(place, now, then) {
+            let Some(then) = then else { continue };
+            if then.digest == now.digest {
+                findings.extend(moved(now, then));
+            } else if let Some(finding) = self.dependency(place, now, then) {
                 findings.push(finding);
             }
         }
@@ -253,6 +255,13 @@ impl Verifier<'_> {
 
 fn is_same_place(one: &Artifact, other: &Artifact) -> bool {
     one.name == other.name && one.annotations.get("for") == other.annotations.get("for")
+}
+
+/// An input with the same bytes from elsewhere.
+fn moved(now: &Artifact, then: &Artifact) -> Option<Finding> {
+    let show = |artifact: &Artifact| artifact.source().map_or("on this machine".into(), |source| format!("`{source}`"));
+    let words = || format!("the recipe has it from elsewhere since: it was {} and is {}", show(then), show(now));
+    (now.source() != then.source()).then(|| Finding::new(&now.name, format!("the input `{}`", now.name), words()))
 }
 
 /// Parameters that differ: "`experts` was 6 and is 4".

@@ -32,8 +32,8 @@ pub struct Artifact {
     pub name: String,
     /// Its digest.
     pub digest: Digest,
-    /// Of dependencies: the parameter (`for`), the file's own name (`file`), and what was hashed where that is not a file's
-    /// bytes (`of`).
+    /// Of dependencies: the parameter (`for`), the file's own name (`file`), the address of an input on the hub (`source`), and
+    /// what was hashed where that is not a file's bytes (`of`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -51,11 +51,19 @@ impl Artifact {
         self
     }
 
+    /// The address on the hub that an input came from.
+    pub fn source(&self) -> Option<&str> {
+        self.annotations.get(SOURCE).map(String::as_str)
+    }
+
     /// The stage whose statement it is, if it is one.
     pub fn statement_of(&self) -> Option<&str> {
         self.name.strip_suffix("/statement.json").filter(|_| self.annotations.get("of").is_some_and(|of| of == CHAIN))
     }
 }
+
+/// The annotation with an input's address.
+pub(crate) const SOURCE: &str = "source";
 
 /// What is hashed of a statement.
 const CHAIN: &str = "the statement without predicate.runDetails, in canonical JSON (RFC 8785)";
