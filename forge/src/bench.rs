@@ -1,4 +1,4 @@
-//! What stages need of whoever can load models: the contract with the engine.
+//! What stages need of a program that can load models.
 //!
 //! Each call opens what it needs, holds it alone while it runs, and writes files of its own; nothing is kept between calls, so a
 //! stage is a function of files.
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Why a stage came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// In a sentence or two that say what to do.
+    /// Something that a sentence or two tell, with what to do.
     #[error("{0}")]
     Words(String),
     /// The person wanted it to end ([`Watch::cancelled`]).

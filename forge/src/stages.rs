@@ -1,6 +1,6 @@
 //! What each kind of stage does: from files that it reads to files in `out/`.
 //!
-//! A stage is a function of what [`Work`] gives it. It writes into `out/` alone, keeps nothing in memory that grows with a file,
+//! A stage is a function of what it is given. It writes into `out/` alone, keeps nothing in memory that grows with a file,
 //! and puts no time, machine or path into its outputs, so that two runs give the same bytes.
 
 mod card;
@@ -44,11 +44,9 @@ pub(crate) struct Work<'a> {
     pub(crate) log: &'a Path,
 }
 
-/// The version of what a kind of stage does. One that does something else with the same parameters gets another, and what was
-/// made by the old one is made again.
-pub(crate) fn version(_: &Kind) -> u32 {
-    1
-}
+/// The version of what stages do. If one does something else with the same parameters it gets another, and what was made by the
+/// old one is made again.
+pub(crate) const VERSION: u32 = 1;
 
 /// Files that a stage reads though no reference names them: the parameter, a name that is the same on all machines, and the
 /// file or folder.

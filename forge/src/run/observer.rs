@@ -46,7 +46,7 @@ pub trait Observer {
     }
 }
 
-/// Nobody is told.
+/// An observer that nobody is behind.
 #[derive(Debug, Clone, Copy)]
 pub struct Silent;
 

@@ -111,7 +111,7 @@ pub(super) fn resolve(
         }
     }
     let parameters = serde_json::to_value(&stage.kind).map_err(|error| Failure::new(error.to_string()))?;
-    let definition = BuildDefinition::new(stage.kind.name(), stages::version(&stage.kind), parameters, dependencies);
+    let definition = BuildDefinition::new(stage.kind.name(), stages::VERSION, parameters, dependencies);
     Ok(Resolved { reads: Reads(reads), definition })
 }
 

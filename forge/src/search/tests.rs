@@ -235,7 +235,7 @@ fn too_close_to_call_names_the_nearest_and_what_it_would_take() {
 #[test]
 fn what_next_to_no_difference_would_take_is_a_number() {
     let surface = line(&[0.0]);
-    assert_eq!(surface.cost(&Point(vec![0]), usize::MAX), u64::MAX);
+    assert_eq!(surface.cost(usize::MAX), u64::MAX);
 }
 
 #[test]

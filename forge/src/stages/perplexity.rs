@@ -11,7 +11,7 @@ use serde_json::json;
 /// The seed of all bootstraps: a second run gives the same intervals.
 const SEED: u64 = 0;
 
-/// `perplexity.json`.
+/// What `perplexity.json` says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Perplexities {
     /// The text's file name.
@@ -41,9 +41,9 @@ pub struct Measured {
     pub interval: Option<Interval>,
     /// Bits a byte of the text.
     pub bits_per_byte: f64,
-    /// Against the first model.
+    /// The change from the first model; `None` of that one, and where nothing is paired.
     pub against: Option<Difference>,
-    /// Window by window.
+    /// What each window cost, in their order.
     pub windows: Vec<Window>,
 }
 

@@ -1,11 +1,11 @@
 //! `prune`: models with fewer experts, as many in every layer.
 
 use super::choice::{Ranking, covering};
-use super::experts::Experts;
 use super::{Work, experts, read_json};
 use crate::bench::{Failure, Layer, Profile};
 use crate::recipe::files::{self, pruned, stem};
 use crate::recipe::{By, Prune};
+use gguf::Experts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
 
@@ -35,7 +35,7 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
             is_of(profile, &has, &model.file)?;
             Ranking::of_profile(profile, stage.by)?
         }
-        _ => Ranking::without_profile(has.layers.len(), has.experts, stage.by, stage.seed),
+        _ => Ranking::without_profile(has.layers().len(), has.count(), stage.by, stage.seed),
     };
     let numbers = match (stage.coverage, &profile) {
         (Some(part), Some(profile)) => {
@@ -43,10 +43,11 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
         }
         _ => stage.experts.0.iter().map(|number| (*number, pruned(stem(&model.file), *number))).collect(),
     };
-    if let Some((few, _)) = numbers.iter().find(|(number, _)| *number < has.used) {
+    if let Some((few, _)) = numbers.iter().find(|(number, _)| *number < has.used()) {
         return Err(Failure::new(format!(
             "{few} experts are too few: every token of `{}` goes through {}",
-            model.file, has.used
+            model.file,
+            has.used()
         )));
     }
     let mut chosen = Vec::new();
@@ -54,16 +55,16 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
         work.go_on()?;
         let mut kept = ranking.keep(number)?;
         if let Some(profile) = profile.as_ref().filter(|_| stage.by.is_measured()) {
-            kept = expand(kept, profile, &has.layers, number)?;
+            kept = expand(kept, profile, has.layers(), number)?;
         }
-        work.watch.log(&format!("{number} of {} experts: {name}", has.experts));
+        work.watch.log(&format!("{number} of {} experts: {name}", has.count()));
         experts::write(&model.path, &kept, &work.out.join(&name), work.watch)?;
         chosen.push(Chosen {
             model: name,
             experts: number,
-            of: has.experts,
+            of: has.count(),
             by: stage.by,
-            layers: has.layers.clone(),
+            layers: has.layers().to_vec(),
             kept,
         });
     }
@@ -72,7 +73,7 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
 
 /// Refuses a profile of another model.
 pub(super) fn is_of(profile: &Profile, has: &Experts, model: &str) -> Result<(), Failure> {
-    let is_own = |layer: &Layer| has.layers.contains(&layer.layer) && layer.counts.len() == has.experts as usize;
+    let is_own = |layer: &Layer| has.layers().contains(&layer.layer) && layer.counts.len() == has.count() as usize;
     if profile.layers.iter().all(is_own) {
         return Ok(());
     }

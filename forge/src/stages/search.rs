@@ -31,7 +31,7 @@ const TYPE: &str = "type";
 
 pub(super) fn search(stage: &Search, work: &Work) -> Result<(), Failure> {
     let mut candidates = Candidates::new(stage, work)?;
-    let space = Space::new(candidates.axes()?)?;
+    let space = Space::new(candidates.axes())?;
     let shares = |axis: usize| Coverage { axis, shares: candidates.shares(), enough: ENOUGH };
     let by = space.axes().iter().position(|axis| axis.name == EXPERTS).map(shares);
     let mut strategy = make_strategy(stage.strategy, stage.seed, by)?;
@@ -140,15 +140,17 @@ impl<'a> Candidates<'a> {
                 Failure::new("to search among numbers of experts, give the `profile` that says which ones stay")
             })?;
             let has = experts::of(&model.path)?;
-            if let Some(few) = numbers.iter().find(|&&number| number < has.used || number > has.experts) {
+            if let Some(few) = numbers.iter().find(|&&number| number < has.used() || number > has.count()) {
                 return Err(Failure::new(format!(
                     "`{}` has {} experts, {} for each token: {few} of them cannot be kept",
-                    model.file, has.experts, has.used
+                    model.file,
+                    has.count(),
+                    has.used()
                 )));
             }
             is_of(profile, &has, &model.file)?;
             ranking = Some(Ranking::of_profile(profile, By::Total)?);
-            layers = has.layers;
+            layers = has.layers().to_vec();
         }
         let of = |read: &'a Read| Text { file: &read.path, context: stage.context, windows: None, skip: 0 };
         let (text, held) = (of(text), work.reads.maybe("held").map(of));
@@ -180,10 +182,10 @@ impl<'a> Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    fn axes(&self) -> Result<Vec<Axis>, Failure> {
+    fn axes(&self) -> Vec<Axis> {
         let experts = Axis { name: EXPERTS.into(), values: self.numbers.iter().map(u32::to_string).collect() };
         let types = Axis { name: TYPE.into(), values: self.types.clone() };
-        Ok([experts, types].into_iter().filter(|axis| !axis.values.is_empty()).collect())
+        [experts, types].into_iter().filter(|axis| !axis.values.is_empty()).collect()
     }
 
     /// The share of what experts add that each number of them keeps, in the layer where it is least.

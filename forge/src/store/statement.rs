@@ -102,7 +102,7 @@ impl BuildDefinition {
 pub struct RunDetails {
     /// The program.
     pub builder: BuilderId,
-    /// When.
+    /// When it ran.
     pub metadata: Metadata,
     /// The log and the history.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
