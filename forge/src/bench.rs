@@ -55,7 +55,7 @@ pub trait Watch {
     fn cancelled(&self) -> bool;
 }
 
-/// Who builds, for statements.
+/// The program that builds, as statements name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Builder {
     /// "llama_selfmod 0.1.0, sha256:…" of the program's file.
@@ -121,7 +121,7 @@ pub struct Eval<'a> {
     pub task: &'a str,
     /// The first so many items; `None`: all.
     pub limit: Option<u32>,
-    /// Where the result goes, one line an item, as `eval -o` writes it.
+    /// The file that the result goes into, one line an item, as `eval -o` writes it.
     pub out: &'a Path,
 }
 
@@ -140,9 +140,9 @@ pub struct Pack<'a> {
     pub out: &'a Path,
 }
 
-/// Whoever can load models.
+/// A program that can load models.
 pub trait Bench {
-    /// Who this is.
+    /// The program, as statements name it.
     fn builder(&self) -> Builder;
 
     /// The header that a file with this header has once it is quantised to `to` ("Q4_K_M"): its size is that of the file, to the

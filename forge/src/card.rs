@@ -53,7 +53,7 @@ pub(crate) struct Measured {
     pub(crate) searches: Vec<(Origin, Search)>,
 }
 
-/// Where figures come from.
+/// The stage or input that figures come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// The stage, or the input.

@@ -30,15 +30,15 @@ use std::time::Instant;
 pub struct Forge<'a> {
     /// What is to be made.
     pub recipe: &'a Recipe,
-    /// Where it is kept.
+    /// The store that it is kept in.
     pub store: &'a Store,
-    /// Who loads models.
+    /// The program that loads models.
     pub bench: &'a dyn Bench,
-    /// Who reaches the hub.
+    /// The client of the hub.
     pub remote: &'a dyn Remote,
-    /// Who is told, and may stop it.
+    /// The observer, which is told what happens and may stop it.
     pub observer: &'a dyn Observer,
-    /// Who signs statements, if anybody does.
+    /// The key that signs statements, if one does.
     pub signer: Option<&'a Signer>,
 }
 

@@ -1,4 +1,4 @@
-//! Where the experts of a mixture of experts lie in a file.
+//! The experts of a mixture of experts, as they lie in a file.
 //!
 //! llama.cpp keeps the experts of a layer in tensors whose last axis counts them (`src/llama-arch.cpp`,
 //! `src/models/*.cpp`). The list below is complete for llama-cpp-sys-2 0.1.161; a tensor that looks like one of

@@ -18,7 +18,7 @@ pub(crate) const COMPARISON: &str = "comparison.json";
 pub(crate) const RESULTS: &str = ".jsonl";
 /// A model card.
 pub(crate) const CARD: &str = "README.md";
-/// Where files were published.
+/// The address where files were published.
 pub(crate) const PUBLISHED: &str = "published.json";
 
 /// The name of a model in another type.

@@ -1,4 +1,4 @@
-//! From values with lines to a recipe, with all that is wrong with it.
+//! Makes a recipe of values with lines, and finds all that is wrong with it.
 
 use super::input::{Input, Source, is_address};
 use super::names::{self, listed};
@@ -121,7 +121,7 @@ fn kind(name: &str, line: usize, parameters: &Node) -> Result<Kind, Problem> {
     })
 }
 
-/// Where a reference leads, among inputs and the stages so far.
+/// Resolves a reference among inputs and the stages so far.
 fn resolve(reference: &str, wants: Wants, recipe: &Recipe) -> Result<Origin, String> {
     if let Some(input) = recipe.inputs.iter().position(|input| input.name == reference) {
         return Ok(Origin::Input(input));

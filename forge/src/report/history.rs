@@ -50,7 +50,7 @@ pub(super) fn charts(path: &Path) -> Vec<Markup> {
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
-    /// Of so many points one is kept.
+    /// How many points come to one that is kept.
     every: u64,
     seen: u64,
 }

@@ -36,7 +36,7 @@ pub struct Planned {
     pub outputs: Vec<(String, Option<u64>)>,
 }
 
-/// Where a stage stands.
+/// The state of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Made, in the folder with this name.

@@ -59,7 +59,7 @@ pub struct Proposal {
 /// The candidates that fit, with all that is known of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    /// From the smallest file to the largest.
+    /// Candidates from the smallest file to the largest.
     pub candidates: Vec<Candidate>,
     /// The most nats a token above the base; `None`: the best quality is wanted.
     pub gate: Option<f64>,

@@ -95,7 +95,7 @@ impl Search<'_> {
         Some(self.surface.cost(usize::try_from(windows).ok()?))
     }
 
-    /// Who needs the fewest tokens more; else who has the lowest ratio; else who has the lowest guess.
+    /// The candidate that needs the fewest tokens more; else that with the lowest ratio; else that with the lowest guess.
     fn nearest(&self) -> Option<Nearest> {
         let gate = self.history.gate?;
         let failed = |at: usize| matches!(self.fates[at], Some((_, Fate::Failed { .. })));

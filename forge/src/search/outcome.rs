@@ -225,7 +225,7 @@ pub struct Outcome {
     pub winner: Option<Point>,
     /// The measurements on the held windows, the winner's last.
     pub confirmations: Vec<Confirmation>,
-    /// Where there is no winner: who came nearest.
+    /// The candidate that came nearest, where there is no winner.
     pub nearest: Option<Nearest>,
     /// All candidates, from the smallest file to the largest, and then those without a size.
     pub listed: Vec<Listed>,

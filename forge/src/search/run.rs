@@ -12,7 +12,7 @@ use std::collections::HashSet;
 /// A guess drops a candidate from so many times the gate on.
 const FAR: f64 = 3.0;
 
-/// And from so much above the gate on, in nats a token, where the gate is near 0.
+/// A guess drops a candidate from so much above the gate on, in nats a token, where the gate is near 0.
 const FAR_NATS: f64 = 0.05;
 
 /// Candidates that are measured on the held windows at most, each at this part of the level.
@@ -73,7 +73,7 @@ pub enum Event {
     Confirmed(Confirmation),
 }
 
-/// Whoever follows a search.
+/// An observer of a search.
 pub trait Observer {
     /// Tells what happened.
     fn event(&mut self, event: &Event);

@@ -60,7 +60,7 @@ pub(super) fn search(stage: &Search, work: &Work) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whoever follows the stage follows the search.
+/// Tells the stage's watch how the search goes.
 struct Told<'a>(&'a Work<'a>);
 
 impl Observer for Told<'_> {
@@ -101,16 +101,16 @@ struct Candidates<'a> {
     text: Text<'a>,
     held: Option<Text<'a>>,
     windows: Windows,
-    /// From the most on; empty where experts are no axis.
+    /// Numbers of experts, from the most on; empty where experts are no axis.
     numbers: Vec<u32>,
-    /// From the largest on; empty where types are no axis.
+    /// Types, from the largest file on; empty where types are no axis.
     types: Vec<String>,
     profile: Option<Profile>,
     ranking: Option<Ranking>,
     layers: Vec<u32>,
-    /// Of the base, by windows.
+    /// Losses of the base, by windows.
     base: BTreeMap<u32, Window>,
-    /// Where files are made; removed with it.
+    /// The folder where files are made, which ends with the search.
     place: tempfile::TempDir,
     made: BTreeMap<Point, PathBuf>,
 }

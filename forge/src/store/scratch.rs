@@ -7,7 +7,7 @@ use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where a stage works.
+/// The folder that a stage works in.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
@@ -32,7 +32,7 @@ impl Scratch {
         &self.path
     }
 
-    /// Where outputs go.
+    /// The folder that outputs go into.
     pub(crate) fn out(&self) -> PathBuf {
         self.path.join(OUT)
     }

@@ -72,13 +72,13 @@ impl Adaptive {
         history.candidates[candidate].point.0.get(self.coverage.axis).copied().unwrap_or(0)
     }
 
-    /// Where the first row's walk begins: the last value that covers enough, or the first.
+    /// The place where the first row's walk begins: the last value that covers enough, or the first.
     fn start(&self) -> usize {
         self.coverage.shares.iter().rposition(|&share| share >= self.coverage.enough).unwrap_or(0)
     }
 }
 
-/// Where a row's walk stands.
+/// The current step of a row's walk.
 enum Walk {
     /// This candidate is to be looked at.
     Look(usize),
