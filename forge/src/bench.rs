@@ -1,4 +1,4 @@
-//! What stages need of whoever can load models: the contract with the engine.
+//! What stages need of a program that can load models.
 //!
 //! Each call opens what it needs, holds it alone while it runs, and writes files of its own; nothing is kept between calls, so a
 //! stage is a function of files.
@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 /// Why a stage came to nothing.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Failure {
-    /// In a sentence or two that say what to do.
+    /// Something that a sentence or two tell, with what to do.
     #[error("{0}")]
     Words(String),
     /// The person wanted it to end ([`Watch::cancelled`]).
@@ -55,7 +55,7 @@ pub trait Watch {
     fn cancelled(&self) -> bool;
 }
 
-/// Who builds, for statements.
+/// The program that builds, as statements name it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Builder {
     /// "llama_selfmod 0.1.0, sha256:…" of the program's file.
@@ -121,7 +121,7 @@ pub struct Eval<'a> {
     pub task: &'a str,
     /// The first so many items; `None`: all.
     pub limit: Option<u32>,
-    /// Where the result goes, one line an item, as `eval -o` writes it.
+    /// The file that the result goes into, one line an item, as `eval -o` writes it.
     pub out: &'a Path,
 }
 
@@ -140,9 +140,9 @@ pub struct Pack<'a> {
     pub out: &'a Path,
 }
 
-/// Whoever can load models.
+/// A program that can load models.
 pub trait Bench {
-    /// Who this is.
+    /// The program, as statements name it.
     fn builder(&self) -> Builder;
 
     /// The header that a file with this header has once it is quantised to `to` ("Q4_K_M"): its size is that of the file, to the

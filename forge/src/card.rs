@@ -24,9 +24,8 @@ pub(crate) use gather::gather;
 pub(crate) use model::Model;
 
 use crate::bench::Profile;
-use crate::recipe::stem;
-use crate::stages::Perplexities;
-use experts::Pruned;
+use crate::recipe::files::stem;
+use crate::stages::{Chosen, Perplexities};
 use measure::results::Results;
 use searches::Search;
 
@@ -54,11 +53,11 @@ pub(crate) struct Measured {
     pub(crate) perplexities: Vec<(Origin, Perplexities)>,
     pub(crate) evals: Vec<(Origin, Vec<Results>)>,
     pub(crate) profiles: Vec<(Origin, Profile)>,
-    pub(crate) pruned: Vec<(Origin, Vec<Pruned>)>,
+    pub(crate) pruned: Vec<(Origin, Vec<Chosen>)>,
     pub(crate) searches: Vec<(Origin, Search)>,
 }
 
-/// Where figures come from.
+/// The stage or input that figures come from.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub(crate) struct Origin {
     /// The stage, or the input.

@@ -14,5 +14,6 @@ pub mod remote;
 mod report;
 pub mod run;
 pub mod search;
+mod size;
 pub mod stages;
 pub mod store;

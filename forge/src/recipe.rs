@@ -5,6 +5,7 @@
 //! input or to an earlier stage, so what a stage depends on is known without running it.
 
 mod decode;
+pub(crate) mod files;
 mod input;
 mod json;
 mod kinds;
@@ -23,9 +24,7 @@ pub use kinds::{
     Card, Convert, Eval, Fetch, Imatrix, Kind, Pack, Perplexity, Profile, Prune, Publish, Quantize, Run, Search,
 };
 pub use many::Many;
-pub(crate) use names::{did_you_mean, nearest};
 pub use outputs::Outputs;
-pub(crate) use outputs::{converted, pruned, quantized, searched, stem};
 pub use problem::{Problem, RecipeError};
 pub use reference::{Need, Origin, Reference, Wants};
 pub use values::{Axes, By, Bytes, Keep, Percent, Strategy};
@@ -54,6 +53,8 @@ pub struct Stage {
     pub kind: Kind,
     /// What it reads, in the order of its parameters.
     pub needs: Vec<Need>,
+    /// What it makes; `None` where only its run tells.
+    pub outputs: Option<Outputs>,
     /// The line where it begins, from 1.
     pub line: usize,
 }
@@ -76,6 +77,11 @@ impl Recipe {
     /// The place of a stage.
     pub fn stage(&self, name: &str) -> Option<usize> {
         self.stages.iter().position(|stage| stage.name == name)
+    }
+
+    /// What a stage makes; `None` where only its run tells.
+    pub fn outputs(&self, stage: usize) -> Option<&Outputs> {
+        self.stages.get(stage)?.outputs.as_ref()
     }
 
     /// The stages that a stage reads from, each once, in their order.

@@ -3,7 +3,7 @@
 use crate::bench::{Failure, Watch};
 use std::path::{Path, PathBuf};
 
-/// Whoever reaches the hub.
+/// A client of the hub.
 pub trait Remote {
     /// The file of an address `hf:owner/repo/file@revision`, if it is on this machine already.
     fn have(&self, address: &str) -> Option<PathBuf>;

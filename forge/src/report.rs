@@ -10,22 +10,17 @@ mod history;
 mod style;
 
 use crate::bench::{Failure, Profile};
-use crate::recipe::Stage;
-use crate::run::{Forge, ForgeError, Planned, State, bytes};
-use crate::stages::{Chosen, Perplexities};
+use crate::recipe::{Stage, files};
+use crate::run::{Forge, ForgeError, Planned, State};
+use crate::size::bytes;
+use crate::stages::{Chosen, Perplexities, read_json};
 use crate::store::{Artifact, Folder, Made, Statement};
-use maud::{DOCTYPE, Markup, PreEscaped, html};
+use maud::{Markup, html};
 use measure::compare::plain;
-use serde::de::DeserializeOwned;
+use measure::page::document;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
-
-/// What a browser may do with the page: show it.
-const POLICY: &str = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'";
-
-/// The most bytes of a file of figures that is drawn.
-const LARGEST: u64 = 64 << 20;
 
 /// Bytes of a log's end that are shown.
 const TAIL: u64 = 4 << 10;
@@ -39,33 +34,21 @@ impl Forge<'_> {
         let (plan, made) = self.stand(None)?;
         let title = format!("Forge: {}", plain(&plan.recipe));
         let stages: Vec<_> = self.recipe.stages.iter().zip(&plan.stages).zip(&made).collect();
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta http-equiv="Content-Security-Policy" content=(POLICY);
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (title) }
-                    style { (PreEscaped(style::SHEET)) }
-                }
-                body { main {
-                    h1 { (title) }
-                    (overview(&stages.iter().map(|((_, planned), made)| (*planned, made.as_ref())).collect::<Vec<_>>()))
-                    @for ((stage, planned), made) in &stages {
-                        section id=(stage.name) {
-                            h2 { (stage.name) " " small { (planned.kind) } }
-                            @match (made, &planned.state) {
-                                (Some(made), _) => (done(stage, made)),
-                                (None, State::Refused(failure)) => p class="wrong" { (failure) },
-                                (None, _) => p { "Not run yet." },
-                            }
-                        }
+        let body = html! {
+            h1 { (title) }
+            (overview(&stages.iter().map(|((_, planned), made)| (*planned, made.as_ref())).collect::<Vec<_>>()))
+            @for ((stage, planned), made) in &stages {
+                section id=(stage.name) {
+                    h2 { (stage.name) " " small { (planned.kind) } }
+                    @match (made, &planned.state) {
+                        (Some(made), _) => (done(stage, made)),
+                        (None, State::Refused(failure)) => p class="wrong" { (failure) },
+                        (None, _) => p { "Not run yet." },
                     }
-                } }
+                }
             }
         };
-        Ok(page.into_string())
+        Ok(document(&title, style::SHEET, &body))
     }
 }
 
@@ -76,13 +59,14 @@ fn overview(stages: &[(&Planned, Option<&Made>)]) -> Markup {
             tbody {
                 @for (planned, made) in stages {
                     @let run = made.and_then(|made| made.statement.run());
-                    @let size: u64 = planned.outputs.iter().filter_map(|(_, size)| *size).sum();
+                    @let sizes = planned.outputs.iter().filter_map(|(_, size)| *size);
+                    @let size = sizes.fold(0_u64, u64::saturating_add);
                     tr {
                         td { a href=(format!("#{}", planned.name)) { (planned.name) } }
                         td { (state(&planned.state)) }
                         td { (run.map(|run| run.metadata.started_on.as_str()).unwrap_or_default()) }
                         td { (run.and_then(|run| run.metadata.seconds()).map(duration).unwrap_or_default()) }
-                        td { @if made.is_some() { (files(planned.outputs.len())) ", " (bytes(size)) } }
+                        td { @if made.is_some() { (count(planned.outputs.len())) ", " (bytes(size)) } }
                         td { code { (key(&planned.state)) } }
                     }
                 }
@@ -106,7 +90,7 @@ fn key(state: &State) -> &str {
     }
 }
 
-fn files(number: usize) -> String {
+fn count(number: usize) -> String {
     if number == 1 { "1 file".into() } else { format!("{number} files") }
 }
 
@@ -135,12 +119,12 @@ fn done(stage: &Stage, made: &Made) -> Markup {
 fn pictures(stage: &Stage, made: &Made) -> Result<Markup, Failure> {
     let file = |name: &str| made.folder.out().join(name);
     Ok(match stage.kind.name() {
-        "perplexity" => figures::perplexities(&json::<Perplexities>(&file("perplexity.json"))?),
-        "profile" => heat::profile(&json::<Profile>(&file("profile.json"))?),
-        "prune" => heat::chosen(&json::<Vec<Chosen>>(&file("experts.json"))?),
+        "perplexity" => figures::perplexities(&read_json::<Perplexities>(&file(files::PERPLEXITY))?),
+        "profile" => heat::profile(&read_json::<Profile>(&file(files::PROFILE))?),
+        "prune" => heat::chosen(&read_json::<Vec<Chosen>>(&file(files::EXPERTS))?),
         "eval" => html! {
             (figures::evaluations(&made.folder.out(), &names(&made.statement)))
-            @if file("comparison.json").exists() { (figures::comparison(&json(&file("comparison.json"))?)) }
+            @if file(files::COMPARISON).exists() { (figures::comparison(&read_json(&file(files::COMPARISON))?)) }
         },
         _ => html! {},
     })
@@ -149,16 +133,6 @@ fn pictures(stage: &Stage, made: &Made) -> Result<Markup, Failure> {
 /// Names of what a stage made.
 fn names(statement: &Statement) -> Vec<&str> {
     statement.subject.iter().map(|subject| subject.name.as_str()).take(MOST).collect()
-}
-
-fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let read = |error| Failure::read(path, &error);
-    let file = File::open(path).map_err(read)?;
-    if file.metadata().map_err(read)?.len() > LARGEST {
-        return Err(Failure::new(format!("`{}` is too large to be drawn", path.display())));
-    }
-    serde_json::from_reader(std::io::BufReader::new(file))
-        .map_err(|error| Failure::new(format!("`{}` is not as it was made: {error}", path.display())))
 }
 
 fn facts(statement: &Statement, folder: &Folder) -> Markup {
@@ -186,7 +160,8 @@ fn artifacts(artifacts: &[Artifact]) -> Markup {
     html! {
         table class="facts" {
             @for artifact in artifacts.iter().take(MOST) {
-                tr { td { (plain(&artifact.name)) } td { code { (artifact.digest.sha256) } } }
+                @let source = artifact.source().map(|source| format!(" from {}", plain(source)));
+                tr { td { (plain(&artifact.name)) (source.unwrap_or_default()) } td { code { (artifact.digest.sha256) } } }
             }
         }
         @if artifacts.len() > MOST { p class="note" { "and " (artifacts.len() - MOST) " more" } }

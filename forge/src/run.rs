@@ -9,17 +9,17 @@ mod verify;
 
 pub use error::{ForgeError, StageError};
 pub use observer::{Event, Observer, Silent};
-pub(crate) use plan::bytes;
 pub use plan::{Plan, Planned, State};
 pub(crate) use resolve::{Read, Reads};
 pub use verify::{Verification, verify};
 
 use crate::bench::{Bench, Failure};
 use crate::clock;
-use crate::recipe::{Recipe, Source, Stage, did_you_mean, nearest};
+use crate::recipe::{Outputs, Recipe, Source, Stage};
 use crate::remote::Remote;
 use crate::stages::{self, Work};
-use crate::store::{Artifact, Made, Metadata, RunDetails, Scratch, Signer, Statement, Store};
+use crate::store::{Artifact, HISTORY, LOG, Made, Metadata, RunDetails, Scratch, Signer, Statement, Store};
+use measure::{did_you_mean, nearest};
 use observer::Told;
 use recorder::Recorder;
 use resolve::{Resolved, resolve};
@@ -30,15 +30,15 @@ use std::time::Instant;
 pub struct Forge<'a> {
     /// What is to be made.
     pub recipe: &'a Recipe,
-    /// Where it is kept.
+    /// The store that it is kept in.
     pub store: &'a Store,
-    /// Who loads models.
+    /// The program that loads models.
     pub bench: &'a dyn Bench,
-    /// Who reaches the hub.
+    /// The client of the hub.
     pub remote: &'a dyn Remote,
-    /// Who is told, and may stop it.
+    /// The observer, which is told what happens and may stop it.
     pub observer: &'a dyn Observer,
-    /// Who signs statements, if anybody does.
+    /// The key that signs statements, if one does.
     pub signer: Option<&'a Signer>,
 }
 
@@ -54,8 +54,7 @@ pub struct Summary {
 impl Forge<'_> {
     /// Runs what is not done; `from` and what depends on it also if it is.
     pub fn run(&self, from: Option<&str>) -> Result<Summary, ForgeError> {
-        let anew = from.map(|name| self.stage_named(name)).transpose()?;
-        let anew = anew.map(|stage| self.recipe.from(stage)).unwrap_or_default();
+        let anew = self.anew(from)?;
         let mut made: Vec<Option<Made>> = Vec::new();
         let mut places: Vec<Option<PathBuf>> = vec![None; self.recipe.inputs.len()];
         let mut summary = Summary::default();
@@ -80,11 +79,14 @@ impl Forge<'_> {
         Ok(summary)
     }
 
-    fn stage_named(&self, name: &str) -> Result<usize, ForgeError> {
-        self.recipe.stage(name).ok_or_else(|| {
+    /// The stages that are made also if they are done: that of this name, and what depends on it.
+    fn anew(&self, from: Option<&str>) -> Result<Vec<usize>, ForgeError> {
+        let Some(name) = from else { return Ok(Vec::new()) };
+        let stage = self.recipe.stage(name).ok_or_else(|| {
             let near = nearest(name, self.recipe.stages.iter().map(|stage| stage.name.as_str()));
             ForgeError::NoSuchStage { name: name.into(), advice: did_you_mean(near) }
-        })
+        })?;
+        Ok(self.recipe.from(stage))
     }
 
     /// Makes a stage, or finds it made.
@@ -198,8 +200,8 @@ impl Forge<'_> {
         if after.definition != resolved.definition {
             return Err(Failure::new("what it reads was changed while it ran: leave the files alone and run it again"));
         }
-        let byproducts = ["log", "history.jsonl"]
-            .map(|name| Ok(Artifact::new(name, self.store.digest(&scratch.path().join(name), &told)?)));
+        let byproducts =
+            [LOG, HISTORY].map(|name| Ok(Artifact::new(name, self.store.digest(&scratch.path().join(name), &told)?)));
         let byproducts = byproducts.into_iter().collect::<Result<_, Failure>>()?;
         let metadata = Metadata { started_on, finished_on: clock::now() };
         let run = RunDetails::new(self.bench.builder(), metadata, byproducts);
@@ -211,8 +213,8 @@ impl Forge<'_> {
         if files.is_empty() {
             return Err(Failure::new("it made no file"));
         }
-        let outputs = self.recipe.outputs(place).unwrap_or_default();
-        let missing = outputs.all().find(|output| !files.iter().any(|file| file == output));
+        let outputs = self.recipe.outputs(place).into_iter().flat_map(Outputs::all);
+        let missing = outputs.into_iter().find(|output| !files.iter().any(|file| file == output));
         missing.map_or(Ok(()), |missing| {
             Err(Failure::new(format!("it made no `{missing}`; it made {}", files.join(", "))))
         })

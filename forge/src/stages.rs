@@ -1,6 +1,6 @@
 //! What each kind of stage does: from files that it reads to files in `out/`.
 //!
-//! A stage is a function of what [`Work`] gives it. It writes into `out/` alone, keeps nothing in memory that grows with a file,
+//! A stage is a function of what it is given. It writes into `out/` alone, keeps nothing in memory that grows with a file,
 //! and puts no time, machine or path into its outputs, so that two runs give the same bytes.
 
 mod card;
@@ -18,7 +18,6 @@ mod prune;
 mod search;
 mod sizes;
 
-pub use choice::{Ranking, covering};
 pub use perplexity::{Difference, Measured, Perplexities};
 pub use prune::Chosen;
 pub(crate) use sizes::headers;
@@ -27,6 +26,9 @@ use crate::bench::{Bench, Failure, Watch};
 use crate::recipe::{Kind, Recipe};
 use crate::remote::Remote;
 use crate::run::Reads;
+use serde::de::DeserializeOwned;
+use std::fs::File;
+use std::io::BufReader;
 use std::path::{Path, PathBuf};
 
 /// What a stage is given.
@@ -42,11 +44,9 @@ pub(crate) struct Work<'a> {
     pub(crate) log: &'a Path,
 }
 
-/// The version of what a kind of stage does. One that does something else with the same parameters gets another, and what was
-/// made by the old one is made again.
-pub(crate) fn version(_: &Kind) -> u32 {
-    1
-}
+/// The version of what stages do. If one does something else with the same parameters it gets another, and what was made by the
+/// old one is made again.
+pub(crate) const VERSION: u32 = 1;
 
 /// Files that a stage reads though no reference names them: the parameter, a name that is the same on all machines, and the
 /// file or folder.
@@ -76,6 +76,20 @@ pub(crate) fn work(kind: &Kind, work: &Work) -> Result<(), Failure> {
         Kind::Publish(publish) => hub::publish(publish, work),
         Kind::Run(run) => command::run(run, work),
     }
+}
+
+/// The largest file of figures that is read.
+const LARGEST: u64 = 64 << 20;
+
+/// Reads what a stage has written by [`Work::write_json`].
+pub(crate) fn read_json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
+    let read = |error| Failure::read(path, &error);
+    let file = File::open(path).map_err(read)?;
+    if file.metadata().map_err(read)?.len() > LARGEST {
+        return Err(Failure::new(format!("`{}` is too large for what a stage writes", path.display())));
+    }
+    serde_json::from_reader(BufReader::new(file))
+        .map_err(|error| Failure::new(format!("`{}` is not what a stage writes: {error}", path.display())))
 }
 
 impl Work<'_> {

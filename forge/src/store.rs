@@ -23,9 +23,10 @@ pub use folder::Folder;
 pub use statement::{Artifact, BuildDefinition, BuilderId, Digest, Metadata, RunDetails, Statement};
 pub use verify::Finding;
 
-pub(crate) use folder::Made;
+pub(crate) use folder::{HISTORY, LOG, Made};
 pub(crate) use json::canonical;
 pub(crate) use scratch::Scratch;
+pub(crate) use statement::SOURCE;
 
 use crate::bench::{Failure, Watch};
 use digest::Digests;

@@ -174,10 +174,14 @@ fn parameters_that_do_not_go_together_are_refused() {
     assert!(prune("experts = 0\nby = \"first\"").contains("at least 1 expert is kept"));
     assert!(prune("experts = [6, 6]\nby = \"first\"").contains("6 `experts` stand there twice"));
     assert!(prune("coverage = 1.5\nby = \"random\"").contains("`coverage` is above 0 and at most 1"));
-    assert!(
-        prune("experts = 6\nby = \"saliancy\"")
-            .contains("`saliancy` is none of `saliency`, `count`, `random` and `first` (did you mean `saliency`?)")
-    );
+    assert!(prune("experts = 6\nby = \"saliancy\"").contains(
+        "`saliancy` is none of `saliency`, `total`, `count`, `random` and `first` (did you mean `saliency`?)"
+    ));
+    assert!(prune("coverage = 0.9\nby = \"first\"").contains("`by` is \"saliency\", \"total\" or \"count\""));
+    for weight in ["0.0", "1e300", "1e-300", "nan"] {
+        let pack = words(&format!("[[stage]]\nkind = \"pack\"\nmodels = \"base\"\nweights = [{weight}]\n"));
+        assert!(pack.contains("a weight is above 0"), "{pack}");
+    }
     let run = |keys: &str| words(&format!("[[stage]]\nkind = \"run\"\ninputs = \"base\"\n{keys}\n"));
     assert!(run("command = []").contains("`command` is a list: the program and what it is given"));
     assert!(
@@ -220,4 +224,17 @@ fn text_that_is_no_recipe_never_panics() {
 fn a_recipe_that_is_not_there_is_told() {
     let words = Recipe::open(Path::new("/nowhere/r.toml")).unwrap_err().to_string();
     assert!(words.starts_with("cannot read the recipe `/nowhere/r.toml`"), "{words}");
+}
+
+#[test]
+fn long_chains_of_stages_are_read_in_a_moment() {
+    let mut stages = String::new();
+    let mut before = "base".to_owned();
+    for number in 0..3_000 {
+        let models = format!("[\"{before}\", \"{before}\"]");
+        stages += &format!("[[stage]]\nkind = \"eval\"\nname = \"e{number}\"\nmodels = {models}\ntask = \"gsm8k\"\n");
+        before = format!("e{number}");
+    }
+    let recipe = read(&stages).unwrap();
+    assert_eq!(recipe.outputs(2_999).unwrap().main, ["base.jsonl"]);
 }

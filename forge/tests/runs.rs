@@ -259,16 +259,17 @@ fn missing_inputs_and_addresses_are_told() {
     assert!(words.contains("Done and kept: `fetch`, `convert`. Left: `imatrix`"), "{words}");
 }
 
+fn plan(place: &Place, from: Option<&str>) -> String {
+    let (recipe, store, bench) = (place.recipe(), Store::look(&place.store()), Double::default());
+    let (remote, heard) = (Hub::new(place.folder.path()), Heard::default());
+    let forge =
+        Forge { recipe: &recipe, store: &store, bench: &bench, remote: &remote, observer: &heard, signer: None };
+    forge.plan(from).unwrap().to_string()
+}
+
 #[test]
 fn a_plan_says_what_is_done_and_what_would_run() {
     let place = Place::new(WHOLE);
-    let plan = |place: &Place, from: Option<&str>| {
-        let (recipe, store, bench) = (place.recipe(), Store::look(&place.store()), Double::default());
-        let (remote, heard) = (Hub::new(place.folder.path()), Heard::default());
-        let forge =
-            Forge { recipe: &recipe, store: &store, bench: &bench, remote: &remote, observer: &heard, signer: None };
-        forge.plan(from).unwrap().to_string()
-    };
     let mut plans = plan(&place, None);
     assert!(!place.store().exists(), "a plan changes nothing");
     place.run().unwrap();
@@ -302,6 +303,15 @@ fn sizes_are_predicted_to_the_byte() {
 }
 
 #[test]
+fn a_number_of_experts_that_no_memory_holds_is_refused() {
+    let recipe = "recipe = 1\n[input]\nmoe = \"moe.gguf\"\n[[stage]]\nkind = \"prune\"\nmodel = \"moe\"\nby = \"first\"\n\
+                  experts = 4294967295\n";
+    let place = Place::new(recipe);
+    assert!(plan(&place, None).contains("moe-4294967295-experts.gguf\n"), "{}", plan(&place, None));
+    assert!(place.run().unwrap_err().to_string().contains("4294967295 experts cannot be kept of 8"));
+}
+
+#[test]
 fn a_file_without_experts_is_told() {
     let recipe = "recipe = 1\n[input]\nbase = \"base.gguf\"\n[[stage]]\nkind = \"prune\"\nmodel = \"base\"\nby = \"first\"\nexperts = 2\n";
     let words = Place::new(recipe).run().unwrap_err().to_string();
@@ -329,6 +339,8 @@ fn large_inputs_tell_how_far_they_are_hashed_and_can_be_stopped() {
     fs::File::create(place.path("big")).unwrap().set_len(100 << 20).unwrap();
     let heard = Heard::default();
     heard.cancel_after.set(Some(2));
+    assert_eq!(place.verify_with(&heard, None), Err(Failure::Cancelled));
+    assert_eq!(heard.events.take(), ["run 33554432/104857600 bytes hashed", "run 67108864/104857600 bytes hashed"]);
     let error = stage_error(run(&place.recipe(), &place.store(), &Double::default(), &heard, None, None).unwrap_err());
     assert_eq!(error.reason, Failure::Cancelled);
     assert_eq!(

@@ -263,6 +263,16 @@ fn a_changed_parameter_of_the_recipe_is_found() {
 }
 
 #[test]
+fn an_input_from_another_address_is_found_though_its_bytes_are_the_same() {
+    let place = made();
+    change(&place.path("recipe.toml"), |text| {
+        *text = String::from_utf8_lossy(text).replace("far.gguf@main", "far.gguf@v1").into_bytes();
+    });
+    let words = "it was `hf:owner/repo/far.gguf@main` and is `hf:owner/repo/far.gguf@v1`";
+    one(&place.verify(None), "the input `far`", words, &["perplexity", "run", "publish"]);
+}
+
+#[test]
 fn folders_of_earlier_recipes_are_listed_and_change_nothing() {
     let place = made();
     change(&place.path("recipe.toml"), |text| {

@@ -1,4 +1,4 @@
-//! Where the experts of a mixture of experts lie in a file.
+//! The experts of a mixture of experts, as they lie in a file.
 //!
 //! llama.cpp keeps the experts of a layer in tensors whose last axis counts them (`src/llama-arch.cpp`,
 //! `src/models/*.cpp`). The list below is complete for llama-cpp-sys-2 0.1.161; a tensor that looks like one of
@@ -6,6 +6,9 @@
 
 use crate::{Header, PruneError, Tensor, Value};
 use std::collections::BTreeSet;
+
+/// llama.cpp's `LLAMA_MAX_EXPERTS`. Tensors without a row could claim four billion.
+pub(crate) const MOST_EXPERTS: u32 = 1024;
 
 /// The experts of a file: how many, in which layers, and which tensors hold them.
 #[derive(Debug, Clone)]
@@ -86,8 +89,11 @@ impl Experts {
         let architecture = header.architecture().unwrap_or("unknown").to_owned();
         let number = |name| header.arch_number(name).unwrap_or(0);
         let count = number("expert_count");
+        if count > MOST_EXPERTS.into() {
+            return Err(refused(&architecture, "expert_count", count));
+        }
         let mut found = Self {
-            count: u32::try_from(count).map_err(|_| refused(&architecture, "expert_count", count))?,
+            count: count as u32,
             used: used(header, &architecture)?,
             groups: number("expert_group_count"),
             groups_used: number("expert_group_used_count"),

@@ -4,7 +4,7 @@
 //! weights are uniform noise as loud as the first real expert's, so a token that is sent to one is answered with noise.
 //! How often that happens, [`Router`] says.
 
-use crate::experts::Part;
+use crate::experts::{MOST_EXPERTS, Part};
 use crate::{Experts, FileError, Header, HeaderError, PruneError, Source, Tensor, Type, Value, Writer};
 use std::path::Path;
 
@@ -50,8 +50,6 @@ pub enum PlantError {
 
 /// Bias that no logit outweighs, and that stays finite in F16.
 const NEVER: f32 = -60_000.0;
-/// llama.cpp's `LLAMA_MAX_EXPERTS`.
-const MOST_EXPERTS: u32 = 1024;
 
 /// Writes a copy of the mixture of experts at `source` to `out` with `extra` useless experts in each layer.
 ///
@@ -110,9 +108,11 @@ fn copy(
     buffer: &mut Vec<u8>,
 ) -> Result<(), FileError> {
     let rows = (crate::DEFAULT_BUFFER as u64 / tensor.row_bytes().max(1)).max(1);
+    // Rows of nothing can be many.
+    let end = if tensor.bytes() == 0 { 0 } else { tensor.rows() };
     let mut first = 0;
-    while first < tensor.rows() {
-        let count = rows.min(tensor.rows() - first);
+    while first < end {
+        let count = rows.min(end - first);
         source.read_rows(index, first, count, buffer)?;
         writer.write(buffer)?;
         first += count;
@@ -170,13 +170,16 @@ impl Plot<'_> {
 
     /// Appends an expert of noise, row by row.
     fn noise(&mut self, noise: &mut Noise, writer: &mut Writer) -> Result<(), PlantError> {
+        // A row of a tensor without rows can claim to be of any length.
+        if self.part.bytes == 0 {
+            return Ok(());
+        }
         // Loudness of the first row of the first expert stands for all.
         let first = self.raw(0, self.tensor.row_bytes())?;
         let first = self.values(&first)?;
         let square: f64 = first.iter().map(|&value| f64::from(value).powi(2)).sum();
         let loudness = (square / first.len().max(1) as f64).sqrt() as f32;
-        let rows = if self.tensor.row_bytes() == 0 { 0 } else { self.part.bytes / self.tensor.row_bytes() };
-        for _ in 0..rows {
+        for _ in 0..self.part.bytes / self.tensor.row_bytes() {
             let row: Vec<f32> = (0..first.len()).map(|_| noise.value(loudness)).collect();
             writer.write(&self.encode(&row)?)?;
         }

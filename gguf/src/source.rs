@@ -29,7 +29,7 @@ impl Source {
         &self.header
     }
 
-    /// Where the file is.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }
@@ -58,7 +58,7 @@ impl Source {
         })
     }
 
-    /// Where in the file `bytes` bytes from `offset` on begin, if the tensor has them.
+    /// The place in the file where `bytes` bytes from `offset` on begin, if the tensor has them.
     fn check(&self, tensor: usize, offset: u64, bytes: u64) -> Result<u64, FileError> {
         let found = offset.saturating_add(bytes);
         match self.header.tensors().get(tensor) {

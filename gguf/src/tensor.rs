@@ -120,7 +120,7 @@ impl Tensor {
         self.kind.row_size(self.dim(0)).unwrap_or(0)
     }
 
-    /// Where the data begins, in bytes from the start of the data section.
+    /// The beginning of the data, in bytes from the start of the data section.
     pub fn offset(&self) -> u64 {
         self.offset
     }

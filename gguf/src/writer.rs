@@ -33,7 +33,7 @@ impl Writer {
         Ok(writer)
     }
 
-    /// Where the file is.
+    /// The file's path.
     pub fn path(&self) -> &Path {
         &self.path
     }

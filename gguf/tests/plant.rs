@@ -81,3 +81,15 @@ fn types_without_noise_are_refused_and_leave_no_file() {
     assert_eq!(support::listing(folder.path()), ["a.gguf"]);
     assert!(matches!(plant(&source, folder.path().join("b.gguf"), 2000, Router::Never, 1), Err(PlantError::Many(_))));
 }
+
+#[test]
+fn tensors_without_rows_cost_neither_time_nor_memory() {
+    let mut header = plantable();
+    let mut tensors = header.tensors().to_vec();
+    tensors.push(Tensor::new("blk.1.ffn_gate_up_exps.weight", vec![1 << 60, 0, 4], Type::F32).unwrap());
+    tensors.push(Tensor::new("other", vec![0, 1 << 60], Type::F32).unwrap());
+    header.set_tensors(tensors).unwrap();
+    let folder = tempfile::tempdir().unwrap();
+    let source = write(&header, &folder.path().join("source.gguf"));
+    plant(&source, folder.path().join("out.gguf"), 1, Router::Never, 1).unwrap();
+}

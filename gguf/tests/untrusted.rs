@@ -2,7 +2,7 @@
 
 mod support;
 
-use llama_selfmod_gguf::{Experts, Header, HeaderError, Type, plan};
+use llama_selfmod_gguf::{Experts, Header, HeaderError, PruneError, Tensor, Type, plan};
 use support::{header, mixture};
 
 fn whole(header: &Header) -> Vec<u8> {
@@ -101,4 +101,20 @@ fn claimed_counts_take_no_memory() {
     };
     assert!(counts(1 << 40, 0).contains("tensors"));
     assert!(counts(0, 1 << 40).contains("metadata values"));
+}
+
+#[test]
+fn more_experts_than_llama_cpp_takes_are_refused() {
+    let experts = |count: u64| {
+        let mut header = mixture(4, 2);
+        // Without a row they take no byte of the file.
+        let empty = Tensor::new("blk.0.ffn_gate_inp.weight", vec![0, count], Type::F32).unwrap();
+        header.set("qwen3moe.expert_count", count as u32).unwrap();
+        header.set_tensors(vec![empty]).unwrap();
+        Experts::of(&header)
+    };
+    assert_eq!(experts(1024).unwrap().count(), 1024);
+    for count in [1025, u64::from(u32::MAX)] {
+        assert!(matches!(experts(count), Err(PruneError::Metadata { value, .. }) if value == count));
+    }
 }

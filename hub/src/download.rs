@@ -1,7 +1,7 @@
 //! The content of one file, from the hub into a blob of the cache. It goes on where an earlier try ended.
 
 use crate::cache::{Cache, make_folder_of};
-use crate::client::{Answer, Client};
+use crate::client::Client;
 use crate::digest::{Digest, Hasher, PIECE, git_blob};
 use crate::error::About;
 use crate::metadata::Metadata;
@@ -93,7 +93,7 @@ impl Download<'_> {
         let host = answer.host.clone();
         let broken = |why: &str| Trouble::Broken { host: host.clone(), why: why.into() };
         match answer.status {
-            206 => match Range::of(&answer) {
+            206 => match answer.header("Content-Range").and_then(Range::of) {
                 Some(range) if range.start == partial.done && total.is_none_or(|total| total == range.total) => {
                     *total = Some(range.total);
                 }
@@ -111,7 +111,7 @@ impl Download<'_> {
                 partial.restart().map_err(Trouble::Final)?;
                 return Err(broken("it has no such part of the file"));
             }
-            201..=399 => return Err(broken("it gave no content")),
+            status if status < 400 => return Err(broken("it gave no content")),
             _ => return answer.success().map(|_| ()),
         }
         let mut body = answer.reader().take(total.map_or(u64::MAX, |total| total.saturating_sub(partial.done)));
@@ -212,9 +212,24 @@ struct Range {
 }
 
 impl Range {
-    fn of(answer: &Answer) -> Option<Self> {
-        let (range, total) = answer.header("Content-Range")?.strip_prefix("bytes ")?.split_once('/')?;
+    /// None also for a part that is not one of the whole: a file that ends before it would be taken for complete.
+    fn of(header: &str) -> Option<Self> {
+        let (range, total) = header.strip_prefix("bytes ")?.split_once('/')?;
         let (start, _) = range.split_once('-')?;
-        Some(Self { start: start.parse().ok()?, total: total.parse().ok()? })
+        let (start, total) = (start.parse().ok()?, total.parse().ok()?);
+        (start < total).then_some(Self { start, total })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::Range;
+
+    #[test]
+    fn a_range_is_a_part_of_the_whole() {
+        assert!(matches!(Range::of("bytes 100-199/200"), Some(Range { start: 100, total: 200 })));
+        for wrong in ["", "bytes", "bytes 1-2", "bytes */200", "bytes 100-199/50", "bytes 200-/200", "items 1-2/3"] {
+            assert!(Range::of(wrong).is_none(), "{wrong}");
+        }
     }
 }

@@ -19,7 +19,7 @@ const NEAR: usize = 3;
 pub struct Fetched {
     /// The file's address, with the file chosen if it was not named.
     pub address: Address,
-    /// Where it is: in the cache, below the folder of its commit.
+    /// The path in the cache, below the folder of its commit.
     pub path: PathBuf,
     /// The commit that it was taken from.
     pub commit: String,

@@ -18,12 +18,12 @@ pub(crate) struct Metadata {
     pub size: Option<u64>,
 }
 
-/// Where the content of a file is.
+/// The address of a file's content.
 pub(crate) fn content_url(client: &Client, repo: &str, revision: &str, path: &str) -> String {
     format!("{}/{repo}/resolve/{}/{}", client.endpoint, part(revision), escape(path))
 }
 
-/// Where the API has a repository, and below it a revision by what is done with it.
+/// The address of a repository's revision in the API, by what is done with it.
 pub(crate) fn api_url(client: &Client, repo: &str, verb: &str, revision: &str) -> String {
     format!("{}/api/models/{repo}/{verb}/{}", client.endpoint, part(revision))
 }

@@ -44,7 +44,7 @@ pub struct Mock {
     _storage: Server,
 }
 
-/// Where a request arrives.
+/// The server that a request arrives at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Place {
     /// The hub itself.
@@ -71,11 +71,11 @@ pub enum Fault {
 /// Who may read a repository.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {
-    /// All.
+    /// Everybody may.
     Public,
-    /// Who has a token.
+    /// Those with a token may.
     Private,
-    /// Who has a token and accepted the terms.
+    /// Those with a token whose account accepted the terms may.
     Gated {
         /// Whether the tokens' account did.
         accepted: bool,
@@ -85,7 +85,7 @@ pub enum Access {
 /// A request that arrived.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Seen {
-    /// Where.
+    /// The server that it arrived at.
     pub place: Place,
     /// `GET`, `HEAD`, `POST` or `PUT`.
     pub method: String,

@@ -14,7 +14,8 @@ mod text;
 pub use crate::plain;
 pub use plain::cut;
 pub use summary::summary;
-pub(crate) use text::{figure_digits, grouped, p_value, signed, verdict};
+pub(crate) use text::{figure_digits, grouped, named_p_value, verdict};
+pub use text::{p_value, signed};
 
 use crate::results::{Measured, Results};
 use crate::statistics::{ALPHA, Interval, holm};

@@ -20,4 +20,4 @@ pub mod tasks;
 
 mod text;
 
-pub use text::plain;
+pub use text::{did_you_mean, grouped, nearest, plain};

@@ -78,25 +78,29 @@ impl Page {
 
     /// The whole page.
     pub fn render(&self) -> String {
-        let page = html! {
-            (DOCTYPE)
-            html lang="en" {
-                head {
-                    meta charset="utf-8";
-                    meta http-equiv="Content-Security-Policy" content=(POLICY);
-                    meta name="viewport" content="width=device-width, initial-scale=1";
-                    title { (self.title) }
-                    style { (PreEscaped(style::SHEET)) }
-                }
-                body {
-                    main {
-                        h1 { (self.title) }
-                        @for section in &self.sections { section { (section) } }
-                        @if self.has_statistics { footer { p { (STATISTICS) } } }
-                    }
-                }
-            }
+        let body = html! {
+            h1 { (self.title) }
+            @for section in &self.sections { section { (section) } }
+            @if self.has_statistics { footer { p { (STATISTICS) } } }
         };
-        page.into_string()
+        document(&self.title, style::SHEET, &body)
     }
+}
+
+/// A page of its own with this style sheet, that browsers show and that loads and runs nothing.
+pub fn document(title: &str, sheet: &str, body: &Markup) -> String {
+    let page = html! {
+        (DOCTYPE)
+        html lang="en" {
+            head {
+                meta charset="utf-8";
+                meta http-equiv="Content-Security-Policy" content=(POLICY);
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                title { (title) }
+                style { (PreEscaped(sheet)) }
+            }
+            body { main { (body) } }
+        }
+    };
+    page.into_string()
 }

@@ -10,6 +10,7 @@ mod distributions;
 mod holm;
 mod paired;
 mod power;
+mod random;
 mod sequential;
 mod wilson;
 
@@ -19,10 +20,11 @@ mod simulations;
 pub use bootstrap::{
     Block, Bootstrap, FEWEST_BLOCKS, RatioDifference, bootstrap, bootstrap_difference, by_document, by_length,
 };
-pub(crate) use bootstrap::{Random, percentile_interval, quantile};
+pub(crate) use bootstrap::{percentile_interval, quantile};
 pub use holm::holm;
 pub use paired::{McNemar, Paired};
 pub use power::{POWER, items_needed, times_as_much};
+pub use random::Random;
 pub use sequential::{ENOUGH_EVIDENCE, SequentialTest, Winner};
 pub use wilson::wilson;
 

@@ -75,7 +75,7 @@ impl Task {
         }
         let path = Path::new(name);
         if path.extension().is_none_or(|extension| extension != "toml") && path.components().count() == 1 {
-            let near = error::nearest(name, BUILT_IN);
+            let near = crate::nearest(name, BUILT_IN).map(str::to_owned);
             return Err(TaskError::UnknownTask { name: name.into(), near, known: built_in::names() });
         }
         let text = whole_text(path)?;

@@ -1,4 +1,4 @@
-//! Text of files and large numbers, as a terminal may have them.
+//! Text of files, large numbers and slips in names, as a terminal may have them.
 
 /// Characters that stand for nothing visible and change the direction of the text around them (Unicode's `Bidi_Control`).
 fn turns(character: char) -> bool {
@@ -16,7 +16,7 @@ pub fn plain(text: &str) -> String {
 }
 
 /// A number with its thousands apart, such as "1,319".
-pub(crate) fn grouped(number: u64) -> String {
+pub fn grouped(number: u64) -> String {
     let digits = number.to_string();
     let mut text = String::new();
     for (at, digit) in digits.chars().enumerate() {
@@ -26,4 +26,16 @@ pub(crate) fn grouped(number: u64) -> String {
         text.push(digit);
     }
     text
+}
+
+/// The name with the fewest edits, if these are few enough to be a slip.
+pub fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+    let most = (name.chars().count() / 3).max(1);
+    let near = known.into_iter().map(|known| (strsim::osa_distance(name, known), known)).min();
+    near.filter(|(edits, _)| *edits <= most).map(|(_, known)| known)
+}
+
+/// The question that follows the name of something that is not there: " (did you mean `near`?)", or nothing.
+pub fn did_you_mean(near: Option<&str>) -> String {
+    near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
 }

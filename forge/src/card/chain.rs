@@ -3,7 +3,7 @@
 use super::text::{name, short, table};
 use crate::bench::Failure;
 use crate::recipe::Recipe;
-use crate::store::{Artifact, Statement};
+use crate::store::{Artifact, Folder, Statement};
 use serde_json::Value;
 use std::path::{Path, PathBuf};
 
@@ -23,25 +23,24 @@ pub(crate) struct Step {
     pub(crate) made: Vec<Artifact>,
     /// The program, without the digest of its file, which differs from machine to machine.
     pub(crate) builder: String,
-    /// Its folder.
-    pub(crate) folder: PathBuf,
+    pub(crate) folder: Folder,
 }
 
 /// A statement that is wanted: the stage's name, and the chain digest that a later stage names.
 struct Wanted {
     stage: String,
-    folder: Option<PathBuf>,
+    folder: Option<Folder>,
     chain: Option<String>,
     root: PathBuf,
 }
 
 impl Chain {
     /// Finds all stages that led to these: names and folders of stages that are done.
-    pub(crate) fn find(direct: Vec<(String, PathBuf)>, recipe: &Recipe) -> Result<Self, Failure> {
+    pub(crate) fn find(direct: Vec<(String, Folder)>, recipe: &Recipe) -> Result<Self, Failure> {
         let root = |folder: &Path| folder.parent().unwrap_or(folder).to_owned();
         let mut wanted: Vec<Wanted> = direct
             .into_iter()
-            .map(|(stage, folder)| Wanted { stage, root: root(&folder), folder: Some(folder), chain: None })
+            .map(|(stage, folder)| Wanted { stage, root: root(folder.path()), folder: Some(folder), chain: None })
             .collect();
         let mut steps: Vec<Step> = Vec::new();
         while let Some(next) = wanted.pop() {
@@ -77,8 +76,7 @@ impl Chain {
         };
         while let Some((step, file)) = next(&lineage, digest) {
             lineage.push((step, file));
-            let before = step.reads.iter().find(|read| matches!(read.parameter(), Some("model" | "from")));
-            let Some(before) = before else { break };
+            let Some(before) = step.model() else { break };
             digest = &before.digest.sha256;
         }
         lineage
@@ -116,7 +114,7 @@ impl Chain {
         for read in self.0.iter().flat_map(|step| &step.reads) {
             let is_made = read.name.split_once('/').is_some_and(|(stage, _)| self.step(stage).is_some())
                 || self.step(&read.name).is_some();
-            let file = read.annotations.get("file").map_or("", String::as_str);
+            let file = read.source().or(read.annotations.get("file").map(String::as_str)).unwrap_or_default();
             let row = vec![name(&read.name), name(file), name(&read.digest.sha256)];
             if !is_made && !rows.contains(&row) {
                 rows.push(row);
@@ -127,17 +125,16 @@ impl Chain {
 }
 
 impl Wanted {
-    fn found(&self) -> Result<(PathBuf, Statement), Failure> {
+    fn found(&self) -> Result<(Folder, Statement), Failure> {
         if let Some(folder) = &self.folder {
-            return Ok((folder.clone(), read(folder)?));
+            return Ok((folder.clone(), folder.statement()?));
         }
         let entries = std::fs::read_dir(&self.root).map_err(|error| Failure::read(&self.root, &error))?;
-        let ending = format!("-{}", self.stage);
         for entry in entries {
-            let folder = entry.map_err(|error| Failure::read(&self.root, &error))?.path();
-            let is_named = folder.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&ending));
-            // A folder of another stage whose name ends the same, or of an earlier recipe, has another digest.
-            if let (true, Ok(statement)) = (is_named, read(&folder))
+            let folder = Folder::at(entry.map_err(|error| Failure::read(&self.root, &error))?.path());
+            // A folder of an earlier recipe has another digest.
+            if folder.stage() == self.stage
+                && let Ok(statement) = folder.statement()
                 && Some(statement.chain()?) == self.chain
             {
                 return Ok((folder, statement));
@@ -150,15 +147,8 @@ impl Wanted {
     }
 }
 
-fn read(folder: &Path) -> Result<Statement, Failure> {
-    let path = folder.join("statement.json");
-    let bytes = std::fs::read(&path).map_err(|error| Failure::read(&path, &error))?;
-    serde_json::from_slice(&bytes)
-        .map_err(|error| Failure::new(format!("`{}` is no statement: {error}", path.display())))
-}
-
 impl Step {
-    fn new(stage: String, folder: PathBuf, statement: &Statement) -> Result<Self, Failure> {
+    fn new(stage: String, folder: Folder, statement: &Statement) -> Result<Self, Failure> {
         let definition = statement.definition();
         let builder = statement.run().map(|run| {
             let program = run.builder.id.split(", sha256").next().unwrap_or_default();
@@ -176,6 +166,19 @@ impl Step {
             builder: builder.unwrap_or_default(),
             folder,
         })
+    }
+
+    /// The model that it changed.
+    fn model(&self) -> Option<&Artifact> {
+        self.reads.iter().find(|read| matches!(read.parameter(), Some("model" | "from")))
+    }
+
+    /// The address on the hub that its model came from.
+    pub(super) fn source(&self) -> Option<&str> {
+        match self.kind.as_str() {
+            "fetch" => self.parameters.get("file")?.as_str(),
+            _ => self.model()?.source(),
+        }
     }
 
     /// The file and digest of what a parameter meant.

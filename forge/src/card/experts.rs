@@ -4,27 +4,10 @@ use super::text::{count, name, some, table, words};
 use super::{Measured, Origin};
 use crate::bench::{Layer, Profile};
 use crate::recipe::By;
-use serde::Deserialize;
+use crate::stages::Chosen;
 
 /// At most so many layers are listed, and so many experts of each.
 const MOST: usize = 64;
-
-/// What a card takes from `experts.json`, of one model.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
-pub(crate) struct Pruned {
-    pub(crate) model: String,
-    /// How many experts each layer keeps.
-    pub(crate) experts: u32,
-    /// How many it had.
-    pub(crate) of: u32,
-    /// What they were ranked by.
-    pub(crate) by: By,
-    /// The numbers of the layers that have experts; none where they count from 0.
-    #[serde(default)]
-    pub(crate) layers: Vec<u32>,
-    /// The experts that each of them keeps.
-    pub(crate) kept: Vec<Vec<u32>>,
-}
 
 /// The section on experts, if there is anything to say.
 pub(super) fn section(measured: &Measured) -> String {
@@ -37,7 +20,7 @@ pub(super) fn section(measured: &Measured) -> String {
     text
 }
 
-fn pruned(origin: &Origin, all: &[Pruned]) -> String {
+fn pruned(origin: &Origin, all: &[Chosen]) -> String {
     let mut text = String::new();
     for chosen in all {
         let by = match chosen.by {

@@ -4,7 +4,7 @@ use super::model::{is_repository, repository};
 use super::text::line;
 use super::yaml::{self, figure};
 use super::{Facts, licence};
-use crate::recipe::stem;
+use crate::recipe::files::stem;
 use measure::compare::{Summary, summary};
 use serde_json::{Map, Value, json};
 
@@ -31,9 +31,9 @@ pub(super) fn matter(facts: &Facts) -> String {
 fn bases(facts: &Facts) -> Vec<String> {
     let given = facts.base.iter().map(|base| repository(base.trim()));
     let said = facts.models.iter().filter_map(|model| model.says.as_ref()).flat_map(|says| says.from.iter().cloned());
-    let fetched = facts.models.iter().flat_map(|model| facts.chain.lineage(&model.sha256)).filter_map(|(step, _)| {
-        let address = step.parameters.get("file").filter(|_| step.kind == "fetch")?;
-        Some(repository(address.as_str()?))
+    let fetched = facts.models.iter().flat_map(|model| {
+        let steps = facts.chain.lineage(&model.sha256).into_iter().filter_map(|(step, _)| step.source());
+        model.source.as_deref().into_iter().chain(steps).map(repository)
     });
     let on_hub = |all: Vec<String>| all.into_iter().filter(|base| is_repository(base)).collect::<Vec<_>>();
     let lists = [given.collect(), said.collect(), fetched.collect()].map(on_hub);

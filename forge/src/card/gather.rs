@@ -2,9 +2,11 @@
 
 use super::{Chain, Facts, Measured, Model, Origin};
 use crate::bench::Failure;
-use crate::recipe::{Card, Recipe, stem};
+use crate::recipe::files::{self, file_name, stem};
+use crate::recipe::{Card, Recipe};
 use crate::run::{Read, Reads};
-use crate::store::files_below;
+use crate::stages::read_json;
+use crate::store::{Folder, files_below};
 use measure::results::{Results, read};
 use serde::de::DeserializeOwned;
 use std::path::{Path, PathBuf};
@@ -13,23 +15,23 @@ use std::path::{Path, PathBuf};
 pub(crate) fn gather(card: &Card, reads: &Reads, recipe: &Recipe) -> Result<Facts, Failure> {
     let direct = reads.0.iter().filter_map(|read| made(read, recipe)).collect();
     let chain = Chain::find(direct, recipe)?;
-    let models = reads.all("models").map(|model| Model::read(&model.file, &model.sha256, &model.path));
+    let models = reads.all("models").map(Model::read);
     let models = models.collect::<Result<_, _>>()?;
     let mut measured = Measured::default();
     for result in reads.all("results") {
         let name = stage(&result.reference, recipe).unwrap_or_else(|| result.reference.clone());
-        let (folder, files) = files(&result.path)?;
-        measured.read(origin(name, &chain), &folder, &files)?;
+        let (folder, made) = files_of(&result.path)?;
+        measured.read(origin(name, &chain), &folder, &made)?;
     }
     // What was taken out and chosen is said whether or not the recipe names the stage.
     for step in &chain.0 {
         let file = match step.kind.as_str() {
-            "prune" => "experts.json",
-            "search" => "search.json",
+            "prune" => files::EXPERTS,
+            "search" => files::SEARCH,
             _ => continue,
         };
         if !measured.has(&step.name) {
-            measured.read(origin(step.name.clone(), &chain), &step.folder.join("out"), &[file.into()])?;
+            measured.read(origin(step.name.clone(), &chain), &step.folder.out(), &[file.into()])?;
         }
     }
     Ok(Facts {
@@ -51,14 +53,11 @@ fn stage(reference: &str, recipe: &Recipe) -> Option<String> {
 }
 
 /// The stage that made what is read, and its folder.
-fn made(read: &Read, recipe: &Recipe) -> Option<(String, PathBuf)> {
+fn made(read: &Read, recipe: &Recipe) -> Option<(String, Folder)> {
     let stage = stage(&read.reference, recipe)?;
-    let ending = format!("-{stage}");
-    let folder = read.path.ancestors().find(|folder| {
-        let is_named = folder.file_name().is_some_and(|name| name.to_string_lossy().ends_with(&ending));
-        is_named && read.path.starts_with(folder.join("out"))
-    })?;
-    Some((stage, folder.to_owned()))
+    let folders = read.path.ancestors().map(|path| Folder::at(path.into()));
+    let folder = folders.into_iter().find(|folder| folder.stage() == stage && read.path.starts_with(folder.out()))?;
+    Some((stage, folder))
 }
 
 fn origin(name: String, chain: &Chain) -> Origin {
@@ -69,12 +68,11 @@ fn origin(name: String, chain: &Chain) -> Origin {
 }
 
 /// The files of a result, from a folder: all of it, or one.
-fn files(path: &Path) -> Result<(PathBuf, Vec<String>), Failure> {
+fn files_of(path: &Path) -> Result<(PathBuf, Vec<String>), Failure> {
     if path.is_dir() {
         return Ok((path.to_owned(), files_below(path)?));
     }
-    let name = path.file_name().map(|name| name.to_string_lossy().into_owned());
-    Ok((path.parent().unwrap_or(path).to_owned(), name.into_iter().collect()))
+    Ok((path.parent().unwrap_or(path).to_owned(), vec![file_name(path)]))
 }
 
 impl Measured {
@@ -85,16 +83,16 @@ impl Measured {
     }
 
     /// Reads files that stages write; others say nothing to a card.
-    fn read(&mut self, origin: Origin, folder: &Path, files: &[String]) -> Result<(), Failure> {
+    fn read(&mut self, origin: Origin, folder: &Path, made: &[String]) -> Result<(), Failure> {
         let mut results: Vec<Results> = Vec::new();
-        for file in files {
+        for file in made {
             let path = folder.join(file);
             match file.as_str() {
-                "perplexity.json" => self.perplexities.push((origin.clone(), json(&path)?)),
-                "profile.json" => self.profiles.push((origin.clone(), json(&path)?)),
-                "experts.json" => self.pruned.push((origin.clone(), json(&path)?)),
-                "search.json" => self.searches.push((origin.clone(), json(&path)?)),
-                results_of if results_of.ends_with(".jsonl") => {
+                files::PERPLEXITY => self.perplexities.push((origin.clone(), json(&path)?)),
+                files::PROFILE => self.profiles.push((origin.clone(), json(&path)?)),
+                files::EXPERTS => self.pruned.push((origin.clone(), json(&path)?)),
+                files::SEARCH => self.searches.push((origin.clone(), json(&path)?)),
+                results_of if results_of.ends_with(files::RESULTS) => {
                     let advice = "name files of results one by one in `results`";
                     results.push(read(&path).map_err(|error| Failure::new(format!("{error}; {advice}")))?);
                 }
@@ -105,7 +103,7 @@ impl Measured {
             // The first is the one that others are paired with.
             let first = origin.against.as_deref().map(stem);
             results.sort_by_key(|results| {
-                let name = results.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+                let name = file_name(&results.path);
                 (first != Some(stem(&name)), name)
             });
             self.evals.push((origin, results));
@@ -115,8 +113,5 @@ impl Measured {
 }
 
 fn json<T: DeserializeOwned>(path: &Path) -> Result<T, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::read(path, &error))?;
-    serde_json::from_slice(&bytes).map_err(|error| {
-        Failure::new(format!("`{}` is not what a stage writes: {error}; leave it out of `results`", path.display()))
-    })
+    read_json(path).map_err(|failure| Failure::new(format!("{failure}; leave it out of `results`")))
 }

@@ -1,9 +1,9 @@
 //! What a model's file says of itself.
 
 use crate::bench::Failure;
+use crate::run::Read;
 use gguf::{Header, Type};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// A file that the card is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -13,6 +13,8 @@ pub(crate) struct Model {
     pub(crate) sha256: String,
     /// Its bytes.
     pub(crate) size: u64,
+    /// The address on the hub, of a model that is an input from there.
+    pub(crate) source: Option<String>,
     /// What it says, if it is a GGUF file. Packs have others too.
     pub(crate) says: Option<Says>,
 }
@@ -40,13 +42,15 @@ pub(crate) struct Says {
 const MOST_BASES: u64 = 32;
 
 impl Model {
-    /// Reads what the file at `path` says.
-    pub(crate) fn read(file: &str, sha256: &str, path: &Path) -> Result<Self, Failure> {
+    /// Reads what a model's file says.
+    pub(crate) fn read(model: &Read) -> Result<Self, Failure> {
+        let Read { file, path, sha256, source, .. } = model;
         let size = std::fs::metadata(path).map_err(|error| Failure::read(path, &error))?.len();
         let is_gguf = file.to_ascii_lowercase().ends_with(".gguf");
         let header =
             is_gguf.then(|| Header::read(path)).transpose().map_err(|error| Failure::new(error.to_string()))?;
-        Ok(Self { file: file.into(), sha256: sha256.into(), size, says: header.as_ref().map(Says::of) })
+        let says = header.as_ref().map(Says::of);
+        Ok(Self { file: file.clone(), sha256: sha256.clone(), size, source: source.clone(), says })
     }
 }
 

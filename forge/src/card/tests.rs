@@ -9,7 +9,7 @@ use crate::bench::{Layer, Window};
 use crate::recipe::By;
 use crate::search::{Confirmation, Fate, Listed, Nearest, Outcome, Point, Ratio, Spent, Step as SearchStep, Versus};
 use crate::stages::{Difference, Measured as OfText};
-use crate::store::Artifact;
+use crate::store::{Artifact, Folder};
 use measure::results::{Header, Item, Items, Measured as OfTask, Member, Program, System};
 use measure::statistics::Interval;
 use serde_json::json;
@@ -22,7 +22,13 @@ fn digest(of: &str) -> String {
 
 pub(super) fn model(file: &str, license: Option<&str>) -> Model {
     let says = Says { kind: "Q8_0".into(), license: license.map(Into::into), ..Says::default() };
-    Model { file: file.into(), sha256: digest(&format!("{:x}", file.len())), size: 1_234_567, says: Some(says) }
+    Model {
+        file: file.into(),
+        sha256: digest(&format!("{:x}", file.len())),
+        size: 1_234_567,
+        source: None,
+        says: Some(says),
+    }
 }
 
 pub(super) fn facts(models: Vec<Model>) -> Facts {
@@ -41,7 +47,7 @@ fn step(name: &str, kind: &str, reads: &[(&str, &str, &str, &str)], made: &[(&st
         reads: reads.iter().map(read).collect(),
         made: made.iter().map(|(file, of)| Artifact::new(*file, digest(of))).collect(),
         builder: "llama_selfmod 0.1.0, llama.cpp b1".into(),
-        folder: PathBuf::new(),
+        folder: Folder::at(PathBuf::new()),
     }
 }
 
@@ -160,7 +166,8 @@ fn moe() -> Facts {
         ..Says::default()
     };
     let file = "moe-6-experts-Q4_K_M.gguf";
-    let models = vec![Model { file: file.into(), sha256: digest("d1"), size: 1_234_567, says: Some(says) }];
+    let models =
+        vec![Model { file: file.into(), sha256: digest("d1"), size: 1_234_567, source: None, says: Some(says) }];
     let origin = |name: &str| Origin {
         name: name.into(),
         text: Some(("dev.txt".into(), digest("e0"))),
@@ -176,7 +183,7 @@ fn moe() -> Facts {
         ],
     };
     let (base, pruned) = ([true; 40], [vec![true; 34], vec![false; 6]].concat());
-    let chosen = Pruned {
+    let chosen = Chosen {
         model: "moe-6-experts.gguf".into(),
         experts: 6,
         of: 8,
@@ -323,6 +330,20 @@ fn the_relation_to_the_base_is_named_where_it_is_known() {
     assert!(front::matter(&facts).contains("base_model_relation: \"merge\""));
     facts.models[0].says.as_mut().unwrap().from.clear();
     assert!(!front::matter(&facts).contains("base_model"));
+}
+
+#[test]
+fn an_input_from_the_hub_is_named_by_its_address_and_is_the_base() {
+    let address = "hf:owner/base/moe.gguf@v1";
+    let mut facts = moe();
+    facts.models[0].says.as_mut().unwrap().from.clear();
+    facts.chain.0[0].reads[0].annotations.insert("source".into(), address.into());
+    let card = render(&facts);
+    assert!(card.contains("base_model:\n- \"owner/base\"\n"), "{card}");
+    assert!(card.contains(&format!("| `base` | `{address}` |")), "{card}");
+    facts.chain = Chain::default();
+    facts.models[0].source = Some(address.into());
+    assert!(front::matter(&facts).contains("base_model:\n- \"owner/base\"\n"));
 }
 
 #[test]

@@ -1,6 +1,8 @@
 //! Words of files in Markdown: nothing that a name says becomes markup.
 
 use measure::compare::{cut, plain};
+pub(super) use measure::compare::{p_value, signed};
+pub(super) use measure::grouped as count;
 use measure::statistics::Interval;
 
 /// Columns of a name or a remark; longer ones lose their middle.
@@ -61,19 +63,6 @@ pub(super) fn table(head: &[&str], rows: &[Vec<String>]) -> String {
     text
 }
 
-/// A count with its thousands apart: "1,319".
-pub(super) fn count(number: u64) -> String {
-    let digits = number.to_string();
-    let mut text = String::new();
-    for (at, digit) in digits.chars().enumerate() {
-        if at > 0 && (digits.len() - at).is_multiple_of(3) {
-            text.push(',');
-        }
-        text.push(digit);
-    }
-    text
-}
-
 /// "1 window", "12 windows".
 pub(super) fn some(number: u64, of: &str) -> String {
     format!("{} {of}{}", count(number), if number == 1 { "" } else { "s" })
@@ -88,23 +77,6 @@ pub(super) fn interval(interval: Option<Interval>, figure: impl Fn(f64) -> Strin
 /// A change in percent: "+1.25 %".
 pub(super) fn change(part: f64) -> String {
     format!("{} %", signed(part * 100.0, 2))
-}
-
-/// A number with its sign, and none where it rounds to 0.
-pub(super) fn signed(value: f64, digits: usize) -> String {
-    let text = format!("{value:+.digits$}");
-    let is_zero = !text.contains(|digit: char| ('1'..='9').contains(&digit));
-    if is_zero && value.is_finite() { text.trim_start_matches(['+', '-']).into() } else { text }
-}
-
-/// A p-value with two digits that say something.
-pub(super) fn p_value(p: f64) -> String {
-    match p {
-        p if p < 0.001 => "< 0.001".into(),
-        p if p < 0.01 => format!("{p:.4}"),
-        p if p < 0.1 => format!("{p:.3}"),
-        p => format!("{p:.2}"),
-    }
 }
 
 #[cfg(test)]

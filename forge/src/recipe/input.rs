@@ -1,5 +1,6 @@
 //! Files that a recipe begins with.
 
+use super::files::file_name;
 use std::path::{Path, PathBuf};
 
 /// A file or folder that a recipe begins with.
@@ -28,10 +29,18 @@ impl Source {
         if is_address(text) { Self::Hub(text.into()) } else { Self::Local(folder.join(text)) }
     }
 
+    /// The address, of one on the hub.
+    pub fn address(&self) -> Option<&str> {
+        match self {
+            Self::Local(_) => None,
+            Self::Hub(address) => Some(address),
+        }
+    }
+
     /// The file's or folder's name.
     pub fn file(&self) -> String {
         match self {
-            Self::Local(path) => path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
+            Self::Local(path) => file_name(path),
             Self::Hub(address) => address_file(address).into(),
         }
     }
@@ -44,6 +53,18 @@ pub(super) fn is_address(text: &str) -> bool {
 
 /// The file's name in an address.
 pub(crate) fn address_file(address: &str) -> &str {
-    let path = address.split_once('@').map_or(address, |(path, _)| path);
+    let path = address.rsplit_once('@').map_or(address, |(path, _)| path);
     path.rsplit(['/', ':']).next().unwrap_or(path)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::address_file;
+
+    #[test]
+    fn the_revision_of_an_address_stands_behind_its_last_at() {
+        assert_eq!(address_file("hf:owner/repo/sub/a.gguf@v1"), "a.gguf");
+        assert_eq!(address_file("hf:owner/repo/a@b.gguf@main"), "a@b.gguf");
+        assert_eq!(address_file("hf:owner/repo/a.gguf"), "a.gguf");
+    }
 }

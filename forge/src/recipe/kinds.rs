@@ -1,81 +1,71 @@
 //! Kinds of stages and their parameters.
 
 use super::many::Many;
+use super::node::Node;
+use super::problem::Problem;
 use super::reference::Reference;
 use super::values::{Axes, By, Bytes, Keep, Strategy};
 use serde::{Deserialize, Serialize};
 use std::path::PathBuf;
 
-/// What a stage does, with its parameters.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "lowercase")]
-pub enum Kind {
-    /// Gets a file from the hub.
-    Fetch(Fetch),
-    /// Makes a GGUF file of a folder of the hub's form.
-    Convert(Convert),
-    /// Makes smaller copies of a model.
-    Quantize(Quantize),
-    /// Finds which weights matter on a text.
-    Imatrix(Imatrix),
-    /// Measures what a text costs models.
-    Perplexity(Perplexity),
-    /// Has a task answered.
-    Eval(Eval),
-    /// Counts what experts do on a text.
-    Profile(Profile),
-    /// Takes experts out.
-    Prune(Prune),
-    /// Looks for the smallest file that is good enough.
-    Search(Search),
-    /// Puts models that decode together into a folder.
-    Pack(Pack),
-    /// Writes a model card.
-    Card(Card),
-    /// Puts a folder on the hub.
-    Publish(Publish),
-    /// Runs any command.
-    Run(Run),
+macro_rules! kinds {
+    ($($(#[$docs:meta])* $kind:ident = $name:literal,)*) => {
+        /// What a stage does, with its parameters.
+        #[derive(Debug, Clone, PartialEq, Serialize)]
+        #[serde(tag = "kind")]
+        pub enum Kind {
+            $($(#[$docs])* #[serde(rename = $name)] $kind($kind),)*
+        }
+
+        impl Kind {
+            /// Names of all kinds.
+            pub const NAMES: &[&str] = &[$($name,)*];
+
+            /// Its name in recipes.
+            pub fn name(&self) -> &'static str {
+                match self {
+                    $(Self::$kind(_) => $name,)*
+                }
+            }
+
+            /// The kind of this name with its parameters; `None` where none has the name.
+            pub(super) fn read(name: &str, parameters: &Node) -> Option<Result<Self, Problem>> {
+                match name {
+                    $($name => Some(Deserialize::deserialize(parameters).map(Self::$kind)),)*
+                    _ => None,
+                }
+            }
+        }
+    };
 }
 
-impl Kind {
-    /// All kinds by name.
-    pub const NAMES: [&'static str; 13] = [
-        "fetch",
-        "convert",
-        "quantize",
-        "imatrix",
-        "perplexity",
-        "eval",
-        "profile",
-        "prune",
-        "search",
-        "pack",
-        "card",
-        "publish",
-        "run",
-    ];
-
-    /// Its name in recipes.
-    pub fn name(&self) -> &'static str {
-        let [fetch, convert, quantize, imatrix, perplexity, eval, profile, prune, search, pack, card, publish, run] =
-            Self::NAMES;
-        match self {
-            Self::Fetch(_) => fetch,
-            Self::Convert(_) => convert,
-            Self::Quantize(_) => quantize,
-            Self::Imatrix(_) => imatrix,
-            Self::Perplexity(_) => perplexity,
-            Self::Eval(_) => eval,
-            Self::Profile(_) => profile,
-            Self::Prune(_) => prune,
-            Self::Search(_) => search,
-            Self::Pack(_) => pack,
-            Self::Card(_) => card,
-            Self::Publish(_) => publish,
-            Self::Run(_) => run,
-        }
-    }
+kinds! {
+    /// Gets a file from the hub.
+    Fetch = "fetch",
+    /// Makes a GGUF file of a folder of the hub's form.
+    Convert = "convert",
+    /// Makes smaller copies of a model.
+    Quantize = "quantize",
+    /// Finds which weights matter on a text.
+    Imatrix = "imatrix",
+    /// Measures what a text costs models.
+    Perplexity = "perplexity",
+    /// Has a task answered.
+    Eval = "eval",
+    /// Counts what experts do on a text.
+    Profile = "profile",
+    /// Takes experts out.
+    Prune = "prune",
+    /// Looks for the smallest file that is good enough.
+    Search = "search",
+    /// Puts models that decode together into a folder.
+    Pack = "pack",
+    /// Writes a model card.
+    Card = "card",
+    /// Puts a folder on the hub.
+    Publish = "publish",
+    /// Runs any command.
+    Run = "run",
 }
 
 /// Parameters of `fetch`.

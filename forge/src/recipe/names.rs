@@ -18,18 +18,6 @@ pub(super) fn fault(name: &str) -> Option<String> {
     })
 }
 
-/// The name with the fewest edits, if these are few enough to be a slip.
-pub(crate) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
-    let most = (name.chars().count() / 3).max(1);
-    let near = known.into_iter().map(|known| (strsim::osa_distance(name, known), known)).min();
-    near.filter(|(edits, _)| *edits <= most).map(|(_, known)| known)
-}
-
-/// A question after the name of something that is not there.
-pub(crate) fn did_you_mean(near: Option<&str>) -> String {
-    near.map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
-}
-
 /// Names in a sentence: "`a`, `b` and `c`".
 pub(super) fn listed(names: &[&str]) -> String {
     match names {

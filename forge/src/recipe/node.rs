@@ -109,7 +109,7 @@ fn convert(value: &toml::Spanned<DeValue>, lines: &Lines) -> Result<Value, Probl
     })
 }
 
-/// Where the lines of a text begin.
+/// The bytes where the lines of a text begin.
 pub(super) struct Lines(Vec<usize>);
 
 impl Lines {

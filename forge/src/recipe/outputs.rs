@@ -1,8 +1,8 @@
 //! What stages will have made, as far as that is known before they run.
 
+use super::files::{self, covering, pruned, results, searched, typed};
 use super::input::address_file;
-use super::{Kind, Need, Origin, Recipe};
-use std::path::Path;
+use super::{Kind, Need, Origin, Recipe, Stage};
 
 /// Names of what a stage makes.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -25,45 +25,44 @@ impl Outputs {
 }
 
 impl Recipe {
-    /// What a stage makes; `None` where only its run tells.
-    pub fn outputs(&self, stage: usize) -> Option<Outputs> {
-        let stage = self.stages.get(stage)?;
+    /// What a stage makes that follows those of the recipe; `None` where only its run tells.
+    pub(super) fn predict(&self, stage: &Stage) -> Option<Outputs> {
         let stem = |field: &str| {
             let need = stage.needs.iter().find(|need| need.field == field)?;
-            Some(stem(self.files(need)?.first()?).to_owned())
+            Some(files::stem(self.files(need)?.first()?).to_owned())
         };
         Some(match &stage.kind {
             Kind::Fetch(fetch) => Outputs::main([address_file(&fetch.file).into()]),
-            Kind::Convert(convert) => Outputs::main([converted(&stem("from")?, &convert.to)]),
+            Kind::Convert(convert) => Outputs::main([typed(&stem("from")?, &convert.to)]),
             Kind::Quantize(quantize) => {
                 let stem = stem("model")?;
-                Outputs::main(quantize.types.0.iter().map(|to| quantized(&stem, to)))
+                Outputs::main(quantize.types.0.iter().map(|to| typed(&stem, to)))
             }
-            Kind::Imatrix(_) => Outputs::main(["imatrix.gguf".into()]),
-            Kind::Perplexity(_) => Outputs::main(["perplexity.json".into()]),
-            Kind::Profile(_) => Outputs::main(["profile.json".into()]),
+            Kind::Imatrix(_) => Outputs::main([files::IMATRIX.into()]),
+            Kind::Perplexity(_) => Outputs::main([files::PERPLEXITY.into()]),
+            Kind::Profile(_) => Outputs::main([files::PROFILE.into()]),
             Kind::Prune(prune) => {
                 let stem = stem("model")?;
                 let main = match prune.coverage {
-                    Some(_) => vec![format!("{stem}-pruned.gguf")],
+                    Some(_) => vec![covering(&stem)],
                     None => prune.experts.0.iter().map(|experts| pruned(&stem, *experts)).collect(),
                 };
-                Outputs { main, others: vec!["experts.json".into()] }
+                Outputs { main, others: vec![files::EXPERTS.into()] }
             }
             Kind::Eval(eval) => {
                 let mut main = Vec::new();
                 for need in &stage.needs {
-                    main.extend(self.files(need)?.iter().map(|file| format!("{}.jsonl", self::stem(file))));
+                    main.extend(self.files(need)?.iter().map(|file| results(files::stem(file))));
                 }
                 main.sort();
                 main.dedup();
-                let others = (main.len() > 1 && eval.against.is_some()).then(|| "comparison.json".into());
+                let others = (main.len() > 1 && eval.against.is_some()).then(|| files::COMPARISON.into());
                 Outputs { main, others: others.into_iter().collect() }
             }
-            Kind::Card(_) => Outputs::main(["README.md".into()]),
-            Kind::Publish(_) => Outputs::main(["published.json".into()]),
+            Kind::Card(_) => Outputs::main([files::CARD.into()]),
+            Kind::Publish(_) => Outputs::main([files::PUBLISHED.into()]),
             Kind::Run(run) if !run.outputs.is_empty() => Outputs::main(run.outputs.iter().cloned()),
-            Kind::Search(_) => Outputs { main: vec![searched(&stem("model")?)], others: vec!["search.json".into()] },
+            Kind::Search(_) => Outputs { main: vec![searched(&stem("model")?)], others: vec![files::SEARCH.into()] },
             Kind::Pack(_) | Kind::Run(_) => return None,
         })
     }
@@ -73,33 +72,7 @@ impl Recipe {
         match &need.origin {
             Origin::Input(input) => Some(vec![self.inputs.get(*input)?.source.file()]),
             Origin::Stage { file: Some(file), .. } => Some(vec![file.clone()]),
-            Origin::Stage { stage, file: None } => Some(self.outputs(*stage)?.main),
+            Origin::Stage { stage, file: None } => Some(self.outputs(*stage)?.main.clone()),
         }
     }
-}
-
-/// A file's name without its ending, and without folders.
-pub(crate) fn stem(file: &str) -> &str {
-    let name = file.rsplit('/').next().unwrap_or(file);
-    Path::new(name).file_stem().and_then(|stem| stem.to_str()).unwrap_or(name)
-}
-
-/// The name of a converted model.
-pub(crate) fn converted(stem: &str, to: &str) -> String {
-    format!("{stem}-{to}.gguf")
-}
-
-/// The name of a quantised model.
-pub(crate) fn quantized(stem: &str, to: &str) -> String {
-    format!("{stem}-{to}.gguf")
-}
-
-/// The name of what a search has found.
-pub(crate) fn searched(stem: &str) -> String {
-    format!("{stem}-search.gguf")
-}
-
-/// The name of a model with fewer experts.
-pub(crate) fn pruned(stem: &str, experts: u32) -> String {
-    format!("{stem}-{experts}-experts.gguf")
 }

@@ -1,6 +1,7 @@
 //! What can be wrong with a recipe.
 
-use super::names::{did_you_mean, listed, nearest};
+use super::names::listed;
+use measure::{did_you_mean, nearest};
 use serde::de::{Expected, Unexpected};
 use std::fmt::Display;
 use std::path::PathBuf;

@@ -1,12 +1,12 @@
-//! From values with lines to a recipe, with all that is wrong with it.
+//! Makes a recipe of values with lines, and finds all that is wrong with it.
 
 use super::input::{Input, Source, is_address};
-use super::names::{self, did_you_mean, listed, nearest};
+use super::names::{self, listed};
 use super::node::{Entry, Node, Value};
 use super::problem::Problem;
 use super::reference::{Need, Origin, Wants};
 use super::{Kind, Recipe, Stage};
-use serde::Deserialize;
+use measure::{did_you_mean, nearest};
 use std::path::Path;
 
 /// Keys of a recipe.
@@ -42,8 +42,9 @@ pub(super) fn recipe(text: &str, path: &Path) -> Result<Recipe, Vec<Problem>> {
         Some(Node { value: Value::List(stages), .. }) => {
             for stage in stages {
                 match self::stage(stage, &recipe) {
-                    Ok((stage, wrong)) => {
+                    Ok((mut stage, wrong)) => {
                         problems.extend(wrong);
+                        stage.outputs = recipe.predict(&stage);
                         recipe.stages.push(stage);
                     }
                     Err(problem) => problems.push(problem.or_at(stage.line)),
@@ -84,7 +85,7 @@ fn inputs(node: Option<&Node>, folder: &Path, problems: &mut Vec<Problem>) -> Ve
 fn stage(node: &Node, recipe: &Recipe) -> Result<(Stage, Vec<Problem>), Problem> {
     let entries = node.entries().ok_or_else(|| Problem::at(node.line, "a stage is a table with a `kind`"))?;
     let kind_node = node.get("kind").ok_or_else(|| {
-        Problem::at(node.line, format!("a stage says its `kind`, which is one of {}", listed(&Kind::NAMES)))
+        Problem::at(node.line, format!("a stage says its `kind`, which is one of {}", listed(Kind::NAMES)))
     })?;
     let name_of_kind = kind_node.text().ok_or_else(|| Problem::at(kind_node.line, "a `kind` is a text in quotes"))?;
     let rest = entries.iter().filter(|entry| entry.key != "kind" && entry.key != "name").cloned().collect();
@@ -109,33 +110,18 @@ fn stage(node: &Node, recipe: &Recipe) -> Result<(Stage, Vec<Problem>), Problem>
         }
     }
     problems.extend(kind.fault().map(|words| Problem::at(node.line, format!("`{name}`: {words}"))));
-    Ok((Stage { name: name.into(), kind, needs, line: node.line }, problems))
+    Ok((Stage { name: name.into(), kind, needs, outputs: None, line: node.line }, problems))
 }
 
 fn kind(name: &str, line: usize, parameters: &Node) -> Result<Kind, Problem> {
-    Ok(match name {
-        "fetch" => Kind::Fetch(Deserialize::deserialize(parameters)?),
-        "convert" => Kind::Convert(Deserialize::deserialize(parameters)?),
-        "quantize" => Kind::Quantize(Deserialize::deserialize(parameters)?),
-        "imatrix" => Kind::Imatrix(Deserialize::deserialize(parameters)?),
-        "perplexity" => Kind::Perplexity(Deserialize::deserialize(parameters)?),
-        "eval" => Kind::Eval(Deserialize::deserialize(parameters)?),
-        "profile" => Kind::Profile(Deserialize::deserialize(parameters)?),
-        "prune" => Kind::Prune(Deserialize::deserialize(parameters)?),
-        "search" => Kind::Search(Deserialize::deserialize(parameters)?),
-        "pack" => Kind::Pack(Deserialize::deserialize(parameters)?),
-        "card" => Kind::Card(Deserialize::deserialize(parameters)?),
-        "publish" => Kind::Publish(Deserialize::deserialize(parameters)?),
-        "run" => Kind::Run(Deserialize::deserialize(parameters)?),
-        _ => {
-            let near = did_you_mean(nearest(name, Kind::NAMES));
-            let known = listed(&Kind::NAMES);
-            return Err(Problem::at(line, format!("no stage is of the kind `{name}`{near}; kinds are {known}")));
-        }
+    Kind::read(name, parameters).unwrap_or_else(|| {
+        let near = did_you_mean(nearest(name, Kind::NAMES.iter().copied()));
+        let known = listed(Kind::NAMES);
+        Err(Problem::at(line, format!("no stage is of the kind `{name}`{near}; kinds are {known}")))
     })
 }
 
-/// Where a reference leads, among inputs and the stages so far.
+/// Resolves a reference among inputs and the stages so far.
 fn resolve(reference: &str, wants: Wants, recipe: &Recipe) -> Result<Origin, String> {
     if let Some(input) = recipe.inputs.iter().position(|input| input.name == reference) {
         return Ok(Origin::Input(input));
@@ -148,7 +134,7 @@ fn resolve(reference: &str, wants: Wants, recipe: &Recipe) -> Result<Origin, Str
         return Err(format!("`{name}` is neither an input nor a stage before this one{near}"));
     };
     let outputs = recipe.outputs(stage);
-    match (file, &outputs) {
+    match (file, outputs) {
         (Some(file), Some(outputs)) if !outputs.all().any(|output| output == file) => {
             let known: Vec<&str> = outputs.all().collect();
             let near = did_you_mean(nearest(file, known.iter().copied()));
@@ -179,8 +165,8 @@ impl Kind {
             Self::Perplexity(perplexity) if perplexity.models.0.is_empty() => none("models"),
             Self::Eval(eval) if eval.models.0.is_empty() => none("models"),
             Self::Pack(pack) if pack.models.0.is_empty() => none("models"),
-            Self::Pack(pack) if pack.weights.iter().any(|weight| !(weight.is_finite() && *weight > 0.0)) => {
-                Some("a weight is above 0".into())
+            Self::Pack(pack) if pack.weights.iter().any(|weight| !is_weight(*weight)) => {
+                Some("a weight is above 0, and a number of 32 bits".into())
             }
             Self::Card(card) if card.models.0.is_empty() => none("models"),
             Self::Publish(publish) if publish.files.0.is_empty() => none("files"),
@@ -215,7 +201,7 @@ impl super::Prune {
             (experts, None) if experts.contains(&0) => Some("at least 1 expert is kept".into()),
             (_, Some(part)) if !(part > 0.0 && part <= 1.0) => Some("`coverage` is above 0 and at most 1".into()),
             (_, Some(_)) if !needs_profile => {
-                Some("`coverage` goes by a profile: `by` is \"saliency\" or \"count\"".into())
+                Some("`coverage` goes by a profile: `by` is \"saliency\", \"total\" or \"count\"".into())
             }
             _ if needs_profile && self.profile.is_none() => {
                 Some("to rank experts, name a `profile` stage, or say `by = \"random\"`".into())
@@ -244,6 +230,12 @@ impl super::Run {
         let strange = self.outputs.iter().find(|output| !is_inside(output));
         strange.map(|output| format!("the output `{output}` is not inside `{{out}}`: name it from there, without `..`"))
     }
+}
+
+/// Whether a number is a weight in the 32 bits that packs have for it.
+fn is_weight(number: f64) -> bool {
+    let weight = number as f32;
+    weight.is_finite() && weight > 0.0
 }
 
 /// Whether a path stays in the folder that it starts from.

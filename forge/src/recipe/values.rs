@@ -13,15 +13,15 @@ impl By {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum By {
-    /// By the mean of the gate's weight times the norm of the expert's output.
+    /// Ranks by the mean of the gate's weight times the norm of the expert's output.
     Saliency,
-    /// By the sum of the same over all tokens, which is the mean times how many went through.
+    /// Ranks by the sum of the same over all tokens, which is the mean times how many went through.
     Total,
-    /// By how many tokens went through.
+    /// Ranks by how many tokens went through.
     Count,
-    /// By chance, for comparison.
+    /// Ranks by chance, for comparison.
     Random,
-    /// The first ones, for comparison.
+    /// Keeps the first ones, for comparison.
     First,
 }
 

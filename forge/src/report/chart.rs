@@ -6,7 +6,7 @@ use measure::statistics::Interval;
 use std::fmt::Write;
 
 const WIDTH: f64 = 900.0;
-/// Where plots begin and end; labels of points stand to the left, words to the right.
+/// The beginning and the end of plots; labels of points stand to the left, words to the right.
 const LEFT: f64 = 250.0;
 const RIGHT: f64 = 620.0;
 const ROW: f64 = 32.0;
@@ -16,7 +16,7 @@ const LINES: usize = 4;
 /// A line of a chart.
 pub(super) struct Line {
     pub(super) name: String,
-    /// In ascending order of the first number.
+    /// Points in ascending order of the first number.
     pub(super) points: Vec<(f64, f64)>,
 }
 
@@ -103,7 +103,7 @@ pub(super) fn points(what: &str, points: &[Point], from_zero: bool) -> Markup {
     }
 }
 
-/// From numbers to places.
+/// A scale from numbers to places.
 struct Scale {
     low: f64,
     high: f64,

@@ -1,7 +1,8 @@
 //! Perplexities and evaluations with their intervals.
 
 use super::chart::{Point, points};
-use crate::run::bytes;
+use crate::recipe::files;
+use crate::size::bytes;
 use crate::stages::{Measured, Perplexities};
 use maud::{Markup, html};
 use measure::compare::{plain, summary};
@@ -94,8 +95,8 @@ fn contrast(contrast: &Value) -> Option<Point> {
 }
 
 /// The figures of each file of results.
-pub(super) fn evaluations(folder: &Path, files: &[&str]) -> Markup {
-    let lines = files.iter().filter(|file| file.ends_with(".jsonl")).map(|file| match read(&folder.join(file)) {
+pub(super) fn evaluations(folder: &Path, made: &[&str]) -> Markup {
+    let lines = made.iter().filter(|file| file.ends_with(files::RESULTS)).map(|file| match read(&folder.join(file)) {
         Ok(results) => (plain(&results.header.system.name), summary(&results).to_string()),
         Err(error) => (plain(file), error.to_string()),
     });

@@ -9,6 +9,9 @@ use std::fmt::Write;
 /// Shades that the eye tells apart.
 const SHADES: usize = 8;
 
+/// Experts that are drawn. llama.cpp takes no model with more of them, whatever a file says.
+const MOST: u32 = 1024;
+
 const LEFT: f64 = 50.0;
 const TOP: f64 = 16.0;
 
@@ -34,7 +37,7 @@ pub(super) fn chosen(all: &[Chosen]) -> Markup {
     html! {
         @for chosen in all {
             @let rows: Vec<Vec<f64>> = chosen.kept.iter().map(|kept| {
-                (0..chosen.of).map(|expert| f64::from(u8::from(kept.contains(&expert)))).collect()
+                (0..chosen.of.min(MOST)).map(|expert| f64::from(u8::from(kept.contains(&expert)))).collect()
             }).collect();
             @let labels: Vec<String> = chosen.layers.iter().map(ToString::to_string).collect();
             h3 { (plain(&chosen.model)) ": " (chosen.experts) " of " (chosen.of) " experts stay" }
@@ -91,6 +94,13 @@ mod tests {
         assert_eq!(text.matches("<path").count(), 2, "one path for a quarter, one for both rows' largest: {text}");
         assert!(text.contains(r#"fill-opacity="0.25" d="M76 16h26v26h-26z""#), "{text}");
         assert!(text.contains(r#"fill-opacity="1" d="M102 16h26v26h-26zM50 42h26v26h-26z""#), "{text}");
+    }
+
+    #[test]
+    fn a_number_of_experts_that_cannot_be_is_not_drawn() {
+        let by = crate::recipe::By::First;
+        let chosen = Chosen { model: "a".into(), experts: 1, of: u32::MAX, by, layers: vec![0], kept: vec![vec![0]] };
+        assert!(super::chosen(&[chosen]).into_string().contains("1 of 4294967295 experts stay"));
     }
 
     #[test]

@@ -14,7 +14,7 @@ const POINTS: usize = 600;
 /// Charts of one stage.
 const CHARTS: usize = 8;
 
-/// The longest line that is read; one that is longer ends the reading.
+/// The longest line that is read as a whole; the parts of one that is longer are no JSON and draw nothing.
 const LONGEST: u64 = 1 << 20;
 
 /// The charts of a history. One that cannot be read has none.
@@ -50,7 +50,7 @@ pub(super) fn charts(path: &Path) -> Vec<Markup> {
 struct Series {
     name: String,
     points: Vec<(f64, f64)>,
-    /// Of so many points one is kept.
+    /// How many points come to one that is kept.
     every: u64,
     seen: u64,
 }

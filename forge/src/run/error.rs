@@ -24,7 +24,7 @@ pub enum ForgeError {
 pub struct StageError {
     /// The stage.
     pub stage: String,
-    /// Why.
+    /// Why it came to nothing.
     pub reason: Failure,
     /// Stages that are done.
     pub done: Vec<String>,

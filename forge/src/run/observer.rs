@@ -1,4 +1,4 @@
-//! Who is told how a run goes, and may stop it.
+//! The observer of a run, which may stop it.
 
 use crate::bench::Watch;
 use std::path::Path;
@@ -35,7 +35,7 @@ pub enum Event<'a> {
     },
 }
 
-/// Who is told how a run goes.
+/// An observer of a run.
 pub trait Observer {
     /// Tells what happens to the stage or the input with this name.
     fn event(&self, name: &str, event: Event);
@@ -46,7 +46,7 @@ pub trait Observer {
     }
 }
 
-/// Nobody is told.
+/// An observer that nobody is behind.
 #[derive(Debug, Clone, Copy)]
 pub struct Silent;
 

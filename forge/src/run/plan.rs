@@ -4,7 +4,9 @@ use super::observer::Told;
 use super::resolve::resolve;
 use super::{Forge, ForgeError};
 use crate::bench::Failure;
+use crate::recipe::files::file_name;
 use crate::recipe::{Origin, Recipe, Source, Stage};
+use crate::size::bytes;
 use crate::stages;
 use crate::store::{Made, Statement};
 use gguf::Header;
@@ -34,7 +36,7 @@ pub struct Planned {
     pub outputs: Vec<(String, Option<u64>)>,
 }
 
-/// Where a stage stands.
+/// The state of a stage.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum State {
     /// Made, in the folder with this name.
@@ -55,8 +57,7 @@ impl Forge<'_> {
 
     /// What a run would do, and what is made.
     pub(crate) fn stand(&self, from: Option<&str>) -> Result<(Plan, Vec<Option<Made>>), ForgeError> {
-        let anew = from.map(|name| self.stage_named(name)).transpose()?;
-        let anew = anew.map(|stage| self.recipe.from(stage)).unwrap_or_default();
+        let anew = self.anew(from)?;
         let mut made: Vec<Option<Made>> = Vec::new();
         let mut stages = Vec::new();
         let mut headers: Vec<BTreeMap<String, Header>> = Vec::new();
@@ -71,7 +72,7 @@ impl Forge<'_> {
             made.push(found);
         }
         self.store.remember();
-        let recipe = self.recipe.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+        let recipe = file_name(&self.recipe.path);
         Ok((Plan { recipe, stages }, made))
     }
 
@@ -189,14 +190,5 @@ impl Display for Plan {
             }
         }
         Ok(())
-    }
-}
-
-/// Bytes as people read them: "4.5 MB", in powers of ten like disks.
-pub(crate) fn bytes(size: u64) -> String {
-    let units = [(1e12, "TB"), (1e9, "GB"), (1e6, "MB"), (1e3, "kB")];
-    match units.into_iter().find(|(unit, _)| size as f64 >= *unit) {
-        Some((unit, name)) => format!("{:.1} {name}", size as f64 / unit),
-        None => format!("{size} bytes"),
     }
 }

@@ -1,9 +1,11 @@
 //! What a stage reads, with digests: from references to files.
 
 use crate::bench::{Failure, Watch};
-use crate::recipe::{Need, Origin, Recipe, Wants, did_you_mean, nearest};
+use crate::recipe::files::file_name;
+use crate::recipe::{Need, Origin, Recipe, Source, Wants};
 use crate::stages;
-use crate::store::{Artifact, BuildDefinition, Made, Store};
+use crate::store::{Artifact, BuildDefinition, Made, SOURCE, Store};
+use measure::{did_you_mean, nearest};
 use std::path::{Path, PathBuf};
 
 /// A file or folder that a stage reads.
@@ -19,6 +21,18 @@ pub(crate) struct Read {
     pub(crate) file: String,
     pub(crate) path: PathBuf,
     pub(crate) sha256: String,
+    /// The address on the hub that an input came from.
+    pub(crate) source: Option<String>,
+}
+
+impl Read {
+    fn as_dependency(&self) -> Artifact {
+        let artifact = Artifact::new(&self.name, self.sha256.clone()).with("for", self.field).with("file", &self.file);
+        match &self.source {
+            Some(source) => artifact.with(SOURCE, source),
+            None => artifact,
+        }
+    }
 }
 
 /// All that a stage reads.
@@ -34,6 +48,17 @@ impl Reads {
     /// What a parameter means, if it is given.
     pub(crate) fn maybe(&self, field: &str) -> Option<&Read> {
         self.0.iter().find(|read| read.field == field)
+    }
+
+    /// The models, each once: first the one that the others are paired with.
+    pub(crate) fn paired(&self) -> Vec<&Read> {
+        let mut models: Vec<&Read> = self.maybe("against").into_iter().collect();
+        for model in self.all("models") {
+            if models.iter().all(|other| other.path != model.path) {
+                models.push(model);
+            }
+        }
+        models
     }
 
     /// All that a parameter means.
@@ -69,27 +94,24 @@ pub(super) fn resolve(
                 let made = made.get(*before).and_then(Option::as_ref);
                 let made =
                     made.ok_or_else(|| Failure::new(format!("the stage of `{}` is not done", need.reference.0)))?;
-                let main = recipe.outputs(*before).map(|outputs| outputs.main);
+                let main = recipe.outputs(*before).map(|outputs| outputs.main.clone());
                 reads.extend(output(need, file.as_deref(), made, main)?);
             }
         }
     }
     for (field, name, path) in stages::hidden(&stage.kind, &recipe.folder) {
         let sha256 = if path.is_dir() { store.digest_folder(&path, watch)? } else { store.digest(&path, watch)? };
-        let file = path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-        reads.push(Read { field, reference: name.clone(), name, file, path, sha256 });
+        let file = file_name(&path);
+        reads.push(Read { field, reference: name.clone(), name, file, path, sha256, source: None });
     }
-    let mut dependencies: Vec<Artifact> = reads
-        .iter()
-        .map(|read| Artifact::new(&read.name, read.sha256.clone()).with("for", read.field).with("file", &read.file))
-        .collect();
+    let mut dependencies: Vec<Artifact> = reads.iter().map(Read::as_dependency).collect();
     for before in recipe.before(place) {
         if let (Some(Some(made)), Some(stage)) = (made.get(before), recipe.stages.get(before)) {
             dependencies.push(made.statement.as_dependency(&stage.name)?);
         }
     }
     let parameters = serde_json::to_value(&stage.kind).map_err(|error| Failure::new(error.to_string()))?;
-    let definition = BuildDefinition::new(stage.kind.name(), stages::version(&stage.kind), parameters, dependencies);
+    let definition = BuildDefinition::new(stage.kind.name(), stages::VERSION, parameters, dependencies);
     Ok(Resolved { reads: Reads(reads), definition })
 }
 
@@ -116,8 +138,16 @@ fn input(
             return Err(Failure::new(format!("`{}` needs a folder, and the input `{name}` is a file", need.field)));
         }
     };
-    let file = recipe.inputs.get(place).map(|input| input.source.file()).unwrap_or_default();
-    Ok(Read { field: need.field, reference: name.clone(), name: name.clone(), file, path: path.into(), sha256 })
+    let input = recipe.inputs.get(place).map(|input| &input.source);
+    Ok(Read {
+        field: need.field,
+        reference: name.clone(),
+        name: name.clone(),
+        file: input.map(Source::file).unwrap_or_default(),
+        path: path.into(),
+        sha256,
+        source: input.and_then(Source::address).map(Into::into),
+    })
 }
 
 /// What a reference to a stage means, now that the stage is made.
@@ -137,6 +167,7 @@ fn output(need: &Need, file: Option<&str>, made: &Made, main: Option<Vec<String>
             file: file.rsplit('/').next().unwrap_or(file).into(),
             path: made.folder.out().join(file),
             sha256: sha256.into(),
+            source: None,
         })
     };
     if let Some(file) = file {
@@ -156,7 +187,8 @@ fn output(need: &Need, file: Option<&str>, made: &Made, main: Option<Vec<String>
                 .collect();
             let (name, path) = (stage.clone(), made.folder.out());
             let sha256 = Store::digest_list(&list);
-            Ok(vec![Read { field: need.field, reference: need.reference.0.clone(), name, file: stage, path, sha256 }])
+            let reference = need.reference.0.clone();
+            Ok(vec![Read { field: need.field, reference, name, file: stage, path, sha256, source: None }])
         }
         Wants::File => match main.as_slice() {
             [one_file] => Ok(vec![one(one_file)?]),

@@ -1,8 +1,9 @@
 //! Whether everything is as it was made: inputs, outputs, statements, and the chain between them.
 
-use super::observer::{Silent, Told};
+use super::observer::{Observer, Told};
 use super::plan::places;
 use super::resolve::resolve;
+use crate::bench::Failure;
 use crate::recipe::{Origin, Recipe};
 use crate::remote::Remote;
 use crate::store::{Artifact, BuildDefinition, Finding, Folder, Made, Statement, Store, Trust};
@@ -53,26 +54,40 @@ impl Display for Verification {
 
 /// Hashes everything anew and compares it with what was attested.
 ///
+/// The observer is told how far each file is hashed. Where it wants that to end, the error is [`Failure::Cancelled`]: what was not
+/// looked at is not sound. A store that cannot be read is an error too.
+///
 /// What nobody can find: a store whose files, statements and seals were all written anew, unless `trust` names the key that
 /// signed the old ones.
-pub fn verify(recipe: &Recipe, root: &Path, remote: &dyn Remote, trust: Option<&Trust>) -> Verification {
+pub fn verify(
+    recipe: &Recipe,
+    root: &Path,
+    remote: &dyn Remote,
+    trust: Option<&Trust>,
+    observer: &dyn Observer,
+) -> Result<Verification, Failure> {
     let store = Store::look_afresh(root);
-    let folders = store.folders().unwrap_or_default();
+    let folders = store.folders()?;
     let mut verifier = Verifier {
         recipe,
         places: places(recipe, |address| remote.have(address)),
         store,
         folders,
         trust,
+        observer,
         made: Vec::new(),
         used: BTreeSet::new(),
         report: Verification { sound: vec![], missing: vec![], findings: vec![], earlier: vec![] },
     };
     for place in 0..recipe.stages.len() {
         let made = verifier.stage(place);
+        // What was found of a file whose hashing was ended is nothing.
+        if observer.cancelled() {
+            return Err(Failure::Cancelled);
+        }
         verifier.made.push(made);
     }
-    verifier.finish()
+    Ok(verifier.finish())
 }
 
 struct Verifier<'a> {
@@ -81,6 +96,7 @@ struct Verifier<'a> {
     store: Store,
     folders: Vec<Folder>,
     trust: Option<&'a Trust>,
+    observer: &'a dyn Observer,
     made: Vec<Option<Made>>,
     used: BTreeSet<String>,
     report: Verification,
@@ -91,9 +107,9 @@ impl Verifier<'_> {
     fn stage(&mut self, place: usize) -> Option<Made> {
         let stage = self.recipe.stages.get(place)?;
         let (recipe, name) = (self.recipe, &stage.name);
-        let nobody = Told { observer: &Silent, name };
+        let told = Told { observer: self.observer, name };
         let asked =
-            resolve(recipe, place, &self.places, &self.store, &self.made, &nobody).map(|resolved| resolved.definition);
+            resolve(recipe, place, &self.places, &self.store, &self.made, &told).map(|resolved| resolved.definition);
         let exact = asked.as_ref().ok().and_then(|asked| asked.key().ok()).map(|key| self.store.folder(&key, name));
         let exact = exact.filter(|folder| folder.path().exists());
         let Some(folder) = exact.clone().or_else(|| self.latest(name)) else {
@@ -104,7 +120,7 @@ impl Verifier<'_> {
             return None;
         };
         self.used.insert(folder.name());
-        let checked = self.store.check(&folder, self.trust, &nobody);
+        let checked = self.store.check(&folder, self.trust, &told);
         let mut findings = checked.findings;
         if let Some(statement) = &checked.statement {
             match &asked {
@@ -149,8 +165,10 @@ impl Verifier<'_> {
         }
         for now in &asked.resolved_dependencies {
             let then = made.resolved_dependencies.iter().find(|then| is_same_place(then, now));
-            let Some(then) = then.filter(|then| then.digest != now.digest) else { continue };
-            if let Some(finding) = self.dependency(place, now, then) {
+            let Some(then) = then else { continue };
+            if then.digest == now.digest {
+                findings.extend(moved(now, then));
+            } else if let Some(finding) = self.dependency(place, now, then) {
                 findings.push(finding);
             }
         }
@@ -237,6 +255,13 @@ impl Verifier<'_> {
 
 fn is_same_place(one: &Artifact, other: &Artifact) -> bool {
     one.name == other.name && one.annotations.get("for") == other.annotations.get("for")
+}
+
+/// An input with the same bytes from elsewhere.
+fn moved(now: &Artifact, then: &Artifact) -> Option<Finding> {
+    let show = |artifact: &Artifact| artifact.source().map_or("on this machine".into(), |source| format!("`{source}`"));
+    let words = || format!("the recipe has it from elsewhere since: it was {} and is {}", show(then), show(now));
+    (now.source() != then.source()).then(|| Finding::new(&now.name, format!("the input `{}`", now.name), words()))
 }
 
 /// Parameters that differ: "`experts` was 6 and is 4".

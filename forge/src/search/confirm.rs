@@ -8,7 +8,7 @@ use measure::statistics::ALPHA;
 fn measure(search: &mut Search, at: usize) -> Option<Vec<WindowLoss>> {
     let point = search.history.candidates[at].point.clone();
     let windows = search.history.plan.held.clone();
-    search.spent.held += search.surface.cost(&point, windows.len());
+    search.spent.held += search.surface.cost(windows.len());
     match search.losses(&point, &windows) {
         Ok(losses) => Some(losses),
         Err(failure) => {

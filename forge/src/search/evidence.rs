@@ -24,13 +24,13 @@ pub struct Evidence {
 }
 
 impl Evidence {
-    /// Of a candidate against the base. `None` where fewer than five stretches of text were measured.
+    /// The difference of a candidate from the base. `None` where fewer than five stretches of text were measured.
     pub(crate) fn against_base(losses: &[WindowLoss], gate: f64, stretch: u32, seed: u64) -> Option<Self> {
         let parts = losses.iter().map(|loss| (loss.window, loss.nats - loss.base, f64::from(loss.tokens)));
         Self::new(parts, losses.len(), gate, stretch, seed)
     }
 
-    /// Of the first candidate against the second, on the windows that both have.
+    /// The difference of the first candidate from the second, on the windows that both have.
     pub(crate) fn between(one: &[WindowLoss], other: &[WindowLoss], stretch: u32, seed: u64) -> Option<Self> {
         let others: HashMap<u32, f64> = other.iter().map(|loss| (loss.window, loss.nats)).collect();
         let parts: Vec<(u32, f64, f64)> = one
@@ -41,7 +41,7 @@ impl Evidence {
         Self::new(parts, windows, 0.0, stretch, seed)
     }
 
-    /// From windows with differences in nats and their tokens.
+    /// The difference by windows with differences in nats and their tokens.
     fn new(
         parts: impl IntoIterator<Item = (u32, f64, f64)>,
         windows: usize,

@@ -22,7 +22,7 @@ pub enum Standing {
 /// A candidate that fits.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Candidate {
-    /// Its values.
+    /// The place of its values on the axes.
     pub point: Point,
     /// Bytes of its file.
     pub size: u64,
@@ -32,7 +32,7 @@ pub struct Candidate {
     pub losses: Vec<WindowLoss>,
     /// What that says; `None` while it says nothing.
     pub evidence: Option<Evidence>,
-    /// What that shows.
+    /// What the evidence shows against the gate.
     pub standing: Standing,
 }
 
@@ -59,11 +59,11 @@ pub struct Proposal {
 /// The candidates that fit, with all that is known of them.
 #[derive(Debug, Clone, PartialEq)]
 pub struct History {
-    /// From the smallest file to the largest.
+    /// Candidates from the smallest file to the largest.
     pub candidates: Vec<Candidate>,
     /// The most nats a token above the base; `None`: the best quality is wanted.
     pub gate: Option<f64>,
-    /// The looks.
+    /// The windows of each look.
     pub plan: Plan,
     /// Level of the last look; earlier ones share as much again.
     pub alpha: f64,
@@ -111,7 +111,7 @@ impl History {
         Evidence::between(one, other, self.plan.stretch, self.seed)
     }
 
-    /// Takes in losses.
+    /// Adds losses to a candidate, and decides what they show.
     pub(crate) fn observe(&mut self, candidate: usize, losses: Vec<WindowLoss>) {
         let own = &mut self.candidates[candidate];
         own.losses.extend(losses);
@@ -136,6 +136,6 @@ impl History {
 
     /// Tokens that a full evaluation of every candidate costs.
     pub(crate) fn exhaustive_cost(&self, surface: &dyn Surface) -> u64 {
-        self.candidates.iter().map(|candidate| surface.cost(&candidate.point, self.plan.full())).sum()
+        surface.cost(self.plan.full()).saturating_mul(self.candidates.len() as u64)
     }
 }

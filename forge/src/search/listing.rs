@@ -79,7 +79,7 @@ impl Search<'_> {
         match (own.standing, ratio) {
             (Standing::Above, Some(Ratio { low, .. })) => (step, Fate::AboveGate { low, gate: gate.exp() }),
             (Standing::Exhausted, Some(Ratio { high, .. })) => {
-                let more_tokens = own.evidence.and_then(|evidence| self.more_tokens(at, evidence, gate));
+                let more_tokens = own.evidence.and_then(|evidence| self.more_tokens(evidence, gate));
                 (step, Fate::NotShown { high, gate: gate.exp(), more_tokens })
             }
             _ => match (winner.map(|winner| self.history.candidates[winner].size), ratio) {
@@ -90,18 +90,18 @@ impl Search<'_> {
         }
     }
 
-    fn more_tokens(&self, at: usize, evidence: Evidence, gate: f64) -> Option<u64> {
+    fn more_tokens(&self, evidence: Evidence, gate: f64) -> Option<u64> {
         let windows = evidence.more_windows(gate)?;
-        Some(self.surface.cost(&self.history.candidates[at].point, usize::try_from(windows).ok()?))
+        Some(self.surface.cost(usize::try_from(windows).ok()?))
     }
 
-    /// Who needs the fewest tokens more; else who has the lowest ratio; else who has the lowest guess.
+    /// The candidate that needs the fewest tokens more; else that with the lowest ratio; else that with the lowest guess.
     fn nearest(&self) -> Option<Nearest> {
         let gate = self.history.gate?;
         let failed = |at: usize| matches!(self.fates[at], Some((_, Fate::Failed { .. })));
         let near = |at: usize| {
             let evidence = self.held[at].or(self.history.candidates[at].evidence);
-            let more = evidence.and_then(|evidence| self.more_tokens(at, evidence, gate));
+            let more = evidence.and_then(|evidence| self.more_tokens(evidence, gate));
             let guess = self.history.candidates[at].estimate.unwrap_or(f64::INFINITY);
             let difference = evidence.map_or(guess, |evidence| evidence.difference);
             (at, evidence, more, difference)

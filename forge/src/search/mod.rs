@@ -49,7 +49,6 @@ mod history;
 mod listing;
 mod outcome;
 mod plan;
-mod random;
 mod run;
 mod space;
 mod strategy;
@@ -70,6 +69,6 @@ pub use plan::Plan;
 pub use run::{Event, Observer, Settings, run};
 pub use space::{Axis, Point, Space};
 pub use strategy::{
-    Adaptive, Bayesian, Binary, Coverage, Exhaustive, Funnel, Ransac, STRATEGIES, Strategy, by_name, coverage,
+    Adaptive, Bayesian, Binary, Coverage, Exhaustive, Funnel, Ransac, Strategy, coverage, make_strategy,
 };
 pub use surface::{Surface, WindowLoss, Windows};

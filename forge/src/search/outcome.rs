@@ -28,7 +28,7 @@ pub struct Ratio {
     pub ratio: f64,
     /// Lower end of its 95 % interval.
     pub low: f64,
-    /// Upper end.
+    /// Upper end of its 95 % interval.
     pub high: f64,
     /// Windows that it rests on.
     pub windows: usize,
@@ -113,7 +113,7 @@ pub enum Fate {
     },
     /// It is larger than the winner.
     Larger {
-        /// Bytes more.
+        /// Bytes that it has more.
         by: u64,
     },
     /// It is shown to be worse than the winner.
@@ -125,7 +125,7 @@ pub enum Fate {
     NotWorse {
         /// Lower end of the ratio of its perplexity to the winner's.
         low: f64,
-        /// Upper end.
+        /// Upper end of that ratio.
         high: f64,
     },
     /// Below the gate in the search, when the search ended without a confirmation of it.
@@ -137,7 +137,7 @@ pub enum Fate {
     NotReached,
     /// Its size or its losses could not be had.
     Failed {
-        /// Why.
+        /// What went wrong, in a sentence.
         reason: String,
     },
 }
@@ -145,9 +145,9 @@ pub enum Fate {
 /// A candidate in the list.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub struct Listed {
-    /// Its values.
+    /// The place of its values on the axes.
     pub point: Point,
-    /// The same in words.
+    /// The candidate in words.
     pub label: String,
     /// Bytes of its file.
     pub size: Option<u64>,
@@ -169,7 +169,7 @@ pub struct Listed {
 pub struct Confirmation {
     /// The candidate.
     pub point: Point,
-    /// The same in words.
+    /// The candidate in words.
     pub label: String,
     /// Its ratio to the base there.
     pub held: Ratio,
@@ -184,7 +184,7 @@ pub struct Confirmation {
 pub struct Versus {
     /// The other candidate.
     pub point: Point,
-    /// The same in words.
+    /// The candidate in words.
     pub label: String,
     /// The ratio of perplexities; below 1 the other one is worse.
     pub ratio: Ratio,
@@ -195,7 +195,7 @@ pub struct Versus {
 pub struct Nearest {
     /// The candidate.
     pub point: Point,
-    /// The same in words.
+    /// The candidate in words.
     pub label: String,
     /// Its ratio to the base; on the held windows if it was measured there. `None`: only a guess is known, or nothing.
     pub ratio: Option<Ratio>,
@@ -206,9 +206,9 @@ pub struct Nearest {
 /// Tokens of candidates' evaluations.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
 pub struct Spent {
-    /// Of the search.
+    /// Tokens of the search.
     pub search: u64,
-    /// Of confirmations.
+    /// Tokens of confirmations.
     pub held: u64,
     /// What a full evaluation of every candidate that fits would have cost, without a confirmation.
     pub exhaustive: u64,
@@ -225,11 +225,11 @@ pub struct Outcome {
     pub winner: Option<Point>,
     /// The measurements on the held windows, the winner's last.
     pub confirmations: Vec<Confirmation>,
-    /// Where there is no winner: who came nearest.
+    /// The candidate that came nearest, where there is no winner.
     pub nearest: Option<Nearest>,
     /// All candidates, from the smallest file to the largest, and then those without a size.
     pub listed: Vec<Listed>,
-    /// What it cost.
+    /// The tokens that it cost.
     pub tokens: Spent,
     /// What else there is to say, in sentences.
     pub notes: Vec<String>,

@@ -7,11 +7,13 @@ use serde::Serialize;
 /// A stretch of text is so many windows at most: neighbours farther apart are hardly of one document.
 const LONGEST_STRETCH: u32 = 16;
 
-/// And so many at least, since halves of it are needed.
+/// A stretch of text is so many windows at least, since halves of it are needed.
 const SHORTEST_STRETCH: u32 = 2;
 
-/// Stretches that a short text has; a longer one has about √n of n windows, so that stretches grow in number and in length. More and shorter ones looked surer than they were: of 24 windows with a correlation of 0.4
-/// between neighbours, 11 % of intervals ended above the truth with 24 stretches and 4 % with 8, where 2.5 % should.
+/// Stretches that a short text has; a longer one has about √n of n windows, so that stretches grow in number and in length.
+///
+/// More and shorter ones looked surer than they were: of 24 windows with a correlation of 0.4 between neighbours, 11 % of
+/// intervals ended above the truth with 24 stretches and 4 % with 8, where 2.5 % should.
 const STRETCHES: u32 = 8;
 
 /// The least windows of a quick look.

@@ -12,7 +12,7 @@ use std::collections::HashSet;
 /// A guess drops a candidate from so many times the gate on.
 const FAR: f64 = 3.0;
 
-/// And from so much above the gate on, in nats a token, where the gate is near 0.
+/// A guess drops a candidate from so much above the gate on, in nats a token, where the gate is near 0.
 const FAR_NATS: f64 = 0.05;
 
 /// Candidates that are measured on the held windows at most, each at this part of the level.
@@ -21,7 +21,7 @@ pub(super) const CONFIRMATIONS: usize = 2;
 /// Proposals in a row without anything new, after which the strategy is taken to have ended.
 const IDLE: usize = 16;
 
-/// What is wanted.
+/// What a search is to find, and how much it may look.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Settings {
     /// The most bytes of a file.
@@ -52,19 +52,19 @@ impl Default for Settings {
 pub enum Event {
     /// A candidate is out before it is measured.
     Dropped {
-        /// In words.
+        /// The candidate in words.
         candidate: String,
-        /// Why.
+        /// Why it is out.
         #[serde(flatten)]
         fate: Fate,
     },
     /// A candidate was looked at.
     Measured {
-        /// In words.
+        /// The candidate in words.
         candidate: String,
         /// Its ratio to the base so far; `None` while too little is measured for an interval.
         ratio: Option<Ratio>,
-        /// What that shows.
+        /// What the ratio shows.
         standing: Standing,
         /// Tokens that the search has cost so far.
         tokens: u64,
@@ -73,9 +73,9 @@ pub enum Event {
     Confirmed(Confirmation),
 }
 
-/// Whoever follows a search.
+/// An observer of a search.
 pub trait Observer {
-    /// Takes note.
+    /// Tells what happened.
     fn event(&mut self, event: &Event);
 
     /// Whether the person wants it to end; asked between looks.
@@ -84,7 +84,7 @@ pub trait Observer {
     }
 }
 
-/// Nobody.
+/// An observer that takes no note.
 impl Observer for () {
     fn event(&mut self, _: &Event) {}
 }
@@ -233,8 +233,7 @@ impl Search<'_> {
                     return Err(Failure::Cancelled);
                 }
                 let Some(windows) = self.new_windows(proposal.candidate, proposal.windows) else { continue };
-                let point = &self.history.candidates[proposal.candidate].point;
-                let cost = self.surface.cost(point, windows.len());
+                let cost = self.surface.cost(windows.len());
                 if most.is_some_and(|most| self.spent.search.saturating_add(cost) > most) {
                     self.notes.push(format!("the search ended after {} tokens, by its limit", self.spent.search));
                     return Ok(false);

@@ -3,12 +3,12 @@
 //! Each seed has other losses, another optimum, another kind of guess and another loudness. Without optimization they
 //! take twenty times as long, so they are left out there.
 
-use super::strategy::STRATEGIES;
 use super::synthetic::{Family, Guesses, KEEP, MONOTONE, Synthetic, TOKENS, WINDOWS};
+use super::tests::{STRATEGIES, by_name};
 use super::{
-    Coverage, Evidence, Fate, History, Outcome, Plan, Point, Proposal, Settings, Strategy, Surface, Windows, by_name,
-    run,
+    Coverage, Evidence, Fate, History, Outcome, Plan, Point, Proposal, Settings, Strategy, Surface, Windows, run,
 };
+use crate::recipe::Strategy as Named;
 
 const SEEDS: u64 = 100;
 
@@ -188,7 +188,7 @@ fn strategies_that_presume_say_so_where_they_are_wrong() {
 #[test]
 #[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn nothing_is_kept_where_every_candidate_is_at_the_gate() {
-    for name in STRATEGIES {
+    for name in STRATEGIES.map(Named::name) {
         let (mut claims, mut tempted) = (0, 0);
         for seed in 0..SEEDS {
             let mut surface = Synthetic::null(KEEP.ln_1p(), seed);
@@ -207,7 +207,7 @@ fn nothing_is_kept_where_every_candidate_is_at_the_gate() {
 #[test]
 #[cfg_attr(debug_assertions, ignore = "minutes; cargo test --release")]
 fn no_candidate_is_better_where_all_are_equal() {
-    for name in STRATEGIES {
+    for name in STRATEGIES.map(Named::name) {
         let mut claims = 0;
         for seed in 0..SEEDS {
             let mut surface = Synthetic::null(0.03, seed);

@@ -70,12 +70,6 @@ impl Space {
         })
     }
 
-    /// The value of a point on the axis of this name.
-    pub fn value(&self, point: &Point, axis: &str) -> Option<&str> {
-        let at = self.axes.iter().position(|known| known.name == axis)?;
-        self.axes[at].values.get(*point.0.get(at)?).map(String::as_str)
-    }
-
     /// A point in words, such as "experts 6, type Q6_K".
     pub fn label(&self, point: &Point) -> String {
         let value = |(axis, at): (&Axis, &usize)| match axis.values.get(*at) {
@@ -101,8 +95,6 @@ mod tests {
         assert_eq!(labels.len(), 6);
         assert_eq!(labels[0], "experts 8, type Q8_0");
         assert_eq!(labels[5], "experts 6, type Q4_0");
-        assert_eq!(space.value(&Point(vec![1, 2]), "type"), Some("Q4_0"));
-        assert_eq!(space.value(&Point(vec![1, 7]), "type"), None);
         assert!(Point(vec![1, 0]).is_below(&Point(vec![0, 0])) && !Point(vec![1, 0]).is_below(&Point(vec![0, 1])));
     }
 

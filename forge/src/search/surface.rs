@@ -48,8 +48,8 @@ pub trait Surface {
     fn measure(&mut self, point: &Point, windows: &[u32]) -> Result<Vec<WindowLoss>, Failure>;
 
     /// Tokens that measuring so many windows costs.
-    fn cost(&self, point: &Point, windows: usize) -> u64 {
-        let _ = point;
-        windows as u64 * u64::from(self.windows().tokens)
+    fn cost(&self, windows: usize) -> u64 {
+        // How many more windows would show a difference that is next to nothing can be any number.
+        (windows as u64).saturating_mul(self.windows().tokens.into())
     }
 }

@@ -4,9 +4,9 @@
 //! language models on texts: windows differ by what all candidates share, what a candidate adds grows with its loss, tails are
 //! heavy (Student's t with three degrees of freedom) and neighbours resemble each other (an autoregression with 0.4).
 
-use super::random::Random;
 use super::{Axis, Point, Space, Surface, WindowLoss, Windows};
 use crate::bench::Failure;
+use measure::statistics::Random;
 use std::collections::{HashMap, HashSet};
 
 /// "+5%".
@@ -176,7 +176,7 @@ impl Synthetic {
             .iter()
             .filter_map(|point| match guesses {
                 Guesses::None => None,
-                Guesses::Good => Some((point.clone(), truth[point] * (0.3 * random.normal()).exp())),
+                Guesses::Good => Some((point.clone(), truth[point] * (0.3 * normal(random)).exp())),
                 Guesses::Useless => Some((point.clone(), 2.0 * KEEP * random.unit())),
             })
             .collect();
@@ -199,13 +199,19 @@ impl Synthetic {
     }
 }
 
+/// A standard normal number, by Box and Muller.
+fn normal(random: &mut Random) -> f64 {
+    let (radius, angle) = (1.0 - random.unit(), random.unit());
+    (-2.0 * radius.ln()).sqrt() * (std::f64::consts::TAU * angle).cos()
+}
+
 /// Noise with variance 1 in a row of windows.
 fn noise(random: &mut Random) -> Vec<f64> {
     let mut last = 0.0;
     let own = (1.0 - NEIGHBOURS_SHARE * NEIGHBOURS_SHARE).sqrt();
     let student = |random: &mut Random| {
-        let squares: f64 = (0..3).map(|_| random.normal().powi(2)).sum();
-        random.normal() / (squares / 3.0).sqrt() / 3_f64.sqrt()
+        let squares: f64 = (0..3).map(|_| normal(random).powi(2)).sum();
+        normal(random) / (squares / 3.0).sqrt() / 3_f64.sqrt()
     };
     (0..2 * WINDOWS)
         .map(|_| {

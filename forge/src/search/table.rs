@@ -1,19 +1,7 @@
 //! The outcome as a text.
 
 use super::{Fate, Listed, Outcome, Ratio};
-
-/// Bytes as a person reads them.
-fn bytes(size: u64) -> String {
-    let units = ["B", "kB", "MB", "GB", "TB"];
-    let mut value = size as f64;
-    let mut unit = 0;
-    while value >= 999.5 && unit + 1 < units.len() {
-        value /= 1000.0;
-        unit += 1;
-    }
-    let digits = if unit == 0 || value >= 99.95 { 0 } else { 1 };
-    format!("{value:.digits$} {}", units[unit])
-}
+use crate::size::bytes;
 
 /// A ratio of perplexities as a change: 1.05 is "+5.0 %".
 fn percent(ratio: f64) -> String {

@@ -1,13 +1,22 @@
 //! What a search says where something is missing, wrong or too close to call.
 
-use super::random::Random;
-use super::strategy::STRATEGIES;
 use super::synthetic::{Family, Guesses, KEEP, Synthetic, TOKENS, WINDOWS, space};
 use super::{
-    Binary, Coverage, Event, Exhaustive, Fate, Funnel, Observer, Outcome, Point, Settings, Space, Step, Surface,
-    WindowLoss, Windows, by_name, run,
+    Binary, Coverage, Event, Exhaustive, Fate, Funnel, Observer, Outcome, Point, Settings, Space, Step, Strategy,
+    Surface, WindowLoss, Windows, make_strategy, run,
 };
 use crate::bench::Failure;
+use crate::recipe::Strategy as Named;
+use measure::statistics::Random;
+
+pub(super) const STRATEGIES: [Named; 6] =
+    [Named::Funnel, Named::Exhaustive, Named::Binary, Named::Ransac, Named::Bayesian, Named::Adaptive];
+
+/// The strategy of this name.
+pub(super) fn by_name(name: &str, seed: u64, coverage: Option<Coverage>) -> Result<Box<dyn Strategy>, Failure> {
+    let named = STRATEGIES.into_iter().find(|strategy| strategy.name() == name);
+    make_strategy(named.unwrap(), seed, coverage)
+}
 
 fn settings() -> Settings {
     let full = u64::from(WINDOWS * TOKENS);
@@ -129,7 +138,7 @@ fn guesses_far_above_the_gate_are_never_measured() {
 
 #[test]
 fn nothing_fits() {
-    for name in STRATEGIES {
+    for name in STRATEGIES.map(Named::name) {
         let mut surface = line(&[0.0, 0.01]);
         let space = surface.space.clone();
         let outcome = search(name, &mut surface, &space, &Settings { fits: Some(5), ..settings() });
@@ -141,7 +150,7 @@ fn nothing_fits() {
 
 #[test]
 fn a_candidate_that_fails_is_dropped_with_its_reason_and_the_search_goes_on() {
-    for name in STRATEGIES {
+    for name in STRATEGIES.map(Named::name) {
         let mut surface = line(&[0.0, 0.01, 0.015, 0.02, 0.2, 0.3]);
         surface.broken.insert(Point(vec![3]));
         let space = surface.space.clone();
@@ -153,7 +162,7 @@ fn a_candidate_that_fails_is_dropped_with_its_reason_and_the_search_goes_on() {
 
 #[test]
 fn everything_fails() {
-    for name in STRATEGIES {
+    for name in STRATEGIES.map(Named::name) {
         for keep in [None, Some(KEEP)] {
             let mut surface = line(&[0.0, 0.01, 0.02]);
             surface.broken.extend(surface.space.points());
@@ -224,6 +233,12 @@ fn too_close_to_call_names_the_nearest_and_what_it_would_take() {
 }
 
 #[test]
+fn what_next_to_no_difference_would_take_is_a_number() {
+    let surface = line(&[0.0]);
+    assert_eq!(surface.cost(usize::MAX), u64::MAX);
+}
+
+#[test]
 fn bisection_says_that_a_surface_is_not_monotone() {
     let mut noticed = 0;
     for seed in 0..20 {
@@ -243,7 +258,7 @@ fn bisection_says_that_a_surface_is_not_monotone() {
 
 #[test]
 fn the_same_seed_is_the_same_search() {
-    for name in STRATEGIES {
+    for name in STRATEGIES.map(Named::name) {
         let [one, again] = [(); 2].map(|()| {
             let mut surface = Synthetic::new(Family::Interaction, Guesses::Good, 1.0, 8);
             let space = surface.space.clone();
@@ -308,17 +323,15 @@ fn settings_that_mean_nothing_are_refused() {
         let failure = run(&space, &mut surface, &mut Funnel, &settings, &mut ()).unwrap_err();
         assert!(failure.to_string().contains(words), "{failure}");
     }
-    for (name, words) in [("greedy", "there are `funnel`, `exhaustive`"), ("adaptive", "`profile` stage")] {
-        let failure = by_name(name, 0, None).err().unwrap();
-        assert!(failure.to_string().contains(words), "{failure}");
-    }
+    let failure = make_strategy(Named::Adaptive, 0, None).err().unwrap();
+    assert!(failure.to_string().contains("`profile` stage"), "{failure}");
 }
 
 #[test]
 fn losses_below_the_base_are_kept() {
     let mut surface = line(&[0.0, -0.02, -0.05]);
     let space = surface.space.clone();
-    for name in STRATEGIES {
+    for name in STRATEGIES.map(Named::name) {
         let outcome = search(name, &mut surface, &space, &Settings { keep: Some(0.0), ..settings() });
         assert_eq!(outcome.winner, Some(Point(vec![2])), "{name}");
     }
@@ -326,7 +339,7 @@ fn losses_below_the_base_are_kept() {
 
 #[test]
 fn one_candidate_alone_is_measured_and_confirmed() {
-    for name in STRATEGIES {
+    for name in STRATEGIES.map(Named::name) {
         for keep in [None, Some(KEEP)] {
             let mut surface = line(&[0.01]);
             let space = surface.space.clone();

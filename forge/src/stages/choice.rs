@@ -2,6 +2,7 @@
 
 use crate::bench::{Failure, Layer, Profile};
 use crate::recipe::By;
+use measure::statistics::Random;
 
 /// The experts of each layer that has some, the best first. What fewer keep, more keep too.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -70,6 +71,11 @@ pub fn covering(profile: &Profile, ranking: &Ranking, by: By, part: f64) -> u32 
     layers.max().unwrap_or(0).max(profile.used)
 }
 
+/// What each expert of a layer is ranked by, in the order of the file.
+pub(super) fn scores(layer: &Layer, by: By) -> Vec<f64> {
+    (0..).take(layer.counts.len()).map(|expert| score(layer, by, expert)).collect()
+}
+
 fn score(layer: &Layer, by: By, expert: u32) -> f64 {
     let expert = expert as usize;
     let count = layer.counts.get(expert).map_or(0.0, |count| *count as f64);
@@ -78,24 +84,6 @@ fn score(layer: &Layer, by: By, expert: u32) -> f64 {
         By::Count => count,
         By::Total => count * saliency,
         _ => saliency,
-    }
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014): a choice must not change with the version of a crate.
-struct Random(u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, by the upper half of a product: its bias is below 2⁻³² of `end`.
-    fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
     }
 }
 
@@ -129,6 +117,12 @@ mod tests {
             assert_ne!(ranking.0[0], ranking.0[1], "layers are drawn one by one");
         }
         assert_eq!(Ranking::without_profile(1, 8, By::First, 3).keep(3).unwrap(), [[0, 1, 2]]);
+    }
+
+    #[test]
+    fn a_seed_means_the_same_experts_for_ever() {
+        let drawn = [[7, 4, 6, 1, 2, 5, 0, 3], [3, 5, 1, 4, 0, 2, 6, 7]];
+        assert_eq!(Ranking::without_profile(2, 8, By::Random, 7).0, drawn);
     }
 
     #[test]

@@ -2,7 +2,8 @@
 
 use super::{Work, process};
 use crate::bench::Failure;
-use crate::recipe::{Convert, converted, stem};
+use crate::recipe::Convert;
+use crate::recipe::files::{file_name, stem, typed};
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
@@ -16,7 +17,7 @@ pub(super) fn code(stage: &Convert, folder: &Path) -> Vec<(&'static str, String,
         let path = script.parent()?.join(name);
         path.is_dir().then(|| ("script", name.to_owned(), path))
     });
-    let name = script.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
+    let name = file_name(&script);
     let beside: Vec<_> = beside.collect();
     // A missing one is told by the stage, in better words.
     let own = script.is_file().then(|| ("script", name, script.clone()));
@@ -33,7 +34,7 @@ pub(super) fn convert(stage: &Convert, work: &Work) -> Result<(), Failure> {
         )));
     }
     let from = work.reads.one("from")?;
-    let out = work.out.join(converted(stem(&from.file), &stage.to));
+    let out = work.out.join(typed(stem(&from.file), &stage.to));
     let mut command = Command::new(&stage.python);
     command.arg(&script).arg("--outfile").arg(&out).arg("--outtype").arg(&stage.to).arg(&from.path);
     // Files of bytecode beside the converter would change what is hashed.

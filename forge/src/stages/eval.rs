@@ -2,8 +2,7 @@
 
 use super::Work;
 use crate::bench::{self, Failure};
-use crate::recipe::{Eval, stem};
-use crate::run::Read;
+use crate::recipe::{Eval, files};
 use measure::compare::compare;
 use measure::results::{Results, read};
 use serde_json::Value;
@@ -12,16 +11,10 @@ use std::io::{BufRead, BufReader, BufWriter, Write};
 use std::path::{Path, PathBuf};
 
 pub(super) fn eval(stage: &Eval, work: &Work) -> Result<(), Failure> {
-    let mut models: Vec<&Read> = work.reads.maybe("against").into_iter().collect();
-    for model in work.reads.all("models") {
-        if models.iter().all(|other| other.path != model.path) {
-            models.push(model);
-        }
-    }
     let mut results: Vec<Results> = Vec::new();
-    for model in models {
+    for model in work.reads.paired() {
         work.go_on()?;
-        let name = format!("{}.jsonl", stem(&model.file));
+        let name = files::results(files::stem(&model.file));
         let path = work.out.join(&name);
         if path.exists() {
             return Err(Failure::new(format!("two models would both write `{name}`: rename one of their files")));
@@ -37,7 +30,7 @@ pub(super) fn eval(stage: &Eval, work: &Work) -> Result<(), Failure> {
     }
     if results.len() > 1 && stage.against.is_some() {
         let comparison = compare(&results).map_err(|error| Failure::new(error.to_string()))?;
-        work.write_json("comparison.json", &comparison)?;
+        work.write_json(files::COMPARISON, &comparison)?;
     }
     Ok(())
 }

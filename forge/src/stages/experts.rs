@@ -1,30 +1,17 @@
 //! Experts in a model's file: where stages read and write GGUF.
 
 use crate::bench::{Failure, Watch};
-use gguf::{DEFAULT_BUFFER, FileError, Header, Plan};
+use gguf::{DEFAULT_BUFFER, Experts, FileError, Header, Plan};
 use std::path::{Path, PathBuf};
-
-/// What a file says of its experts.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) struct Experts {
-    /// Numbers of the layers that have some.
-    pub(crate) layers: Vec<u32>,
-    /// How many each of them has.
-    pub(crate) experts: u32,
-    /// How many a token goes through.
-    pub(crate) used: u32,
-}
 
 /// The header of a model's file.
 pub(crate) fn header(model: &Path) -> Result<Header, Failure> {
     Header::read(model).map_err(failure)
 }
 
-/// What `model` says of its experts.
+/// The experts of a model's file.
 pub(crate) fn of(model: &Path) -> Result<Experts, Failure> {
-    let experts =
-        gguf::Experts::of(&header(model)?).map_err(|error| Failure::new(format!("`{}`: {error}", model.display())))?;
-    Ok(Experts { layers: experts.layers().to_vec(), experts: experts.count(), used: experts.used() })
+    Experts::of(&header(model)?).map_err(|error| Failure::new(format!("`{}`: {error}", model.display())))
 }
 
 /// What a file with this header becomes with these experts of each layer alone.

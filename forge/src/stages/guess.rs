@@ -1,7 +1,9 @@
 //! Guesses of what a smaller model loses, before anything is made: good enough to leave out what is far off, and for nothing
 //! else.
 
+use super::choice::scores;
 use crate::bench::Profile;
+use crate::recipe::By;
 
 /// Perplexity that types cost LLaMA 7B above its 5.91, as `llama-quantize --help` had them until 2024. Later models, Llama 3 above
 /// all, lose several times as much: these are lower ends.
@@ -37,8 +39,7 @@ const NATS: f64 = 0.2;
 /// Nats a token that a model with so many experts is likely to lose at least.
 pub(super) fn of_experts(profile: &Profile, number: u32) -> f64 {
     let lost = profile.layers.iter().map(|layer| {
-        let mut added: Vec<f64> =
-            layer.saliency.iter().zip(&layer.counts).map(|(saliency, &count)| saliency * count as f64).collect();
+        let mut added = scores(layer, By::Total);
         added.sort_by(|one, other| other.total_cmp(one));
         let lost: f64 = added.iter().skip(number as usize).sum();
         let all: f64 = added.iter().sum();

@@ -2,7 +2,8 @@
 
 use super::Work;
 use crate::bench::{self, Failure, Text};
-use crate::recipe::{Imatrix, Pack, Profile, Quantize, quantized, stem};
+use crate::recipe::files::{self, stem, typed};
+use crate::recipe::{Imatrix, Pack, Profile, Quantize};
 use std::path::{Path, PathBuf};
 
 pub(super) fn quantize(stage: &Quantize, work: &Work) -> Result<(), Failure> {
@@ -10,7 +11,7 @@ pub(super) fn quantize(stage: &Quantize, work: &Work) -> Result<(), Failure> {
     let imatrix = work.reads.maybe("imatrix").map(|read| read.path.as_path());
     for to in &stage.types.0 {
         work.go_on()?;
-        let name = quantized(stem(&model.file), to);
+        let name = typed(stem(&model.file), to);
         work.watch.log(&format!("{} to {to}: {name}", model.file));
         let out = work.out.join(&name);
         work.bench.quantize(&model.path, to, imatrix, &out, work.watch)?;
@@ -22,7 +23,7 @@ pub(super) fn quantize(stage: &Quantize, work: &Work) -> Result<(), Failure> {
 pub(super) fn imatrix(stage: &Imatrix, work: &Work) -> Result<(), Failure> {
     let (model, text) = (work.reads.one("model")?, work.reads.one("text")?);
     let text = Text { file: &text.path, context: stage.context, windows: stage.windows, skip: 0 };
-    work.bench.imatrix(&model.path, text, &work.out.join("imatrix.gguf"), work.watch)
+    work.bench.imatrix(&model.path, text, &work.out.join(files::IMATRIX), work.watch)
 }
 
 pub(super) fn profile(stage: &Profile, work: &Work) -> Result<(), Failure> {
@@ -32,7 +33,7 @@ pub(super) fn profile(stage: &Profile, work: &Work) -> Result<(), Failure> {
     if profile.layers.is_empty() {
         return Err(Failure::new(format!("`{}` has no experts: it is no mixture-of-experts model", model.file)));
     }
-    work.write_json("profile.json", &profile)
+    work.write_json(files::PROFILE, &profile)
 }
 
 pub(super) fn pack(stage: &Pack, work: &Work) -> Result<(), Failure> {

@@ -2,7 +2,7 @@
 
 use super::Work;
 use crate::bench::{Failure, Text, Window};
-use crate::recipe::Perplexity;
+use crate::recipe::{Perplexity, files};
 use crate::run::Read;
 use measure::statistics::{ALPHA, Block, Interval, bootstrap, bootstrap_difference};
 use serde::{Deserialize, Serialize};
@@ -11,7 +11,7 @@ use serde_json::json;
 /// The seed of all bootstraps: a second run gives the same intervals.
 const SEED: u64 = 0;
 
-/// `perplexity.json`.
+/// What `perplexity.json` says.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Perplexities {
     /// The text's file name.
@@ -41,9 +41,9 @@ pub struct Measured {
     pub interval: Option<Interval>,
     /// Bits a byte of the text.
     pub bits_per_byte: f64,
-    /// Against the first model.
+    /// The change from the first model; `None` of that one, and where nothing is paired.
     pub against: Option<Difference>,
-    /// Window by window.
+    /// What each window cost, in their order.
     pub windows: Vec<Window>,
 }
 
@@ -64,28 +64,21 @@ pub struct Difference {
 
 pub(super) fn perplexity(stage: &Perplexity, work: &Work) -> Result<(), Failure> {
     let text = work.reads.one("text")?;
-    let against = work.reads.maybe("against");
-    let mut models: Vec<&Read> = against.into_iter().collect();
-    for model in work.reads.all("models") {
-        if models.iter().all(|other| other.path != model.path) {
-            models.push(model);
-        }
-    }
     let windows = Text { file: &text.path, context: stage.context, windows: stage.windows, skip: stage.skip };
     let mut measured: Vec<Measured> = Vec::new();
-    for model in models {
+    for model in work.reads.paired() {
         work.go_on()?;
         work.watch.log(&format!("{} on {}", model.file, text.file));
         let losses = work.bench.losses(&model.path, windows, None, work.watch)?;
         let mut found = measure(model, losses)?;
         tell(&found, work);
-        if let (Some(base), true) = (measured.first(), against.is_some()) {
+        if let (Some(base), true) = (measured.first(), stage.against.is_some()) {
             found.against = Some(pair(base, &found)?);
         }
         measured.push(found);
     }
     let all = Perplexities { text: text.file.clone(), context: stage.context, skip: stage.skip, models: measured };
-    work.write_json("perplexity.json", &all)
+    work.write_json(files::PERPLEXITY, &all)
 }
 
 fn measure(model: &Read, windows: Vec<Window>) -> Result<Measured, Failure> {

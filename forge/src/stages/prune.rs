@@ -1,12 +1,13 @@
 //! `prune`: models with fewer experts, as many in every layer.
 
 use super::choice::{Ranking, covering};
-use super::{Work, experts};
+use super::{Work, experts, read_json};
 use crate::bench::{Failure, Layer, Profile};
-use crate::recipe::{By, Prune, pruned, stem};
+use crate::recipe::files::{self, pruned, stem};
+use crate::recipe::{By, Prune};
+use gguf::Experts;
 use serde::{Deserialize, Serialize};
 use std::collections::BTreeMap;
-use std::path::Path;
 
 /// What `experts.json` says of one model.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,32 +28,26 @@ pub struct Chosen {
 
 pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
     let model = work.reads.one("model")?;
-    let profile = work.reads.maybe("profile").map(|read| read_profile(&read.path)).transpose()?;
+    let profile = work.reads.maybe("profile").map(|read| read_json::<Profile>(&read.path)).transpose()?;
     let has = experts::of(&model.path)?;
     let ranking = match (&profile, stage.by) {
         (Some(profile), by) if by.is_measured() => {
-            let is_own =
-                |layer: &Layer| has.layers.contains(&layer.layer) && layer.counts.len() == has.experts as usize;
-            if !profile.layers.iter().all(is_own) {
-                return Err(Failure::new(format!(
-                    "the profile is not one of `{}`: profile the same model",
-                    model.file
-                )));
-            }
+            is_of(profile, &has, &model.file)?;
             Ranking::of_profile(profile, stage.by)?
         }
-        _ => Ranking::without_profile(has.layers.len(), has.experts, stage.by, stage.seed),
+        _ => Ranking::without_profile(has.layers().len(), has.count(), stage.by, stage.seed),
     };
     let numbers = match (stage.coverage, &profile) {
         (Some(part), Some(profile)) => {
-            vec![(covering(profile, &ranking, stage.by, part), format!("{}-pruned.gguf", stem(&model.file)))]
+            vec![(covering(profile, &ranking, stage.by, part), files::covering(stem(&model.file)))]
         }
         _ => stage.experts.0.iter().map(|number| (*number, pruned(stem(&model.file), *number))).collect(),
     };
-    if let Some((few, _)) = numbers.iter().find(|(number, _)| *number < has.used) {
+    if let Some((few, _)) = numbers.iter().find(|(number, _)| *number < has.used()) {
         return Err(Failure::new(format!(
             "{few} experts are too few: every token of `{}` goes through {}",
-            model.file, has.used
+            model.file,
+            has.used()
         )));
     }
     let mut chosen = Vec::new();
@@ -60,20 +55,29 @@ pub(super) fn prune(stage: &Prune, work: &Work) -> Result<(), Failure> {
         work.go_on()?;
         let mut kept = ranking.keep(number)?;
         if let Some(profile) = profile.as_ref().filter(|_| stage.by.is_measured()) {
-            kept = expand(kept, profile, &has.layers, number)?;
+            kept = expand(kept, profile, has.layers(), number)?;
         }
-        work.watch.log(&format!("{number} of {} experts: {name}", has.experts));
+        work.watch.log(&format!("{number} of {} experts: {name}", has.count()));
         experts::write(&model.path, &kept, &work.out.join(&name), work.watch)?;
         chosen.push(Chosen {
             model: name,
             experts: number,
-            of: has.experts,
+            of: has.count(),
             by: stage.by,
-            layers: has.layers.clone(),
+            layers: has.layers().to_vec(),
             kept,
         });
     }
-    work.write_json("experts.json", &chosen)
+    work.write_json(files::EXPERTS, &chosen)
+}
+
+/// Refuses a profile of another model.
+pub(super) fn is_of(profile: &Profile, has: &Experts, model: &str) -> Result<(), Failure> {
+    let is_own = |layer: &Layer| has.layers().contains(&layer.layer) && layer.counts.len() == has.count() as usize;
+    if profile.layers.iter().all(is_own) {
+        return Ok(());
+    }
+    Err(Failure::new(format!("the profile is not one of `{model}`: profile the same model")))
 }
 
 /// The experts that stay in each layer that has some, from those of the layers of a profile. Layers that predict further tokens
@@ -92,9 +96,4 @@ pub(super) fn expand(
             Err(Failure::new(format!("the profile has a layer {layer}, and the model has no experts there")))
         }
     }
-}
-
-pub(super) fn read_profile(path: &Path) -> Result<Profile, Failure> {
-    let bytes = std::fs::read(path).map_err(|error| Failure::read(path, &error))?;
-    serde_json::from_slice(&bytes).map_err(|error| Failure::new(format!("`{}` is no profile: {error}", path.display())))
 }

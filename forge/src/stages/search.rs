@@ -3,16 +3,18 @@
 //! A candidate is a file only when somebody looks at it: its size follows from headers, and its file is made once, beside the
 //! stage's outputs, and gone with it. The base's losses are read once for each window.
 
-use super::Work;
-use super::choice::Ranking;
+use super::choice::{Ranking, scores};
 use super::experts::{self, header};
 use super::guess::{of_experts, of_type};
-use super::prune::{expand, read_profile};
-use crate::bench::{Failure, Layer, Profile, Text, Window};
-use crate::recipe::{By, Search, searched, stem};
+use super::prune::{expand, is_of};
+use super::{Work, read_json};
+use crate::bench::{Failure, Profile, Text, Window};
+use crate::recipe::files::{self, searched, stem};
+use crate::recipe::{By, Search};
 use crate::run::Read;
 use crate::search::{
-    Axis, Coverage, Event, Fate, Observer, Point, Settings, Space, Surface, WindowLoss, Windows, by_name, coverage, run,
+    Axis, Coverage, Event, Fate, Observer, Point, Settings, Space, Surface, WindowLoss, Windows, coverage,
+    make_strategy, run,
 };
 use gguf::Header;
 use std::collections::{BTreeMap, BTreeSet};
@@ -29,10 +31,10 @@ const TYPE: &str = "type";
 
 pub(super) fn search(stage: &Search, work: &Work) -> Result<(), Failure> {
     let mut candidates = Candidates::new(stage, work)?;
-    let space = Space::new(candidates.axes()?)?;
+    let space = Space::new(candidates.axes())?;
     let shares = |axis: usize| Coverage { axis, shares: candidates.shares(), enough: ENOUGH };
     let by = space.axes().iter().position(|axis| axis.name == EXPERTS).map(shares);
-    let mut strategy = by_name(stage.strategy.name(), stage.seed, by)?;
+    let mut strategy = make_strategy(stage.strategy, stage.seed, by)?;
     let standard = Settings::default();
     let settings = Settings {
         fits: stage.fits.map(|bytes| bytes.0),
@@ -47,7 +49,7 @@ pub(super) fn search(stage: &Search, work: &Work) -> Result<(), Failure> {
     table.lines().for_each(|line| work.watch.log(line));
     let Some(winner) = outcome.winner() else { return Err(Failure::new(table.trim_end())) };
     let (point, model) = (winner.point.clone(), work.reads.one("model")?);
-    work.write_json("search.json", &outcome)?;
+    work.write_json(files::SEARCH, &outcome)?;
     let made = candidates.file(&point)?;
     let out = work.out.join(searched(stem(&model.file)));
     if made == model.path {
@@ -58,7 +60,7 @@ pub(super) fn search(stage: &Search, work: &Work) -> Result<(), Failure> {
     Ok(())
 }
 
-/// Whoever follows the stage follows the search.
+/// Tells the stage's watch how the search goes.
 struct Told<'a>(&'a Work<'a>);
 
 impl Observer for Told<'_> {
@@ -99,16 +101,16 @@ struct Candidates<'a> {
     text: Text<'a>,
     held: Option<Text<'a>>,
     windows: Windows,
-    /// From the most on; empty where experts are no axis.
+    /// Numbers of experts, from the most on; empty where experts are no axis.
     numbers: Vec<u32>,
-    /// From the largest on; empty where types are no axis.
+    /// Types, from the largest file on; empty where types are no axis.
     types: Vec<String>,
     profile: Option<Profile>,
     ranking: Option<Ranking>,
     layers: Vec<u32>,
-    /// Of the base, by windows.
+    /// Losses of the base, by windows.
     base: BTreeMap<u32, Window>,
-    /// Where files are made; removed with it.
+    /// The folder where files are made, which ends with the search.
     place: tempfile::TempDir,
     made: BTreeMap<Point, PathBuf>,
 }
@@ -131,21 +133,24 @@ impl<'a> Candidates<'a> {
         if numbers.is_empty() && types.is_empty() {
             return Err(Failure::new("`axes` needs `experts`, or `type`, or both"));
         }
-        let profile = work.reads.maybe("profile").map(|read| read_profile(&read.path)).transpose()?;
+        let profile = work.reads.maybe("profile").map(|read| read_json(&read.path)).transpose()?;
         let (mut layers, mut ranking) = (Vec::new(), None);
         if !numbers.is_empty() {
             let profile = profile.as_ref().ok_or_else(|| {
                 Failure::new("to search among numbers of experts, give the `profile` that says which ones stay")
             })?;
             let has = experts::of(&model.path)?;
-            if let Some(few) = numbers.iter().find(|&&number| number < has.used || number > has.experts) {
+            if let Some(few) = numbers.iter().find(|&&number| number < has.used() || number > has.count()) {
                 return Err(Failure::new(format!(
                     "`{}` has {} experts, {} for each token: {few} of them cannot be kept",
-                    model.file, has.experts, has.used
+                    model.file,
+                    has.count(),
+                    has.used()
                 )));
             }
+            is_of(profile, &has, &model.file)?;
             ranking = Some(Ranking::of_profile(profile, By::Total)?);
-            layers = has.layers;
+            layers = has.layers().to_vec();
         }
         let of = |read: &'a Read| Text { file: &read.path, context: stage.context, windows: None, skip: 0 };
         let (text, held) = (of(text), work.reads.maybe("held").map(of));
@@ -177,18 +182,16 @@ impl<'a> Candidates<'a> {
 }
 
 impl Candidates<'_> {
-    fn axes(&self) -> Result<Vec<Axis>, Failure> {
+    fn axes(&self) -> Vec<Axis> {
         let experts = Axis { name: EXPERTS.into(), values: self.numbers.iter().map(u32::to_string).collect() };
         let types = Axis { name: TYPE.into(), values: self.types.clone() };
-        Ok([experts, types].into_iter().filter(|axis| !axis.values.is_empty()).collect())
+        [experts, types].into_iter().filter(|axis| !axis.values.is_empty()).collect()
     }
 
     /// The share of what experts add that each number of them keeps, in the layer where it is least.
     fn shares(&self) -> Vec<f64> {
-        let total = |layer: &Layer| {
-            layer.saliency.iter().zip(&layer.counts).map(|(mean, &count)| mean * count as f64).collect()
-        };
-        let layers: Vec<Vec<f64>> = self.profile.iter().flat_map(|profile| &profile.layers).map(total).collect();
+        let layers = self.profile.iter().flat_map(|profile| &profile.layers);
+        let layers: Vec<Vec<f64>> = layers.map(|layer| scores(layer, By::Total)).collect();
         self.numbers.iter().map(|&number| coverage(&layers, number as usize)).collect()
     }
 

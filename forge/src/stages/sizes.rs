@@ -14,6 +14,9 @@ pub(crate) fn headers(kind: &Kind, model: &Header, bench: &dyn Bench) -> Vec<Hea
         }
         Kind::Prune(prune) if prune.coverage.is_none() => {
             let Ok(has) = gguf::Experts::of(model) else { return Vec::new() };
+            if prune.experts.0.iter().any(|number| *number > has.count()) {
+                return Vec::new();
+            }
             let keep = |number: u32| vec![(0..number).collect::<Vec<u32>>(); has.layers().len()];
             // Which ones stay makes no difference to the size.
             let pruned = |&number: &u32| experts::plan(model, &keep(number)).map(|plan| plan.header().clone());

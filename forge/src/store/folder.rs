@@ -5,12 +5,15 @@ use super::envelope::{self, Signer};
 use super::json::{canonical, sync_folder, write_whole};
 use super::statement::Statement;
 use crate::bench::Failure;
+use crate::recipe::files::file_name;
 use std::fs;
 use std::path::{Path, PathBuf};
 
 pub(super) const STATEMENT: &str = "statement.json";
 pub(super) const SEAL: &str = "statement.sha256";
 pub(super) const OUT: &str = "out";
+pub(crate) const LOG: &str = "log";
+pub(crate) const HISTORY: &str = "history.jsonl";
 
 /// Hexadecimal digits of the key in a folder's name.
 const DIGITS: usize = 12;
@@ -47,18 +50,19 @@ pub(crate) struct Made {
 }
 
 impl Folder {
-    pub(super) fn at(path: PathBuf) -> Self {
+    /// A folder that is a stage's if it has the name of one.
+    pub(crate) fn at(path: PathBuf) -> Self {
         Self { path }
     }
 
-    /// Where it is.
+    /// The path of the folder.
     pub fn path(&self) -> &Path {
         &self.path
     }
 
     /// Its own name.
     pub fn name(&self) -> String {
-        self.path.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default()
+        file_name(&self.path)
     }
 
     /// The stage's name.
@@ -73,12 +77,12 @@ impl Folder {
 
     /// What it said while it ran.
     pub fn log(&self) -> PathBuf {
-        self.path.join("log")
+        self.path.join(LOG)
     }
 
     /// Figures that it wrote while it ran.
     pub fn history(&self) -> PathBuf {
-        self.path.join("history.jsonl")
+        self.path.join(HISTORY)
     }
 
     /// Whether the stage was finished.

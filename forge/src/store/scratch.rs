@@ -1,13 +1,13 @@
 //! A folder in the making.
 
-use super::folder::{Folder, OUT, files_in};
+use super::folder::{Folder, HISTORY, LOG, OUT, files_in};
 use super::json::sync_folder;
 use crate::bench::Failure;
 use std::fs::{self, File};
 use std::io;
 use std::path::{Path, PathBuf};
 
-/// Where a stage works.
+/// The folder that a stage works in.
 #[derive(Debug)]
 pub(crate) struct Scratch {
     path: PathBuf,
@@ -32,17 +32,17 @@ impl Scratch {
         &self.path
     }
 
-    /// Where outputs go.
+    /// The folder that outputs go into.
     pub(crate) fn out(&self) -> PathBuf {
         self.path.join(OUT)
     }
 
     pub(crate) fn log(&self) -> PathBuf {
-        self.path.join("log")
+        self.path.join(LOG)
     }
 
     pub(crate) fn history(&self) -> PathBuf {
-        self.path.join("history.jsonl")
+        self.path.join(HISTORY)
     }
 
     /// The names of outputs, which from now on are read-only and on the disk.

@@ -32,8 +32,8 @@ pub struct Artifact {
     pub name: String,
     /// Its digest.
     pub digest: Digest,
-    /// Of dependencies: the parameter (`for`), the file's own name (`file`), and what was hashed where that is not a file's
-    /// bytes (`of`).
+    /// Annotations of dependencies: the parameter (`for`), the file's own name (`file`), the address of an input on the hub
+    /// (`source`), and what was hashed where that is not a file's bytes (`of`).
     #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
     pub annotations: BTreeMap<String, String>,
 }
@@ -51,11 +51,19 @@ impl Artifact {
         self
     }
 
+    /// The address on the hub that an input came from.
+    pub fn source(&self) -> Option<&str> {
+        self.annotations.get(SOURCE).map(String::as_str)
+    }
+
     /// The stage whose statement it is, if it is one.
     pub fn statement_of(&self) -> Option<&str> {
         self.name.strip_suffix("/statement.json").filter(|_| self.annotations.get("of").is_some_and(|of| of == CHAIN))
     }
 }
+
+/// The annotation with an input's address.
+pub(crate) const SOURCE: &str = "source";
 
 /// What is hashed of a statement.
 const CHAIN: &str = "the statement without predicate.runDetails, in canonical JSON (RFC 8785)";
@@ -88,13 +96,13 @@ impl BuildDefinition {
     }
 }
 
-/// Who ran a stage and when.
+/// The program that ran a stage, and the time.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct RunDetails {
     /// The program.
     pub builder: BuilderId,
-    /// When.
+    /// The time that it took place.
     pub metadata: Metadata,
     /// The log and the history.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
@@ -112,7 +120,7 @@ pub struct BuilderId {
     pub version: BTreeMap<String, String>,
 }
 
-/// When a stage ran.
+/// The time at which a stage ran.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase", deny_unknown_fields)]
 pub struct Metadata {
@@ -165,7 +173,7 @@ impl Statement {
         &self.predicate.build_definition
     }
 
-    /// Who ran it and when.
+    /// The program that ran it, and the time.
     pub fn run(&self) -> Option<&RunDetails> {
         self.predicate.run_details.as_ref()
     }

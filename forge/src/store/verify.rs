@@ -62,7 +62,7 @@ impl Display for Finding {
 pub(crate) struct Checked {
     /// The statement, if it can be read.
     pub(crate) statement: Option<Statement>,
-    /// Who signed it, if somebody did.
+    /// The key that signed it, if one did.
     pub(crate) signed_by: Option<Trust>,
     pub(crate) findings: Vec<Finding>,
 }
@@ -158,7 +158,7 @@ impl Store {
     }
 }
 
-/// Who signed a statement; `None` if nobody did and nobody needs to.
+/// The key that signed a statement; `None` if none did and none is trusted.
 fn signature(folder: &Folder, statement: &[u8], trust: Option<&Trust>) -> Result<Option<Trust>, String> {
     match fs::read(folder.path().join(envelope::FILE)) {
         Ok(bytes) => Envelope::read(&bytes)?.check(statement, trust).map(Some),

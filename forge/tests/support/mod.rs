@@ -131,7 +131,11 @@ impl Place {
     }
 
     pub fn verify(&self, trust: Option<&Trust>) -> Verification {
-        verify(&self.recipe(), &self.store(), &Hub::new(self.folder.path()), trust)
+        self.verify_with(&Heard::default(), trust).unwrap()
+    }
+
+    pub fn verify_with(&self, observer: &dyn Observer, trust: Option<&Trust>) -> Result<Verification, Failure> {
+        verify(&self.recipe(), &self.store(), &Hub::new(self.folder.path()), trust, observer)
     }
 
     /// The folder of a stage, of which there must be one.

@@ -15,7 +15,7 @@ const LARGE_SIZE: usize = 10 << 20;
 /// A file of a commit.
 #[derive(Clone)]
 pub(super) enum Entry {
-    /// By its SHA-256, in the storage.
+    /// A large file, by its SHA-256 in the storage.
     Large(String),
     Small(Arc<Vec<u8>>),
 }

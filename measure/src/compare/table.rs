@@ -61,14 +61,12 @@ fn row(contrast: &Contrast) -> [String; 6] {
         Verdict::NotShown { more: Some(More::Items(number)) } => format!(", +{}", items(number)),
         _ => String::new(),
     };
-    let p = p_value("", contrast.p_adjusted);
-    let p = p.trim_start().trim_start_matches("= ");
     [
         name,
         baseline(contrast),
         system(contrast),
         difference(contrast),
-        p.into(),
+        p_value(contrast.p_adjusted),
         format!("{}{more}", verdict(contrast.verdict)),
     ]
 }

@@ -145,10 +145,10 @@ pub(crate) fn figure_digits(value: f64) -> usize {
 
 /// The line that says what the difference is and whether it is shown.
 fn line(contrast: &Contrast, several: bool) -> String {
-    let holm = if several { p_value(", after Holm", contrast.p_adjusted) } else { String::new() };
+    let holm = if several { named_p_value(", after Holm", contrast.p_adjusted) } else { String::new() };
     let p = match &contrast.figures {
         Figures::Bits { interval: None, .. } | Figures::Ratio { interval: None, .. } => String::new(),
-        _ => format!(", {}{holm}", p_value("p", contrast.p)),
+        _ => format!(", {}{holm}", named_p_value("p", contrast.p)),
     };
     format!("{}{p}: {}", difference(contrast), verdict(contrast.verdict))
 }
@@ -183,20 +183,26 @@ pub(super) fn difference(contrast: &Contrast) -> String {
 }
 
 /// A number with its sign, and none where it rounds to 0.
-pub(crate) fn signed(value: f64, digits: usize) -> String {
+pub fn signed(value: f64, digits: usize) -> String {
     let text = format!("{value:+.digits$}");
-    let zero = !text.contains(|digit: char| ('1'..='9').contains(&digit));
-    if zero { text.trim_start_matches(['+', '-']).into() } else { text }
+    let is_zero = !text.contains(|digit: char| ('1'..='9').contains(&digit));
+    if is_zero && value.is_finite() { text.trim_start_matches(['+', '-']).into() } else { text }
 }
 
-/// "p = 0.031", with two digits that say something.
-pub(crate) fn p_value(name: &str, p: f64) -> String {
+/// A p-value with two digits that say something: "0.031", "< 0.001".
+pub fn p_value(p: f64) -> String {
     match p {
-        p if p < 0.001 => format!("{name} < 0.001"),
-        p if p < 0.01 => format!("{name} = {p:.4}"),
-        p if p < 0.1 => format!("{name} = {p:.3}"),
-        p => format!("{name} = {p:.2}"),
+        p if p < 0.001 => "< 0.001".into(),
+        p if p < 0.01 => format!("{p:.4}"),
+        p if p < 0.1 => format!("{p:.3}"),
+        p => format!("{p:.2}"),
     }
+}
+
+/// "p = 0.031".
+pub(crate) fn named_p_value(name: &str, p: f64) -> String {
+    let text = p_value(p);
+    if text.starts_with('<') { format!("{name} {text}") } else { format!("{name} = {text}") }
 }
 
 /// Writes a sentence on lines of at most [`COLUMNS`].

@@ -5,7 +5,7 @@ use super::heat::minus;
 use super::items::{MOST_ITEMS, side_by_side, text};
 use crate::compare::{
     Accuracy, Bits, Comparison, Contrast, Estimate, Figures, Measure, Summary, Verdict, figure_digits, grouped,
-    p_value, signed, summary, verdict,
+    named_p_value, signed, summary, verdict,
 };
 use crate::open::{self, Better};
 use crate::results::{Item, Measured, Results};
@@ -174,7 +174,8 @@ fn difference(contrast: &Contrast) -> Figure {
     };
     let verdict = verdict(contrast.verdict);
     let shown = !matches!(contrast.verdict, Verdict::NotShown { .. });
-    let words = format!("{}{unit}, {}: {verdict}", minus(&signed(value, digits)), p_value("p", contrast.p_adjusted));
+    let words =
+        format!("{}{unit}, {}: {verdict}", minus(&signed(value, digits)), named_p_value("p", contrast.p_adjusted));
     Figure { label: contrast.system.clone(), value, interval, words, shown }
 }
 

@@ -1,7 +1,7 @@
 //! The block bootstrap: intervals of ratios such as bits per byte, and of their paired differences.
 
 use super::distributions::{normal_quantile, student_quantile, student_two_sided};
-use super::{ALPHA, Interval};
+use super::{ALPHA, Interval, Random};
 use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 use std::hash::Hash;
@@ -185,25 +185,6 @@ pub(crate) fn quantile(sorted: &[f64], part: f64) -> f64 {
     let at = part.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let (low, high) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     low + (high - low) * at.fract()
-}
-
-/// SplitMix64 (Steele, Lea and Flood 2014, "Fast splittable pseudorandom number generators", OOPSLA). Of our own, because an
-/// interval must not change with the version of a crate.
-pub(crate) struct Random(pub(crate) u64);
-
-impl Random {
-    fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut z = self.0;
-        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        z ^ (z >> 31)
-    }
-
-    /// A number below `end`, which is some thousands: multiplying favours none by more than 2⁻⁵⁰.
-    pub(crate) fn below(&mut self, end: usize) -> usize {
-        ((u128::from(self.next()) * end as u128) >> 64) as usize
-    }
 }
 
 #[cfg(test)]

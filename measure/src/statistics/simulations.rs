@@ -1,7 +1,8 @@
 //! What the tests do in the long run, by simulation with fixed seeds.
 
-use super::bootstrap::Random;
-use super::{ALPHA, Block, Paired, SequentialTest, Winner, bootstrap, bootstrap_difference, items_needed, wilson};
+use super::{
+    ALPHA, Block, Paired, Random, SequentialTest, Winner, bootstrap, bootstrap_difference, items_needed, wilson,
+};
 
 /// Whether something with this probability, in percent, happens.
 fn happens(random: &mut Random, percent: usize) -> bool {

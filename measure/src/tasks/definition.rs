@@ -4,9 +4,10 @@ use regex::Regex;
 use serde::Deserialize;
 use toml::{Table, Value};
 
-use super::error::{TaskError, nearest};
+use super::error::TaskError;
 use super::grade::Rule;
 use super::template::Template;
+use crate::nearest;
 
 /// What is asked and how the answer is judged.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Deserialize)]
@@ -203,7 +204,7 @@ fn refuse_unknown(table: &Table, file: &str) -> Result<(), TaskError> {
     {
         None => Ok(()),
         Some(key) => {
-            let near = nearest(key, known.iter().copied());
+            let near = nearest(key, known.iter().copied()).map(str::to_owned);
             Err(TaskError::UnknownKey { file: file.into(), key: format!("{prefix}{key}"), near })
         }
     };

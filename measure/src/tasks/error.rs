@@ -1,14 +1,14 @@
 //! What can be wrong with a task and its items, each with the values that a person needs to mend it.
 
+use crate::did_you_mean;
 use std::path::PathBuf;
-
 use thiserror::Error;
 
 /// Why a task cannot be used.
 #[derive(Debug, Error)]
 pub enum TaskError {
     /// No task has this name.
-    #[error("no task is called `{name}`{}; built in are {known}, and a file of your own ends in `.toml`", did_you_mean(.near))]
+    #[error("no task is called `{name}`{}; built in are {known}, and a file of your own ends in `.toml`", did_you_mean(.near.as_deref()))]
     UnknownTask {
         /// What was asked for.
         name: String,
@@ -40,7 +40,7 @@ pub enum TaskError {
         problem: String,
     },
     /// A key that no task has.
-    #[error("`{file}`: no task has the key `{key}`{}", did_you_mean(.near))]
+    #[error("`{file}`: no task has the key `{key}`{}", did_you_mean(.near.as_deref()))]
     UnknownKey {
         /// The task's file.
         file: String,
@@ -103,7 +103,7 @@ pub enum LineProblem {
     #[error("not an object `{{…}}` but {0}")]
     NotAnObject(&'static str),
     /// A field that the task needs.
-    #[error("no field `{field}`{}; the item has {known}", did_you_mean(.near))]
+    #[error("no field `{field}`{}; the item has {known}", did_you_mean(.near.as_deref()))]
     Missing {
         /// The field.
         field: String,
@@ -149,15 +149,4 @@ pub enum LineProblem {
     /// An example that is asked for too.
     #[error("this item is an example in the prompt too, so its answer would be given away")]
     Example,
-}
-
-pub(super) fn did_you_mean(near: &Option<String>) -> String {
-    near.as_ref().map_or_else(String::new, |near| format!(" (did you mean `{near}`?)"))
-}
-
-/// The name with the fewest edits, if these are few enough to be a slip.
-pub(super) fn nearest<'a>(name: &str, known: impl IntoIterator<Item = &'a str>) -> Option<String> {
-    let most = (name.chars().count() / 3).max(1);
-    let near = known.into_iter().map(|known| (strsim::osa_distance(name, known), known)).min();
-    near.filter(|(edits, _)| *edits <= most).map(|(_, known)| known.to_owned())
 }

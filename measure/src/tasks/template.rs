@@ -2,7 +2,8 @@
 
 use serde_json::{Map, Value};
 
-use super::error::{LineProblem, nearest};
+use super::error::LineProblem;
+use crate::nearest;
 
 /// A text with places for fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -78,7 +79,8 @@ pub fn get<'a>(fields: &'a Map<String, Value>, name: &str) -> Result<&'a Value, 
     fields.get(name).ok_or_else(|| {
         let known: Vec<String> = fields.keys().map(|key| format!("`{key}`")).collect();
         let known = if known.is_empty() { "none".into() } else { known.join(", ") };
-        LineProblem::Missing { field: name.into(), near: nearest(name, fields.keys().map(String::as_str)), known }
+        let near = nearest(name, fields.keys().map(String::as_str)).map(str::to_owned);
+        LineProblem::Missing { field: name.into(), near, known }
     })
 }
 

@@ -104,7 +104,7 @@ fn card(folder: &Path) -> String {
     let again = forge.run(None).unwrap();
     assert_eq!(again.skipped.len(), 4);
     drop(store);
-    assert!(verify(&recipe, &root, &Offline, None).is_sound());
+    assert!(verify(&recipe, &root, &Offline, None, &Silent).unwrap().is_sound());
     let stage = std::fs::read_dir(&root).unwrap().map(|entry| entry.unwrap().path());
     let stage = stage.into_iter().find(|path| path.to_string_lossy().ends_with("-card")).unwrap();
     std::fs::read_to_string(stage.join("out/README.md")).unwrap()

@@ -7,7 +7,7 @@
 //!
 //! It presumes that along this axis, and only there, the loss grows; a start at the wrong place costs steps and no error.
 
-use super::{Strategy, race};
+use super::{Named, Strategy, race};
 use crate::search::{Fate, History, Proposal, Standing};
 use std::collections::BTreeMap;
 
@@ -72,13 +72,13 @@ impl Adaptive {
         history.candidates[candidate].point.0.get(self.coverage.axis).copied().unwrap_or(0)
     }
 
-    /// Where the first row's walk begins: the last value that covers enough, or the first.
+    /// The place where the first row's walk begins: the last value that covers enough, or the first.
     fn start(&self) -> usize {
         self.coverage.shares.iter().rposition(|&share| share >= self.coverage.enough).unwrap_or(0)
     }
 }
 
-/// Where a row's walk stands.
+/// The current step of a row's walk.
 enum Walk {
     /// This candidate is to be looked at.
     Look(usize),
@@ -115,7 +115,7 @@ fn walk(history: &History, row: &[usize], start: usize) -> Walk {
 
 impl Strategy for Adaptive {
     fn name(&self) -> &'static str {
-        "adaptive"
+        Named::Adaptive.name()
     }
 
     fn propose(&mut self, history: &History) -> Vec<Proposal> {

@@ -9,8 +9,8 @@
 //!
 //! Losses grow steeply toward small files and the gate is in the flat part, so the process sees `gate·asinh(loss / gate)`.
 
-use super::Strategy;
 use super::gaussian::{Observation, Posterior, normal_cdf, normal_density};
+use super::{Named, Strategy};
 use crate::search::{Candidate, Fate, History, Proposal, Standing};
 
 /// The process is fitted to so many candidates at most, since the work grows with the third power.
@@ -107,7 +107,7 @@ impl Bayesian {
 
 impl Strategy for Bayesian {
     fn name(&self) -> &'static str {
-        "bayesian"
+        Named::Bayesian.name()
     }
 
     fn propose(&mut self, history: &History) -> Vec<Proposal> {

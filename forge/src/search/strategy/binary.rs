@@ -9,9 +9,9 @@
 //! them is kept, or is shown to be better than the point that it stands below, the strategy says that the surface is not
 //! monotone and from then on presumes nothing.
 
-use super::{Strategy, race};
-use crate::search::random::Random;
+use super::{Named, Strategy, race};
 use crate::search::{Candidate, Fate, History, Proposal, Standing};
+use measure::statistics::Random;
 
 /// Presumptions that are checked by measurement.
 const CHECKS: usize = 2;
@@ -97,7 +97,7 @@ fn better(history: &History, candidate: usize) -> Option<&Candidate> {
 
 impl Strategy for Binary {
     fn name(&self) -> &'static str {
-        "binary"
+        Named::Binary.name()
     }
 
     fn propose(&mut self, history: &History) -> Vec<Proposal> {

@@ -1,6 +1,6 @@
 //! The stock strategy and the yardstick of all others.
 
-use super::{Strategy, race};
+use super::{Named, Strategy, race};
 use crate::search::{History, Proposal};
 
 /// Looks at the smallest candidate until it is decided, then at the next one, until one is kept: quick looks throw out what is
@@ -12,7 +12,7 @@ pub struct Funnel;
 
 impl Strategy for Funnel {
     fn name(&self) -> &'static str {
-        "funnel"
+        Named::Funnel.name()
     }
 
     fn propose(&mut self, history: &History) -> Vec<Proposal> {
@@ -30,7 +30,7 @@ pub struct Exhaustive;
 
 impl Strategy for Exhaustive {
     fn name(&self) -> &'static str {
-        "exhaustive"
+        Named::Exhaustive.name()
     }
 
     fn propose(&mut self, history: &History) -> Vec<Proposal> {

@@ -46,7 +46,7 @@ impl Kernel {
 /// The posterior: a mixture over kernels.
 #[derive(Debug, Clone)]
 pub(super) struct Posterior {
-    /// With weights that sum to 1.
+    /// Posteriors by one kernel each, with weights that sum to 1.
     parts: Vec<(f64, Gaussian)>,
 }
 

@@ -16,6 +16,7 @@ pub use ransac::Ransac;
 
 use super::{Fate, History, Proposal};
 use crate::bench::Failure;
+use crate::recipe::Strategy as Named;
 
 /// Chooses what is measured; what that shows is decided by the search, for all strategies alike.
 pub trait Strategy {
@@ -38,24 +39,17 @@ pub trait Strategy {
     }
 }
 
-/// Names of all strategies.
-pub const STRATEGIES: [&str; 6] = ["funnel", "exhaustive", "binary", "ransac", "bayesian", "adaptive"];
-
-/// The strategy of this name. `adaptive` needs the coverage of one axis' values.
-pub fn by_name(name: &str, seed: u64, coverage: Option<Coverage>) -> Result<Box<dyn Strategy>, Failure> {
-    Ok(match (name, coverage) {
-        ("funnel", _) => Box::new(Funnel),
-        ("exhaustive", _) => Box::new(Exhaustive),
-        ("binary", _) => Box::new(Binary::new(seed)),
-        ("ransac", _) => Box::new(Ransac::new(seed)),
-        ("bayesian", _) => Box::new(Bayesian::default()),
-        ("adaptive", Some(coverage)) => Box::new(Adaptive::new(coverage)),
-        ("adaptive", None) => {
+/// The strategy that a recipe names. `adaptive` needs the coverage of one axis' values.
+pub fn make_strategy(named: Named, seed: u64, coverage: Option<Coverage>) -> Result<Box<dyn Strategy>, Failure> {
+    Ok(match (named, coverage) {
+        (Named::Funnel, _) => Box::new(Funnel),
+        (Named::Exhaustive, _) => Box::new(Exhaustive),
+        (Named::Binary, _) => Box::new(Binary::new(seed)),
+        (Named::Ransac, _) => Box::new(Ransac::new(seed)),
+        (Named::Bayesian, _) => Box::new(Bayesian::default()),
+        (Named::Adaptive, Some(coverage)) => Box::new(Adaptive::new(coverage)),
+        (Named::Adaptive, None) => {
             return Err(Failure::new("`adaptive` needs a profile; put a `profile` stage before the search"));
-        }
-        _ => {
-            let names = STRATEGIES.join("`, `");
-            return Err(Failure::new(format!("there is no strategy `{name}`; there are `{names}`")));
         }
     })
 }

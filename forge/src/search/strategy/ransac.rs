@@ -8,9 +8,9 @@
 //! Each vote is a look as well, so that a candidate gets a few looks more than [`History::level`] counts; a vote that decides by
 //! its interval ends the voting about it.
 
-use super::{Strategy, race};
-use crate::search::random::Random;
+use super::{Named, Strategy, race};
 use crate::search::{Fate, History, Proposal};
+use measure::statistics::Random;
 use std::collections::HashMap;
 
 /// Candidates in a round.
@@ -76,7 +76,7 @@ impl Ransac {
 
 impl Strategy for Ransac {
     fn name(&self) -> &'static str {
-        "ransac"
+        Named::Ransac.name()
     }
 
     fn propose(&mut self, history: &History) -> Vec<Proposal> {
