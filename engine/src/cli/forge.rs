@@ -36,14 +36,18 @@ pub fn run(args: &ForgeArgs, look: Look) -> Result<ExitCode, Error> {
     let input = |failure: Failure| Error::Input(failure.to_string());
     let signer = args.sign.as_deref().map(Signer::open).transpose().map_err(input)?;
     let trust = args.signed_by.as_deref().map(Trust::open).transpose().map_err(input)?;
-    let net = Net;
+    let (net, observer) = (Net, Terminal::new(look)?);
     if args.verify {
-        let found = verify(&recipe, &root, &net, trust.as_ref());
+        let found = verify(&recipe, &root, &net, trust.as_ref(), &observer);
+        observer.end();
+        if let (Err(Failure::Cancelled), Some(signal)) = (&found, observer.ended_by()) {
+            return Ok(ExitCode::from(128u8.saturating_add(signal as u8)));
+        }
+        let found = found?;
         print(&visible_lines(&found.to_string()))?;
         return Ok(if found.is_sound() { ExitCode::SUCCESS } else { ExitCode::FAILURE });
     }
     let workshop = Workshop::new(args.n_gpu_layers, args.threads, args.trust, look, folders::cache())?;
-    let observer = Terminal::new(look)?;
     let store = if args.dry_run { Store::look(&root) } else { Store::open(&root)? };
     let forge = Forge {
         recipe: &recipe,

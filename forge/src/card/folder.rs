@@ -68,7 +68,7 @@ pub fn of_folder(folder: &Path, repo: &str, watch: &dyn Watch) -> Result<Option<
         let path = folder.join(&file);
         if file.to_ascii_lowercase().ends_with(".gguf") || file == TEAM {
             let sha256 = store.digest(&path, watch)?;
-            facts.models.push(Model::read(&file, &sha256, &path)?);
+            facts.models.push(Model::at(&file, &sha256, &path)?);
         }
         if file == TEAM {
             let text = std::fs::read_to_string(&path).map_err(|error| Failure::read(&path, &error))?;

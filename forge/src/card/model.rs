@@ -4,6 +4,7 @@ use crate::bench::Failure;
 use crate::run::Read;
 use gguf::{Header, Type};
 use std::collections::BTreeMap;
+use std::path::Path;
 
 /// A file that the card is of.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -45,12 +46,17 @@ impl Model {
     /// Reads what a model's file says.
     pub(crate) fn read(model: &Read) -> Result<Self, Failure> {
         let Read { file, path, sha256, source, .. } = model;
+        Ok(Self { source: source.clone(), ..Self::at(file, sha256, path)? })
+    }
+
+    /// Reads what the file at `path` says, which is called `file` and comes from nowhere that is known.
+    pub(super) fn at(file: &str, sha256: &str, path: &Path) -> Result<Self, Failure> {
         let size = std::fs::metadata(path).map_err(|error| Failure::read(path, &error))?.len();
         let is_gguf = file.to_ascii_lowercase().ends_with(".gguf");
         let header =
             is_gguf.then(|| Header::read(path)).transpose().map_err(|error| Failure::new(error.to_string()))?;
         let says = header.as_ref().map(Says::of);
-        Ok(Self { file: file.clone(), sha256: sha256.clone(), size, source: source.clone(), says })
+        Ok(Self { file: file.into(), sha256: sha256.into(), size, source: None, says })
     }
 }
 

@@ -1,6 +1,6 @@
 //! The outcome as a text.
 
-use super::{Fate, Listed, Outcome, Ratio};
+use super::{Fate, Listed, Outcome, Point, Ratio};
 use crate::size::bytes;
 
 /// A ratio of perplexities as a change: 1.05 is "+5.0 %".
@@ -18,8 +18,8 @@ fn tokens(count: u64) -> String {
 }
 
 impl Fate {
-    /// The reason in words, with the number.
-    pub fn words(&self) -> String {
+    /// The reason in words, with the number. `label` names other candidates.
+    pub fn words(&self, label: &dyn Fn(&Point) -> String) -> String {
         match self {
             Self::Winner => "winner".into(),
             Self::TooLarge { limit } => format!("larger than {}", bytes(*limit)),
@@ -37,9 +37,9 @@ impl Fate {
                 format!("not confirmed: up to {} on held text, gate {}, p {p:.3}", percent(*high), percent(*gate))
             }
             Self::Presumed { below, low } => {
-                format!("presumed above the gate: point {:?} is better and at least {}", below.0, percent(*low))
+                format!("presumed above the gate: {} is better and at least {}", label(below), percent(*low))
             }
-            Self::Below { better } => format!("not measured: point {:?} fits and is better on every axis", better.0),
+            Self::Below { better } => format!("not measured: {} fits and is better on every axis", label(better)),
             Self::Unlikely { probability } => format!("below the gate with probability {probability:.4}"),
             Self::Outvoted { passed, votes } => format!("below the gate in {passed} of {votes} subsamples"),
             Self::Larger { by } => format!("{} larger than the winner", bytes(*by)),
@@ -66,7 +66,7 @@ impl Outcome {
             let size = size.map_or("?".into(), bytes);
             let measured = measured.as_ref().map_or("·".into(), interval);
             let step = format!("{step:?}").to_lowercase();
-            let words = fate.words();
+            let words = fate.words(&|point| self.label(point));
             lines.push(format!("{label:widest$}  {size:>8}  {measured:>34}  {step:8}  {words}"));
         }
         let tokens_of = |part: u64| {
@@ -81,6 +81,12 @@ impl Outcome {
         ));
         lines.extend(self.notes.iter().cloned());
         lines.iter().map(|line| line.trim_end().to_owned() + "\n").collect()
+    }
+
+    /// A candidate in words.
+    fn label(&self, point: &Point) -> String {
+        let listed = self.listed.iter().find(|listed| listed.point == *point);
+        listed.map_or_else(|| format!("{:?}", point.0), |listed| listed.label.clone())
     }
 
     fn verdict(&self) -> String {

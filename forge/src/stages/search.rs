@@ -71,7 +71,7 @@ impl Observer for Told<'_> {
         let line = match event {
             Event::Dropped { candidate, fate } => match fate {
                 Fate::Failed { reason } => format!("{candidate}: {reason}"),
-                fate => format!("{candidate}: {}", fate.words()),
+                fate => format!("{candidate}: {}", fate.words(&|point| format!("{:?}", point.0))),
             },
             Event::Measured { candidate, ratio, .. } => match ratio {
                 Some(ratio) => {
