@@ -61,18 +61,20 @@ pub fn run(args: &ForgeArgs, look: Look) -> Result<ExitCode, Error> {
         ForgeError::NoSuchStage { .. } => Error::Input(error.to_string()),
         ForgeError::Stage(_) => Error::Failure(error.to_string()),
     };
+    // Of what is done, also where a stage fails.
+    let page = || match &args.html {
+        Some(file) => std::fs::write(file, forge.report().map_err(failed)?)
+            .map_err(|error| Error::Failure(format!("the page `{}` cannot be written: {error}", file.display()))),
+        None => Ok(()),
+    };
     if args.dry_run {
         let plan = forge.plan(args.from.as_deref()).map_err(failed)?;
+        page()?;
         return print(&visible_lines(&plan.to_string()));
     }
     let ran = forge.run(args.from.as_deref());
     observer.end();
-    // Of what is done, also where a stage failed.
-    if let Some(file) = &args.html {
-        let page = forge.report().map_err(failed)?;
-        std::fs::write(file, page)
-            .map_err(|error| Error::Failure(format!("the page `{}` cannot be written: {error}", file.display())))?;
-    }
+    page()?;
     match ran {
         Ok(_) => Ok(ExitCode::SUCCESS),
         Err(error) => match observer.ended_by() {

@@ -34,22 +34,22 @@ pub struct ForgeArgs {
     #[arg(short, long, value_name = "DIR")]
     pub output: Option<PathBuf>,
     /// Say what would run, and how large what comes out would be; nothing is made
-    #[arg(long, conflicts_with_all = ["verify", "from"])]
+    #[arg(long, conflicts_with = "verify")]
     pub dry_run: bool,
     /// Hash everything anew, and name what is not as its stage left it, and the stages that depend on it
     #[arg(long)]
     pub verify: bool,
     /// Run this stage again, and all that depend on it
-    #[arg(long, value_name = "STAGE")]
+    #[arg(long, value_name = "STAGE", conflicts_with = "verify")]
     pub from: Option<String>,
     /// Sign each statement with this Ed25519 key, as `openssl genpkey -algorithm ed25519` writes it
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["verify", "dry_run"])]
     pub sign: Option<PathBuf>,
     /// With --verify: the public key that signatures have to be of
     #[arg(long, value_name = "FILE", requires = "verify")]
     pub signed_by: Option<PathBuf>,
     /// Also write a page with pictures, for a browser
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "verify")]
     pub html: Option<PathBuf>,
     /// Layers on the GPU, -1 for all
     #[arg(long, value_name = "LAYERS", default_value = "0", allow_hyphen_values = true, value_parser = ranges::gpu_layers)]
