@@ -74,16 +74,14 @@ pub fn run(args: &ForgeArgs, look: Look) -> Result<ExitCode, Error> {
     }
     let ran = forge.run(args.from.as_deref());
     observer.end();
-    page()?;
-    match ran {
-        Ok(_) => Ok(ExitCode::SUCCESS),
-        Err(error) => match observer.ended_by() {
-            Some(signal) => {
-                look.error_line(&error.to_string());
-                Ok(ExitCode::from(128u8.saturating_add(signal as u8)))
-            }
-            None => Err(failed(error)),
-        },
+    let page = page();
+    let Err(error) = ran else { return page.map(|()| ExitCode::SUCCESS) };
+    match observer.ended_by() {
+        Some(signal) => {
+            look.error_line(&error.to_string());
+            Ok(ExitCode::from(128u8.saturating_add(signal as u8)))
+        }
+        None => Err(failed(error)),
     }
 }
 
