@@ -268,6 +268,17 @@ fn plan(place: &Place, from: Option<&str>) -> String {
     forge.plan(from).unwrap().to_string()
 }
 
+/// A plan without what depends on the last digits of figures, which a processor's fused operations change: the size of
+/// `comparison.json`, and the key of the stage that reads it.
+fn without_last_digits(plans: &str) -> String {
+    let line = |line: &str| match line.split_once("comparison.json  ") {
+        Some((before, _)) => format!("{before}comparison.json  …\n"),
+        None if line.starts_with("  done  publish") => "  done  publish     …\n".into(),
+        None => format!("{line}\n"),
+    };
+    plans.lines().map(line).collect()
+}
+
 #[test]
 fn a_plan_says_what_is_done_and_what_would_run() {
     let place = Place::new(WHOLE);
@@ -277,6 +288,7 @@ fn a_plan_says_what_is_done_and_what_would_run() {
     plans += &format!("\n{}\n{}", plan(&place, None), plan(&place, Some("quantize")));
     change(&place.stage("fetch").join("out/other.gguf"), |bytes| bytes.push(0));
     plans += &format!("\n{}", plan(&place, None));
+    let plans = without_last_digits(&plans);
     let golden = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/golden/plan.txt");
     if std::env::var_os("GOLDEN").is_some() {
         fs::write(&golden, &plans).unwrap();
