@@ -1,6 +1,6 @@
 //! Model cards: the `README.md` of a repository on the hub.
 //!
-//! A card is text made of [`Facts`] alone, so the same stages give the same bytes. It has no word of praise: every figure
+//! A card is text made of facts alone, so the same stages give the same bytes. It has no word of praise: every figure
 //! stands with its interval and its count, and what is not shown is said. Names come from files that anybody may have made,
 //! and none of them becomes markup.
 
