@@ -45,15 +45,6 @@ pub struct Cost {
     pub bytes: u32,
 }
 
-/// What is wanted of a window.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Want {
-    /// Rows that predict its second half.
-    Cost,
-    /// Rows after all tokens, so that no tensor leaves any out.
-    Tensors,
-}
-
 impl Alone {
     pub(crate) fn new(
         name: String,
@@ -105,16 +96,30 @@ impl Alone {
     /// # Errors
     /// When it cannot be decoded, or a logit is no number.
     pub fn cost(&mut self, window: &[Token]) -> Result<Cost, Error> {
-        self.read(window, Want::Cost)
+        let half = window.len() / 2;
+        let counted = window.get(half + 1..).unwrap_or_default();
+        let (mut sum, mut is_number) = (0.0, true);
+        self.read(window, half, &mut |position, row| {
+            match window.get(position + 1).map(|&next| nats(row, next as usize)) {
+                Some(Some(nats)) => sum += nats,
+                Some(None) => is_number = false,
+                // Nothing follows the last token.
+                None => {}
+            }
+        })?;
+        if !is_number {
+            return Err(Error::Failure(format!(
+                "`{}` gave logits that are no numbers; its weights are damaged, or were quantised with too few bits",
+                self.name
+            )));
+        }
+        let bytes = counted.iter().map(|&token| self.vocabulary.bytes(token).len() as u32).sum();
+        Ok(Cost { nats: sum, tokens: counted.len() as u32, bytes })
     }
 
-    fn read(&mut self, window: &[Token], want: Want) -> Result<Cost, Error> {
+    /// Reads a window from nothing, and shows the row after each token from `first` on.
+    fn read(&mut self, window: &[Token], first: usize, show: &mut dyn FnMut(usize, &[f32])) -> Result<(), Error> {
         self.context.forget(0);
-        let first = match want {
-            Want::Cost => window.len() / 2,
-            Want::Tensors => 0,
-        };
-        let mut cost = Cost::default();
         let largest = self.context.shape().batch as usize;
         let mut at = 0;
         while at < window.len() {
@@ -127,18 +132,14 @@ impl Alone {
             if let Some(why) = self.tap.as_ref().and_then(|tap| tap.failure()) {
                 return Err(Error::Failure(format!("the tensors of `{}` could not be seen: {why}", self.name)));
             }
-            for position in at.max(first)..end.min(window.len() - 1) {
-                let Some(row) = self.context.row(position - at) else { continue };
-                let next = window[position + 1];
-                let nats = nats(row, next as usize).ok_or_else(|| no_numbers(&self.name, position))?;
-                cost.nats += nats;
-                cost.tokens += 1;
-                cost.bytes += self.vocabulary.bytes(next).len() as u32;
+            for position in at.max(first)..end {
+                let row = self.context.row(position - at).ok_or_else(|| no_row(&self.name, position))?;
+                show(position, row);
             }
             at = end;
         }
         self.context.finish();
-        Ok(cost)
+        Ok(())
     }
 }
 
@@ -153,11 +154,8 @@ fn failed(name: &str, error: DecodeError) -> Error {
     Error::Failure(format!("`{name}` failed to decode a window: {why}"))
 }
 
-fn no_numbers(name: &str, position: usize) -> Error {
-    Error::Failure(format!(
-        "`{name}` gave logits that are no numbers at token {position} of a window; its weights are damaged, or were quantised \
-         with too few bits"
-    ))
+fn no_row(name: &str, position: usize) -> Error {
+    Error::Failure(format!("llama.cpp gave no row of `{name}` after token {position} of a window"))
 }
 
 /// −ln of the softmax of a row at `token`: the log-sum-exp less its logit. `None` where these are no numbers.
@@ -168,23 +166,23 @@ fn nats(row: &[f32], token: usize) -> Option<f64> {
     nats.is_finite().then_some(nats)
 }
 
-/// Reads windows of a text with a model whose tensors `seer` sees, and says after each how many there are.
+/// Reads windows of a text with a model whose tensors somebody sees, and says before each how many were read, of how many.
 ///
 /// # Errors
 /// Those of [`Alone::load`], [`Alone::windows`] and of decoding.
 fn see<S: See + Default + 'static>(
-    seer: S,
     source: &ModelSource,
     reading: &Reading,
     done: &mut dyn FnMut(usize, usize) -> Result<(), Error>,
 ) -> Result<(S, usize), Error> {
-    let seer = Arc::new(Mutex::new(seer));
+    let seer = Arc::new(Mutex::new(S::default()));
     let mut alone = load_alone(source, reading.context, reading.threads, Some(Tap::new(seer.clone())))?;
     let windows = alone.windows(reading.text)?;
     let windows: Vec<&Vec<Token>> = windows.iter().skip(reading.skip).take(reading.most).collect();
     for (number, window) in windows.iter().enumerate() {
         done(number, windows.len())?;
-        alone.read(window, Want::Tensors)?;
+        // A row after each token, so that no layer leaves any out.
+        alone.read(window, 0, &mut |_, _| {})?;
     }
     done(windows.len(), windows.len())?;
     drop(alone);

@@ -23,6 +23,9 @@ use std::{
     time::Duration,
 };
 
+/// The llama.cpp in this program, by the crate that has it: statements name it, and a test holds it to the manifest.
+const LLAMA_CPP: &str = "llama-cpp-sys-2 0.1.161";
+
 /// The largest text that is read, in bytes.
 const LARGEST_TEXT: u64 = 1 << 30;
 
@@ -189,7 +192,7 @@ impl Bench for Workshop {
                 .map_or_else(|_| "unknown".into(), |digest| format!("sha256:{digest}"))
         });
         let id = format!("llama_selfmod {}, {digest}", env!("CARGO_PKG_VERSION"));
-        Builder { id, llama_cpp: "llama-cpp-sys-2 0.1.161".into() }
+        Builder { id, llama_cpp: LLAMA_CPP.into() }
     }
 
     fn quantized(&self, header: &gguf::Header, to: &str, imatrix: bool) -> Result<gguf::Header, Failure> {
@@ -304,5 +307,17 @@ impl Workshop {
             words.push("--trust".into());
         }
         words
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn statements_name_the_llama_cpp_that_is_built_in() {
+        let manifest = include_str!("../../../../Cargo.toml");
+        let (name, version) = LLAMA_CPP.split_once(' ').unwrap();
+        assert!(manifest.contains(&format!("{name} = {{ version = \"={version}\"")), "{LLAMA_CPP}");
     }
 }

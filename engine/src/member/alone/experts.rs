@@ -47,7 +47,7 @@ impl Experts {
         reading: &Reading,
         done: &mut dyn FnMut(usize, usize) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let (mut seen, _) = see(Seen::default(), source, reading, done)?;
+        let (mut seen, _) = see::<Seen>(source, reading, done)?;
         seen.end_layer();
         let Seen { experts, .. } = seen;
         if experts.layers.is_empty() {

@@ -37,7 +37,7 @@ impl Importance {
         reading: &Reading,
         done: &mut dyn FnMut(usize, usize) -> Result<(), Error>,
     ) -> Result<Self, Error> {
-        let (mut importance, windows) = see(Self::default(), source, reading, done)?;
+        let (mut importance, windows) = see::<Self>(source, reading, done)?;
         importance.windows = windows;
         Ok(importance)
     }
