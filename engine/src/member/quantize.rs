@@ -112,7 +112,7 @@ impl<'a> Row<'a> {
         let (Some(from_bytes), Some(to_bytes)) = (room(tensor.kind()), room(to)) else {
             return Err(Error::Failure(format!("rows of `{name}` have {width} numbers, which {to} cannot hold")));
         };
-        let (from, width, experts) = (tensor.kind(), width as usize, tensor.dim(2).max(1) as usize);
+        let (from, width, experts) = (tensor.kind(), width as usize, (tensor.dim(2) * tensor.dim(3)) as usize);
         let columns = columns.filter(|_| from != to);
         if let Some(columns) = columns.filter(|columns| columns.len() != width * experts) {
             return Err(Error::Input(format!(
@@ -132,11 +132,11 @@ impl<'a> Row<'a> {
 
     /// The blocks of some rows, from `first` on, all of one expert. `None` where the type stays.
     fn convert(&self, rows: &[u8], first: u64, threads: usize) -> Result<Option<Vec<u8>>, Error> {
-        if self.from == self.to {
+        if self.from == self.to || rows.is_empty() {
             return Ok(None);
         }
         let expert = (first / self.rows_each) as usize;
-        let columns = self.columns.map(|columns| &columns[expert * self.width..(expert + 1) * self.width]);
+        let columns = self.columns.and_then(|columns| columns.chunks(self.width).nth(expert));
         let count = rows.len() / self.from_bytes;
         let mut blocks = vec![0u8; count * self.to_bytes];
         let each = count.div_ceil(threads.max(1)).max(1);
